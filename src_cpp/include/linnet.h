@@ -1,0 +1,145 @@
+/* linnet: sparse WaveRNN vocoders, one audio sample at a time.
+ *
+ * A model is a `.linnet` file: read-only, shared by any number of streams and threads.
+ * A stream is one utterance in progress: it belongs to one thread at a time.
+ * Feed it frames of features with linnet_stream_push, take 16-bit samples with linnet_stream_pull.
+ * After creation these two neither allocate, lock, throw, log nor call the system: they may run in an audio callback.
+ *
+ * The same file, features and seed give the same samples on every CPU, with every kernel set, in any chunking.
+ */
+#ifndef LINNET_H
+#define LINNET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32) && defined(LINNET_SHARED)
+#ifdef LINNET_BUILDING
+#define LINNET_API __declspec(dllexport)
+#else
+#define LINNET_API __declspec(dllimport)
+#endif
+#elif defined(__GNUC__)
+#define LINNET_API __attribute__((visibility("default")))
+#else
+#define LINNET_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LINNET_VERSION_MAJOR 0
+#define LINNET_VERSION_MINOR 1
+#define LINNET_VERSION_PATCH 0
+
+/* The version of the library in use: major * 10000 + minor * 100 + patch. */
+LINNET_API uint32_t linnet_version(void);
+
+typedef enum linnet_status {
+  LINNET_OK = 0,
+  LINNET_ERROR_ARGUMENT = 1,  /* a null pointer, or a number out of range */
+  LINNET_ERROR_SYSTEM = 2,    /* the file could not be opened or mapped: see errno */
+  LINNET_ERROR_FORMAT = 3,    /* the file is truncated, corrupt, hostile or newer than this library */
+  LINNET_ERROR_MEMORY = 4,    /* no memory, or too little was supplied */
+  LINNET_ERROR_ALIGNMENT = 5, /* memory handed over does not start at a multiple of 64 bytes */
+  LINNET_ERROR_KERNELS = 6,   /* this CPU has no kernel set of that name */
+  LINNET_ERROR_FEATURES = 7,  /* a feature is NaN or infinite; the frame was not taken */
+  LINNET_ERROR_STATE = 8      /* push after finish, or score on a stream that has unread samples */
+} linnet_status;
+
+/* A short English sentence for a status; never null. */
+LINNET_API const char* linnet_status_text(linnet_status status);
+
+/* ---- Kernel sets ---- */
+
+/* The name of the index-th kernel set that this CPU can run, best first; null past the last. */
+LINNET_API const char* linnet_kernels(size_t index);
+
+/* ---- Models ---- */
+
+typedef struct linnet_model linnet_model;
+
+/* What went wrong in a file: a sentence that names the field, and its offset in bytes. */
+typedef struct linnet_error {
+  char message[192];
+  uint64_t offset;
+} linnet_error;
+
+typedef struct linnet_info {
+  uint32_t sample_rate;  /* Hz */
+  uint32_t hop_length;   /* samples per frame */
+  uint32_t n_features;   /* floats per frame */
+  uint32_t lookahead;    /* frames that must arrive after a frame before its samples are made */
+  uint64_t file_size;    /* bytes */
+  const char* metadata;  /* JSON text, not terminated by a zero; lives as long as the model */
+  size_t metadata_size;  /* bytes */
+} linnet_info;
+
+/* Map the file at `path` and validate it. `error` may be null. On failure *model is null. */
+LINNET_API linnet_status linnet_model_open(const char* path, linnet_model** model, linnet_error* error);
+
+/* Validate a file that lies in memory, aligned to 64 bytes. The memory is not copied: it must outlive the model. */
+LINNET_API linnet_status linnet_model_open_memory(const void* data, size_t size, linnet_model** model,
+                                                  linnet_error* error);
+
+LINNET_API linnet_status linnet_model_info(const linnet_model* model, linnet_info* info);
+
+/* Close after the last of its streams. Null is allowed. */
+LINNET_API void linnet_model_close(linnet_model* model);
+
+/* ---- Streams ---- */
+
+typedef struct linnet_stream linnet_stream;
+
+typedef struct linnet_stream_options {
+  uint64_t seed;        /* the key of the random numbers */
+  uint32_t stream;      /* a second key: utterances of one seed that must differ */
+  float temperature;    /* divides the logits; 1 samples the model as trained, 0 takes the likeliest class */
+  const char* kernels;  /* a name from linnet_kernels, or null for the best */
+} linnet_stream_options;
+
+/* seed 0, stream 0, temperature 1, the best kernels. */
+LINNET_API void linnet_stream_options_init(linnet_stream_options* options);
+
+/* Bytes of memory that a stream of this model needs. */
+LINNET_API size_t linnet_stream_size(const linnet_model* model);
+
+/* Create a stream in `memory` (aligned to 64 bytes, linnet_stream_size bytes), or in memory of its own where
+ * `memory` is null. `options` may be null. */
+LINNET_API linnet_status linnet_stream_create(const linnet_model* model, const linnet_stream_options* options,
+                                              void* memory, size_t memory_size, linnet_stream** stream);
+
+/* Offer `n_frames` frames, n_features floats each, one after the other. Frames are taken while no sample waits to be
+ * pulled; *taken says how many were. */
+LINNET_API linnet_status linnet_stream_push(linnet_stream* stream, const float* frames, size_t n_frames,
+                                            size_t* taken);
+
+/* Say that no frame follows: the last `lookahead` frames become available. */
+LINNET_API linnet_status linnet_stream_finish(linnet_stream* stream);
+
+/* Samples that can be pulled before another frame is needed. */
+LINNET_API size_t linnet_stream_available(const linnet_stream* stream);
+
+/* Make up to `capacity` samples; *made says how many (fewer only where another frame is needed, or at the end). */
+LINNET_API linnet_status linnet_stream_pull(linnet_stream* stream, int16_t* samples, size_t capacity, size_t* made);
+
+/* As pull, but teacher-forced: the model is told the `n_tokens` companded samples, and the negative log-likelihood that it gave
+ * them is added to *nats. *made says how many were scored. */
+LINNET_API linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens, size_t n_tokens,
+                                             size_t* made, double* nats);
+
+/* Back to the state after creation, with another seed and stream. */
+LINNET_API linnet_status linnet_stream_reset(linnet_stream* stream, uint64_t seed, uint32_t stream_number);
+
+/* The name of the kernel set that this stream runs. */
+LINNET_API const char* linnet_stream_kernels(const linnet_stream* stream);
+
+/* Free a stream's own memory; memory that the caller supplied stays the caller's. Null is allowed. */
+LINNET_API void linnet_stream_close(linnet_stream* stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

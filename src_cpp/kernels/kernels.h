@@ -1,0 +1,93 @@
+// The contract between the engine and the kernels. One table per kernel set; every set gives the same bits.
+// The orders of sums and the functions are those of export/FORMAT.md, "Arithmetic"; portable.cpp spells them out.
+//
+// Kernels check nothing: model.cpp has proved every index and size. They read exactly the stored weights and indices;
+// of x the floats up to the next multiple of the block's columns; they write exactly `rows` floats of y.
+// x and y need no alignment; values, columns and the row list start at multiples of 64 bytes. y overlaps nothing.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace linnet {
+
+// The numbers are those of the file.
+enum class Layout : uint32_t { vector, table, dense, block_4x4, block_16x1, block_1x16, block_1x4 };
+enum class Dtype : uint32_t { fp16 = 1, bf16 = 2, fp32 = 3 };
+enum class Activation : uint32_t { none, relu, tanh, sigmoid };
+
+constexpr size_t kMatrixLayouts = 5;  // dense .. block_1x4
+constexpr size_t kDtypes = 3;
+constexpr uint32_t kGroup = 16;  // classes of a draw that are summed together; also the padding of vectors, in floats
+
+struct RowEntry {
+  uint16_t block_row;
+  uint16_t count;  // stored blocks
+};
+
+// A matrix in place: pointers into the file.
+struct Matrix {
+  Layout layout;
+  Dtype dtype;
+  uint32_t rows;
+  uint32_t cols;
+  uint32_t n_block_rows;     // dense: panels of 16 rows
+  uint32_t index_width;      // bytes of a column index
+  const void* values;
+  const void* columns;       // (n_blocks) uint8_t or uint16_t; null where dense
+  const RowEntry* row_list;  // (n_block_rows); null where dense
+};
+
+// y = W x + bias.
+using MatvecFn = void (*)(const Matrix& w,
+                          const float* x,     // (cols, readable up to the next multiple of the block's columns)
+                          const float* bias,  // (rows) or null
+                          float* y);          // (rows)
+
+struct Kernels {
+  const char* name;
+
+  MatvecFn matvec[kMatrixLayouts][kDtypes];  // [layout - dense][dtype - fp16]
+
+  // y = activation(y + add).
+  void (*finish)(uint32_t n, Activation activation,
+                 const float* add,  // (n) or null; may be y
+                 float* y);         // (n)
+
+  // One GRU step; recurrent and input hold update, reset and candidate sums.
+  void (*gates)(uint32_t units,
+                const float* recurrent,  // (3, units)
+                const float* input,      // (3, units)
+                float* state);           // (units), read and written
+
+  // e[i] = exp((logits[i] - max) / temperature), +0 from n up to a multiple of 16; groups[k] = the folded sum of 16 of them.
+  // Returns the greatest logit.
+  float (*exponentials)(uint32_t n, float inverse_temperature,
+                        const float* logits,  // (n)
+                        float* e,             // (n rounded up to 16)
+                        float* groups);       // (n / 16 rounded up)
+
+  // out[i][c] = sum over j of weights[i][j] in[j][c].
+  void (*upsample)(uint32_t n_rows, uint32_t window, uint32_t channels,
+                   const float* weights,  // (n_rows, window)
+                   const float* in,       // (window, channels)
+                   uint32_t row_stride,   // floats
+                   float* out);           // (n_rows, channels), rows row_stride apart
+
+  // out = the n weights at `values`, widened.
+  void (*widen)(uint32_t n, Dtype dtype, const void* values, float* out);
+
+  MatvecFn matvec_for(const Matrix& w) const {
+    return matvec[static_cast<uint32_t>(w.layout) - static_cast<uint32_t>(Layout::dense)]
+                 [static_cast<uint32_t>(w.dtype) - static_cast<uint32_t>(Dtype::fp16)];
+  }
+};
+
+// The index-th kernel set that this CPU can run, best first; null past the last.
+const char* kernel_name(size_t index);
+
+// Fill `out` with the named set (null: the best); its empty entries are served by the next lower set.
+// False where this CPU has no set of that name.
+bool select_kernels(const char* name, Kernels* out);
+
+}  // namespace linnet
