@@ -1,0 +1,73 @@
+# Everything from a bare clone with python3 (>= 3.10, with venv), a C++17 compiler and make. `make help` lists the targets.
+
+PYTHON ?= python3
+FUZZ_SECONDS ?= 60
+VOICE ?= slt
+
+bin := .venv/bin
+python := $(bin)/python
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN)
+export LINNET_WERROR ?= 1
+export MPLBACKEND ?= Agg
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+cpp := $(wildcard src_cpp/*.cpp src_cpp/*.h src_cpp/include/*.h src_cpp/kernels/* src_cpp/bindings/*)
+core := .venv/.core
+extension := .venv/.extension
+demo_packages := .venv/.demo-packages
+test_packages := .venv/.test-packages
+
+.PHONY: all help demo test lint voice fuzz native clean
+.DELETE_ON_ERROR:
+
+all: $(extension) native  ## build the Python extension, the C library and the C example
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: $(extension) $(demo_packages)  ## vocode the bundled clip: out/demo.wav, out/demo.png and a table of figures
+	$(python) bench/demo.py
+
+test: lint native  ## lint, C and C++ tests, Python tests
+	$(python) -m pytest -n 2 --dist loadgroup
+	@echo "make test: all passed"
+
+lint: $(extension) $(test_packages)  ## ruff and mypy
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+
+native: $(test_packages)  ## the C library, its example and its tests, plain and with sanitizers
+	$(python) tests/native.py native sanitize
+
+voice: $(extension)  ## train the bundled voice (many hours; VOICE=slt names voices/slt.toml; resumes)
+	$(bin)/pip install -q -e '.[train]' --no-build-isolation
+	$(bin)/linnet-train voices/$(VOICE).toml
+
+fuzz: $(extension) $(test_packages)  ## fuzz the loader and the engine for FUZZ_SECONDS (needs clang)
+	$(python) tests/fuzz/run.py $(FUZZ_SECONDS)
+
+clean:  ## remove everything that was built, but not .venv, checkpoints or outputs
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info runtime/linnet/_core*.so $(extension)
+
+$(python):
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "linnet needs Python 3.10 or newer"'
+	$(PYTHON) -m venv .venv
+
+# The first installation compiles the extension; afterwards only the extension follows its sources.
+$(core): pyproject.toml | $(python)
+	$(bin)/pip install -q 'setuptools>=77' 'pybind11>=3.0,<4' wheel
+	$(bin)/pip install -q --no-build-isolation -e .
+	@touch $@
+
+$(extension): setup.py $(cpp) | $(core)
+	$(python) setup.py -q build_ext --inplace
+	@touch $@
+
+$(demo_packages): $(core)
+	$(bin)/pip install -q --no-build-isolation -e '.[audio,bench]'
+	@touch $@
+
+$(test_packages): $(core)
+	$(bin)/pip install -q --no-build-isolation -e '.[dev]'
+	@touch $@

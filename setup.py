@@ -1,0 +1,47 @@
+"""Build the extension linnet._core. No flag here names an instruction set: the kernels pick theirs at run time."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from pybind11.setup_helpers import ParallelCompile, Pybind11Extension, build_ext
+from setuptools import setup
+
+SOURCES = Path("src_cpp")
+
+
+def version() -> str:
+    """The version that linnet.h states, so that it stands in one place."""
+    header = (SOURCES / "include" / "linnet.h").read_text()
+    return ".".join(re.findall(r"#define LINNET_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", header))
+
+
+def flags() -> list[str]:
+    """The same arithmetic with every compiler: no contraction, no errno to set, no reassociation."""
+    if sys.platform == "win32":
+        return ["/O2", "/fp:precise", "/W3"]
+    strict = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("LINNET_WERROR") else []
+    return ["-O2", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", *strict]
+
+
+def sources() -> list[str]:
+    found = [*SOURCES.glob("*.cpp"), *SOURCES.glob("kernels/*.cpp"), *SOURCES.glob("bindings/*.cpp")]
+    return sorted(path.as_posix() for path in found if path.name != "jni.cpp")
+
+
+ParallelCompile("LINNET_JOBS", default=os.cpu_count() or 1).install()
+setup(
+    version=version(),
+    ext_modules=[
+        Pybind11Extension(
+            "linnet._core",
+            sources(),
+            include_dirs=["src_cpp", "src_cpp/include"],
+            depends=sorted(path.as_posix() for path in SOURCES.rglob("*.h")),
+            extra_compile_args=flags(),
+            cxx_std=17,
+        )
+    ],
+    cmdclass={"build_ext": build_ext},
+)
