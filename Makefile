@@ -12,6 +12,7 @@ export MPLBACKEND ?= Agg
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 cpp := $(wildcard src_cpp/*.cpp src_cpp/*.h src_cpp/include/*.h src_cpp/kernels/* src_cpp/bindings/*)
+install := LINNET_WITHOUT_EXTENSION=1 $(bin)/pip install -q --no-build-isolation
 core := .venv/.core
 extension := .venv/.extension
 demo_packages := .venv/.demo-packages
@@ -41,8 +42,9 @@ native: $(test_packages)  ## the C library, its example and its tests, plain and
 	$(python) tests/native.py native sanitize
 
 voice: $(extension)  ## train the bundled voice (many hours; VOICE=slt names voices/slt.toml; resumes)
-	$(bin)/pip install -q -e '.[train]' --no-build-isolation
-	$(bin)/linnet-train voices/$(VOICE).toml
+	$(install) -e '.[train]'
+	$(bin)/linnet-train prepare voices/$(VOICE).toml
+	$(bin)/linnet-train run voices/$(VOICE).toml
 
 fuzz: $(extension) $(test_packages)  ## fuzz the loader and the engine for FUZZ_SECONDS (needs clang)
 	$(python) tests/fuzz/run.py $(FUZZ_SECONDS)
@@ -54,20 +56,20 @@ $(python):
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "linnet needs Python 3.10 or newer"'
 	$(PYTHON) -m venv .venv
 
-# The first installation compiles the extension; afterwards only the extension follows its sources.
+# Packages are installed without compiling; the extension is compiled in place and follows its sources.
 $(core): pyproject.toml | $(python)
 	$(bin)/pip install -q 'setuptools>=77' 'pybind11>=3.0,<4' wheel
-	$(bin)/pip install -q --no-build-isolation -e .
+	$(install) -e .
 	@touch $@
 
-$(extension): setup.py $(cpp) | $(core)
+$(extension): setup.py $(cpp) $(core)
 	$(python) setup.py -q build_ext --inplace
 	@touch $@
 
 $(demo_packages): $(core)
-	$(bin)/pip install -q --no-build-isolation -e '.[audio,bench]'
+	$(install) -e '.[audio,bench]'
 	@touch $@
 
 $(test_packages): $(core)
-	$(bin)/pip install -q --no-build-isolation -e '.[dev]'
+	$(install) -e '.[dev]'
 	@touch $@

@@ -30,18 +30,21 @@ def sources() -> list[str]:
     return sorted(path.as_posix() for path in found if path.name != "jni.cpp")
 
 
+def extension() -> Pybind11Extension:
+    return Pybind11Extension(
+        "linnet._core",
+        sources(),
+        include_dirs=["src_cpp", "src_cpp/include"],
+        depends=sorted(path.as_posix() for path in SOURCES.rglob("*.h")),
+        extra_compile_args=flags(),
+        cxx_std=17,
+    )
+
+
 ParallelCompile("LINNET_JOBS", default=os.cpu_count() or 1).install()
 setup(
     version=version(),
-    ext_modules=[
-        Pybind11Extension(
-            "linnet._core",
-            sources(),
-            include_dirs=["src_cpp", "src_cpp/include"],
-            depends=sorted(path.as_posix() for path in SOURCES.rglob("*.h")),
-            extra_compile_args=flags(),
-            cxx_std=17,
-        )
-    ],
+    # The Makefile installs packages without compiling, and compiles in place only when a source changes.
+    ext_modules=[] if os.environ.get("LINNET_WITHOUT_EXTENSION") else [extension()],
     cmdclass={"build_ext": build_ext},
 )
