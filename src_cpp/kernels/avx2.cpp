@@ -1,0 +1,480 @@
+// AVX2 + FMA + F16C: 256-bit registers.
+#include "kernels/sets.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#include "kernels/arithmetic.h"
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+#endif
+
+namespace linnet {
+namespace {
+
+using F4 = __m128;
+using F8 = __m256;
+
+inline F8 zero8() { return _mm256_setzero_ps(); }
+inline F8 load8(const float* p) { return _mm256_loadu_ps(p); }
+inline void store8(float* p, F8 v) { _mm256_storeu_ps(p, v); }
+inline F8 all8(float v) { return _mm256_set1_ps(v); }
+inline F8 twice4(const float* p) { return _mm256_broadcast_ps(reinterpret_cast<const F4*>(p)); }  // p[0..3], p[0..3]
+inline F8 two4(const float* p, const float* q) {                                                  // p[0..3], q[0..3]
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(q), 1);
+}
+inline F8 add8(F8 a, F8 b) { return _mm256_add_ps(a, b); }
+inline F8 fma8(F8 a, F8 b, F8 c) { return _mm256_fmadd_ps(a, b, c); }
+inline F4 low4(F8 v) { return _mm256_castps256_ps128(v); }
+inline F4 high4(F8 v) { return _mm256_extractf128_ps(v, 1); }
+
+// (v0 + v1) + (v2 + v3)
+inline float sum4(F4 v) {
+  v = _mm_hadd_ps(v, v);
+  return _mm_cvtss_f32(_mm_hadd_ps(v, v));
+}
+
+inline F4 fold_to_4(F8 low, F8 high) {
+  const F8 a = add8(low, high);
+  return _mm_add_ps(low4(a), high4(a));
+}
+
+inline float fold16(F8 low, F8 high) { return sum4(fold_to_4(low, high)); }
+
+// The first n < 8 floats, zeros after them.
+inline F8 load_part(const float* p, size_t n) {
+  float t[8] = {0};
+  memcpy(t, p, n * sizeof *t);
+  return load8(t);
+}
+
+inline void store_part(float* p, F8 v, size_t n) {
+  float t[8];
+  store8(t, v);
+  memcpy(p, t, n * sizeof *t);
+}
+
+struct F8x2 {
+  F8 low, high;
+};
+
+// Eight or sixteen stored weights, widened.
+template <Dtype>
+struct Weights;
+
+template <>
+struct Weights<Dtype::fp16> {
+  using Stored = uint16_t;
+  static F8 load8(const Stored* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+  static F8x2 load16(const Stored* p) { return {load8(p), load8(p + 8)}; }
+  static F4 load4(const Stored* p) { return _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))); }
+};
+
+template <>
+struct Weights<Dtype::bf16> {
+  using Stored = uint16_t;
+  static F8 load8(const Stored* p) {
+    const __m128i h = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+  }
+  static F8x2 load16(const Stored* p) { return {load8(p), load8(p + 8)}; }
+  static F4 load4(const Stored* p) {
+    const __m128i h = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    return _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(h), 16));
+  }
+};
+
+template <>
+struct Weights<Dtype::fp32> {
+  using Stored = float;
+  static F8 load8(const Stored* p) { return _mm256_loadu_ps(p); }
+  static F8x2 load16(const Stored* p) { return {load8(p), load8(p + 8)}; }
+  static F4 load4(const Stored* p) { return _mm_loadu_ps(p); }
+};
+
+constexpr float kZeros[16] = {0};
+
+// y[row .. row + 16) = sums + bias, no further than the last row.
+inline void store_rows16(const Matrix& w, size_t row, F8 low, F8 high, const float* bias, float* y) {
+  const size_t n = w.rows - row;
+  if (n >= 16) {
+    const float* b = bias ? bias + row : kZeros;
+    store8(y + row, add8(low, load8(b)));
+    store8(y + row + 8, add8(high, load8(b + 8)));
+    return;
+  }
+  float t[16];
+  store8(t, low);
+  store8(t + 8, high);
+  for (size_t r = 0; r < n; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
+}
+
+inline void store_rows4(const Matrix& w, size_t row, F4 sums, const float* bias, float* y) {
+  const size_t n = w.rows - row;
+  if (n >= 4) {
+    _mm_storeu_ps(y + row, _mm_add_ps(sums, _mm_loadu_ps(bias ? bias + row : kZeros)));
+    return;
+  }
+  float t[4];
+  _mm_storeu_ps(t, sums);
+  for (size_t r = 0; r < n; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
+}
+
+// One panel of 16 rows: two sets of sums, even and odd columns.
+template <Dtype D>
+inline void dense_panel(const Matrix& w, size_t panel, const float* x, const float* bias, float* y) {
+  const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values) + panel * 16 * w.cols;
+  F8 p0 = zero8(), p1 = zero8(), q0 = zero8(), q1 = zero8();
+  size_t c = 0;
+  for (; c + 2 <= w.cols; c += 2, v += 32) {
+    const F8 xa = all8(x[c]), xb = all8(x[c + 1]);
+    const F8x2 a = Weights<D>::load16(v), b = Weights<D>::load16(v + 16);
+    p0 = fma8(a.low, xa, p0);
+    p1 = fma8(a.high, xa, p1);
+    q0 = fma8(b.low, xb, q0);
+    q1 = fma8(b.high, xb, q1);
+  }
+  if (c < w.cols) {
+    const F8 xa = all8(x[c]);
+    const F8x2 a = Weights<D>::load16(v);
+    p0 = fma8(a.low, xa, p0);
+    p1 = fma8(a.high, xa, p1);
+  }
+  store_rows16(w, 16 * panel, add8(p0, q0), add8(p1, q1), bias, y);
+}
+
+// Two panels at a time: eight chains hide the latency of the multiply-add, and x is broadcast once for both.
+template <Dtype D>
+void matvec_dense(const Matrix& w, const float* x, const float* bias, float* y) {
+  using Stored = typename Weights<D>::Stored;
+  const size_t panels = (size_t{w.rows} + 15) / 16;
+  size_t panel = 0;
+  for (; panel + 2 <= panels; panel += 2) {
+    const Stored* v = static_cast<const Stored*>(w.values) + panel * 16 * w.cols;
+    const Stored* u = v + size_t{16} * w.cols;
+    F8 p0 = zero8(), p1 = zero8(), p2 = zero8(), p3 = zero8();
+    F8 q0 = zero8(), q1 = zero8(), q2 = zero8(), q3 = zero8();
+    size_t c = 0;
+    for (; c + 2 <= w.cols; c += 2, v += 32, u += 32) {
+      const F8 xa = all8(x[c]), xb = all8(x[c + 1]);
+      const F8x2 va = Weights<D>::load16(v), ua = Weights<D>::load16(u);
+      p0 = fma8(va.low, xa, p0);
+      p1 = fma8(va.high, xa, p1);
+      p2 = fma8(ua.low, xa, p2);
+      p3 = fma8(ua.high, xa, p3);
+      const F8x2 vb = Weights<D>::load16(v + 16), ub = Weights<D>::load16(u + 16);
+      q0 = fma8(vb.low, xb, q0);
+      q1 = fma8(vb.high, xb, q1);
+      q2 = fma8(ub.low, xb, q2);
+      q3 = fma8(ub.high, xb, q3);
+    }
+    if (c < w.cols) {
+      const F8 xa = all8(x[c]);
+      const F8x2 va = Weights<D>::load16(v), ua = Weights<D>::load16(u);
+      p0 = fma8(va.low, xa, p0);
+      p1 = fma8(va.high, xa, p1);
+      p2 = fma8(ua.low, xa, p2);
+      p3 = fma8(ua.high, xa, p3);
+    }
+    store_rows16(w, 16 * panel, add8(p0, q0), add8(p1, q1), bias, y);
+    store_rows16(w, 16 * panel + 16, add8(p2, q2), add8(p3, q3), bias, y);
+  }
+  if (panel < panels) dense_panel<D>(w, panel, x, bias, y);
+}
+
+// A register holds two rows of four columns; x[4j .. 4j+4) is broadcast to both halves, so nothing is shuffled per block.
+template <Dtype D, class Index>
+void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
+  const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
+  const auto* j = static_cast<const Index*>(w.columns);
+  for (size_t i = 0; i < w.n_block_rows; ++i) {
+    F8 p0 = zero8(), p1 = zero8(), q0 = zero8(), q1 = zero8();
+    size_t n = w.row_list[i].count;
+    for (; n >= 2; n -= 2, j += 2, v += 32) {
+      const F8 xa = twice4(x + 4 * size_t{j[0]}), xb = twice4(x + 4 * size_t{j[1]});
+      const F8x2 a = Weights<D>::load16(v), b = Weights<D>::load16(v + 16);
+      p0 = fma8(a.low, xa, p0);
+      p1 = fma8(a.high, xa, p1);
+      q0 = fma8(b.low, xb, q0);
+      q1 = fma8(b.high, xb, q1);
+    }
+    if (n != 0) {
+      const F8 xa = twice4(x + 4 * size_t{j[0]});
+      const F8x2 a = Weights<D>::load16(v);
+      p0 = fma8(a.low, xa, p0);
+      p1 = fma8(a.high, xa, p1);
+      j += 1;
+      v += 16;
+    }
+    const F8 pairs = _mm256_hadd_ps(add8(p0, q0), add8(p1, q1));  // rows 0, 0, 2, 2 | 1, 1, 3, 3
+    const F8 sums = _mm256_hadd_ps(pairs, pairs);                 // rows 0, 2, 0, 2 | 1, 3, 1, 3
+    store_rows4(w, size_t{4} * w.row_list[i].block_row, _mm_unpacklo_ps(low4(sums), high4(sums)), bias, y);
+  }
+}
+
+template <Dtype D, class Index>
+void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
+  const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
+  const auto* j = static_cast<const Index*>(w.columns);
+  for (size_t i = 0; i < w.n_block_rows; ++i) {
+    F8 p0 = zero8(), p1 = zero8(), q0 = zero8(), q1 = zero8();
+    size_t n = w.row_list[i].count;
+    for (; n >= 2; n -= 2, j += 2, v += 32) {
+      const F8 xa = all8(x[j[0]]), xb = all8(x[j[1]]);
+      const F8x2 a = Weights<D>::load16(v), b = Weights<D>::load16(v + 16);
+      p0 = fma8(a.low, xa, p0);
+      p1 = fma8(a.high, xa, p1);
+      q0 = fma8(b.low, xb, q0);
+      q1 = fma8(b.high, xb, q1);
+    }
+    if (n != 0) {
+      const F8 xa = all8(x[j[0]]);
+      const F8x2 a = Weights<D>::load16(v);
+      p0 = fma8(a.low, xa, p0);
+      p1 = fma8(a.high, xa, p1);
+      j += 1;
+      v += 16;
+    }
+    store_rows16(w, size_t{16} * w.row_list[i].block_row, add8(p0, q0), add8(p1, q1), bias, y);
+  }
+}
+
+template <Dtype D, class Index>
+void matvec_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
+  const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
+  const auto* j = static_cast<const Index*>(w.columns);
+  for (size_t i = 0; i < w.n_block_rows; ++i) {
+    F8 p0 = zero8(), p1 = zero8();
+    for (size_t n = w.row_list[i].count; n != 0; --n, ++j, v += 16) {
+      const float* xb = x + 16 * size_t{j[0]};
+      const F8x2 a = Weights<D>::load16(v);
+      p0 = fma8(a.low, load8(xb), p0);
+      p1 = fma8(a.high, load8(xb + 8), p1);
+    }
+    const size_t row = w.row_list[i].block_row;
+    y[row] = fold16(p0, p1) + (bias ? bias[row] : 0.0f);
+  }
+}
+
+// p with its low half advanced by one block of four; the high half stays as it is (a sum of -0 must not meet +0).
+template <Dtype D>
+inline F8 low_block(const typename Weights<D>::Stored* v, const float* x, F8 p) {
+  return _mm256_insertf128_ps(p, _mm_fmadd_ps(Weights<D>::load4(v), _mm_loadu_ps(x), low4(p)), 0);
+}
+
+// Four blocks fill the sixteen sums.
+template <Dtype D, class Index>
+void matvec_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
+  const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
+  const auto* j = static_cast<const Index*>(w.columns);
+  for (size_t i = 0; i < w.n_block_rows; ++i) {
+    F8 p0 = zero8(), p1 = zero8();
+    size_t n = w.row_list[i].count;
+    for (; n >= 4; n -= 4, j += 4, v += 16) {
+      const F8x2 a = Weights<D>::load16(v);
+      p0 = fma8(a.low, two4(x + 4 * size_t{j[0]}, x + 4 * size_t{j[1]}), p0);
+      p1 = fma8(a.high, two4(x + 4 * size_t{j[2]}, x + 4 * size_t{j[3]}), p1);
+    }
+    if (n >= 2) p0 = fma8(Weights<D>::load8(v), two4(x + 4 * size_t{j[0]}, x + 4 * size_t{j[1]}), p0);
+    if (n == 1) p0 = low_block<D>(v, x + 4 * size_t{j[0]}, p0);
+    if (n == 3) p1 = low_block<D>(v + 8, x + 4 * size_t{j[2]}, p1);
+    j += n;
+    v += 4 * n;
+    const size_t row = w.row_list[i].block_row;
+    y[row] = fold16(p0, p1) + (bias ? bias[row] : 0.0f);
+  }
+}
+
+// The functions of arithmetic.h, eight at a time.
+
+inline F8 exp8(F8 x) {
+  x = _mm256_max_ps(x, all8(kExpLow));  // maxps gives its second operand where x is a NaN
+  x = _mm256_min_ps(x, all8(kExpHigh));
+  const F8 t = fma8(x, all8(kLog2E), all8(kRound));
+  const F8 n = _mm256_sub_ps(t, all8(kRound));
+  F8 r = fma8(n, all8(-kLn2High), x);
+  r = fma8(n, all8(-kLn2Low), r);
+  F8 p = all8(kExp6);
+  p = fma8(p, r, all8(kExp5));
+  p = fma8(p, r, all8(kExp4));
+  p = fma8(p, r, all8(kExp3));
+  p = fma8(p, r, all8(kExp2));
+  p = fma8(p, r, all8(1.0f));
+  p = fma8(p, r, all8(1.0f));
+  const __m256i power = _mm256_sub_epi32(_mm256_castps_si256(t), _mm256_castps_si256(all8(kRound)));
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(power, 23)));
+}
+
+inline F8 sigmoid8(F8 x) {
+  const F8 e = exp8(_mm256_xor_ps(x, all8(-0.0f)));
+  return _mm256_div_ps(all8(1.0f), add8(all8(1.0f), e));
+}
+
+inline F8 tanh8(F8 x) { return fma8(all8(2.0f), sigmoid8(add8(x, x)), all8(-1.0f)); }
+
+inline F8 relu8(F8 x) { return _mm256_max_ps(x, zero8()); }
+
+inline F8 activate8(Activation activation, F8 x) {
+  switch (activation) {
+    case Activation::none: return x;
+    case Activation::relu: return relu8(x);
+    case Activation::tanh: return tanh8(x);
+    case Activation::sigmoid: return sigmoid8(x);
+  }
+  return x;
+}
+
+void finish(uint32_t n, Activation activation, const float* add, float* y) {
+  uint32_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const F8 v = add ? add8(load8(y + i), load8(add + i)) : load8(y + i);
+    store8(y + i, activate8(activation, v));
+  }
+  if (i < n) {
+    const F8 v = add ? add8(load_part(y + i, n - i), load_part(add + i, n - i)) : load_part(y + i, n - i);
+    store_part(y + i, activate8(activation, v), n - i);
+  }
+}
+
+inline F8 gates8(F8 ru, F8 rr, F8 re, F8 iu, F8 ir, F8 ie, F8 state) {
+  const F8 u = sigmoid8(add8(ru, iu));
+  const F8 r = sigmoid8(add8(rr, ir));
+  const F8 e = tanh8(fma8(r, re, ie));
+  return fma8(u, _mm256_sub_ps(state, e), e);
+}
+
+void gates(uint32_t units, const float* recurrent, const float* input, float* state) {
+  const float *ru = recurrent, *rr = ru + units, *re = rr + units;
+  const float *iu = input, *ir = iu + units, *ie = ir + units;
+  uint32_t i = 0;
+  for (; i + 8 <= units; i += 8) {
+    store8(state + i, gates8(load8(ru + i), load8(rr + i), load8(re + i), load8(iu + i), load8(ir + i), load8(ie + i),
+                             load8(state + i)));
+  }
+  if (i < units) {
+    const size_t n = units - i;
+    store_part(state + i,
+               gates8(load_part(ru + i, n), load_part(rr + i, n), load_part(re + i, n), load_part(iu + i, n),
+                      load_part(ir + i, n), load_part(ie + i, n), load_part(state + i, n)),
+               n);
+  }
+}
+
+// Lanes that lie beyond the n-th are zero.
+inline F8 mask_lanes(F8 v, size_t n) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane)));
+}
+
+float exponentials(uint32_t n, float inverse_temperature, const float* logits, float* e, float* groups) {
+  F8 most = all8(-INFINITY);
+  uint32_t i = 0;
+  for (; i + 8 <= n; i += 8) most = _mm256_max_ps(load8(logits + i), most);
+  const F4 half = _mm_max_ps(low4(most), high4(most));
+  const F4 pair = _mm_max_ps(half, _mm_movehl_ps(half, half));
+  float greatest = _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)));
+  for (; i < n; ++i) greatest = logits[i] > greatest ? logits[i] : greatest;
+
+  const F8 m = all8(greatest), s = all8(inverse_temperature);
+  for (uint32_t g = 0; g < n; g += kGroup) {
+    F8 part[2];
+    for (uint32_t h = 0; h < 2; ++h) {
+      const uint32_t at = g + 8 * h;
+      const size_t left = at < n ? n - at : 0;
+      const F8 l = left >= 8 ? load8(logits + at) : load_part(logits + at, left);
+      part[h] = exp8(_mm256_mul_ps(_mm256_sub_ps(l, m), s));
+      if (left < 8) part[h] = mask_lanes(part[h], left);
+      store8(e + at, part[h]);
+    }
+    groups[g / kGroup] = fold16(part[0], part[1]);
+  }
+  return greatest;
+}
+
+void upsample(uint32_t n_rows, uint32_t window, uint32_t channels, const float* weights, const float* in, uint32_t row_stride,
+              float* out) {
+  for (uint32_t i = 0; i < n_rows; ++i) {
+    const float* row = weights + size_t{i} * window;
+    float* y = out + size_t{i} * row_stride;
+    uint32_t c = 0;
+    for (; c + 8 <= channels; c += 8) {
+      F8 sum = zero8();
+      for (uint32_t j = 0; j < window; ++j) sum = fma8(all8(row[j]), load8(in + size_t{j} * channels + c), sum);
+      store8(y + c, sum);
+    }
+    for (; c < channels; ++c) {
+      float sum = 0.0f;
+      for (uint32_t j = 0; j < window; ++j) sum = fmaf(row[j], in[size_t{j} * channels + c], sum);
+      y[c] = sum;
+    }
+  }
+}
+
+template <Dtype D>
+void widen_as(uint32_t n, const void* values, float* out) {
+  const auto* v = static_cast<const typename Weights<D>::Stored*>(values);
+  uint32_t i = 0;
+  for (; i + 8 <= n; i += 8) store8(out + i, Weights<D>::load8(v + i));
+  if (i < n) {
+    typename Weights<D>::Stored rest[8] = {};
+    memcpy(rest, v + i, (n - i) * sizeof *v);
+    store_part(out + i, Weights<D>::load8(rest), n - i);
+  }
+}
+
+void widen(uint32_t n, Dtype dtype, const void* values, float* out) {
+  switch (dtype) {
+    case Dtype::fp16: return widen_as<Dtype::fp16>(n, values, out);
+    case Dtype::bf16: return widen_as<Dtype::bf16>(n, values, out);
+    case Dtype::fp32: return widen_as<Dtype::fp32>(n, values, out);
+  }
+}
+
+// Kernels by the width of their column indices.
+template <MatvecFn narrow, MatvecFn wide>
+void by_index_width(const Matrix& w, const float* x, const float* bias, float* y) {
+  (w.index_width == 1 ? narrow : wide)(w, x, bias, y);
+}
+
+template <Dtype D>
+void overlay_matvec(Kernels* kernels) {
+  constexpr size_t d = static_cast<size_t>(D) - static_cast<size_t>(Dtype::fp16);
+  const MatvecFn by_layout[kMatrixLayouts] = {
+      matvec_dense<D>,
+      by_index_width<matvec_4x4<D, uint8_t>, matvec_4x4<D, uint16_t>>,
+      by_index_width<matvec_16x1<D, uint8_t>, matvec_16x1<D, uint16_t>>,
+      by_index_width<matvec_1x16<D, uint8_t>, matvec_1x16<D, uint16_t>>,
+      by_index_width<matvec_1x4<D, uint8_t>, matvec_1x4<D, uint16_t>>,
+  };
+  for (size_t l = 0; l < kMatrixLayouts; ++l) kernels->matvec[l][d] = by_layout[l];
+}
+
+}  // namespace
+
+void overlay_avx2(Kernels* kernels) {
+  overlay_matvec<Dtype::fp16>(kernels);
+  overlay_matvec<Dtype::bf16>(kernels);
+  overlay_matvec<Dtype::fp32>(kernels);
+  kernels->finish = finish;
+  kernels->gates = gates;
+  kernels->exponentials = exponentials;
+  kernels->upsample = upsample;
+  kernels->widen = widen;
+}
+
+}  // namespace linnet
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#elif defined(__GNUC__)
+#pragma GCC pop_options
+#endif
+
+#endif

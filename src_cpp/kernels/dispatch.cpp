@@ -1,0 +1,94 @@
+// Which kernel sets there are, which of them this CPU can run, and which is best.
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "kernels/sets.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#if defined(_MSC_VER)
+#include <intrin.h>
+#else
+#include <cpuid.h>
+#endif
+#endif
+
+namespace linnet {
+namespace {
+
+#if defined(__x86_64__) || defined(_M_X64)
+
+struct Cpuid {
+  uint32_t eax, ebx, ecx, edx;
+};
+
+Cpuid cpuid(uint32_t leaf) {
+  Cpuid r = {0, 0, 0, 0};
+#if defined(_MSC_VER)
+  int words[4];
+  __cpuidex(words, static_cast<int>(leaf), 0);
+  memcpy(&r, words, sizeof r);
+#else
+  if (!__get_cpuid_count(leaf, 0, &r.eax, &r.ebx, &r.ecx, &r.edx)) r = {0, 0, 0, 0};
+#endif
+  return r;
+}
+
+// XCR0: the register states that the operating system saves. Only to be read where it said (OSXSAVE) that it may be.
+uint64_t xgetbv() {
+#if defined(_MSC_VER)
+  return _xgetbv(0);
+#else
+  uint32_t low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (static_cast<uint64_t>(high) << 32) | low;
+#endif
+}
+
+bool has_avx2() {
+  constexpr uint32_t kFma = 1u << 12, kOsxsave = 1u << 27, kAvx = 1u << 28, kF16c = 1u << 29;  // leaf 1, ecx
+  constexpr uint32_t kAvx2 = 1u << 5;                                                           // leaf 7, ebx
+  constexpr uint64_t kSseAndAvxState = 6;
+  constexpr uint32_t kLeaf1 = kFma | kOsxsave | kAvx | kF16c;
+  if ((cpuid(1).ecx & kLeaf1) != kLeaf1) return false;
+  if ((xgetbv() & kSseAndAvxState) != kSseAndAvxState) return false;
+  return (cpuid(7).ebx & kAvx2) != 0;
+}
+
+#endif
+
+struct KernelSet {
+  const char* name;
+  bool (*usable)();
+  void (*overlay)(Kernels*);
+};
+
+// Best first; each set builds on all that follow it.
+constexpr KernelSet kSets[] = {
+#if defined(__x86_64__) || defined(_M_X64)
+    {"avx2", has_avx2, overlay_avx2},
+#endif
+    {"portable", [] { return true; }, overlay_portable},
+};
+constexpr size_t kSetCount = sizeof kSets / sizeof kSets[0];
+
+}  // namespace
+
+const char* kernel_name(size_t index) {
+  for (const KernelSet& set : kSets) {
+    if (set.usable() && index-- == 0) return set.name;
+  }
+  return nullptr;
+}
+
+bool select_kernels(const char* name, Kernels* out) {
+  size_t chosen = 0;
+  while (chosen < kSetCount && !((name == nullptr || strcmp(name, kSets[chosen].name) == 0) && kSets[chosen].usable())) ++chosen;
+  if (chosen == kSetCount) return false;
+  for (size_t i = kSetCount; i-- > chosen;) {
+    if (kSets[i].usable()) kSets[i].overlay(out);
+  }
+  out->name = kSets[chosen].name;
+  return true;
+}
+
+}  // namespace linnet

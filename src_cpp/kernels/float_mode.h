@@ -1,0 +1,42 @@
+// Audio hosts often run with subnormals flushed to zero. The arithmetic contract keeps them, so the engine sets the IEEE
+// default while it computes and puts the caller's mode back.
+#pragma once
+
+#include <stdint.h>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <xmmintrin.h>
+#endif
+
+namespace linnet {
+
+class IeeeFloatMode {
+ public:
+  IeeeFloatMode() : saved_(read()) { write(kDefault); }
+  ~IeeeFloatMode() { write(saved_); }
+  IeeeFloatMode(const IeeeFloatMode&) = delete;
+  IeeeFloatMode& operator=(const IeeeFloatMode&) = delete;
+
+ private:
+#if defined(__x86_64__) || defined(_M_X64)
+  static constexpr uint64_t kDefault = 0x1f80;  // MXCSR: exceptions masked, nearest even, no FTZ, no DAZ
+  static uint64_t read() { return _mm_getcsr(); }
+  static void write(uint64_t mode) { _mm_setcsr(static_cast<unsigned>(mode)); }
+#elif defined(__aarch64__) && defined(__GNUC__)
+  static constexpr uint64_t kDefault = 0;  // FPCR
+  static uint64_t read() {
+    uint64_t mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    return mode;
+  }
+  static void write(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
+#else
+  static constexpr uint64_t kDefault = 0;
+  static uint64_t read() { return 0; }
+  static void write(uint64_t) {}
+#endif
+
+  uint64_t saved_;
+};
+
+}  // namespace linnet

@@ -1,0 +1,14 @@
+// The kernel sets that dispatch.cpp chooses from. A set overlays the entries that it has on a table filled by the lower sets.
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace linnet {
+
+void overlay_portable(Kernels* kernels);
+
+#if defined(__x86_64__) || defined(_M_X64)
+void overlay_avx2(Kernels* kernels);  // AVX2, FMA, F16C
+#endif
+
+}  // namespace linnet

@@ -1,0 +1,45 @@
+// A model: the numbers of a file's header and views of its sections. Reading validates everything once, so that neither the
+// engine nor the kernels check anything.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/kernels.h"
+#include "linnet.h"
+#include "operations.h"
+
+namespace linnet {
+
+struct Config {
+  uint32_t sample_rate;  // Hz
+  uint32_t hop_length;   // samples per frame
+  uint32_t n_features;   // floats per frame
+  uint32_t lookahead;    // frames
+  uint32_t priming;      // frames
+  uint32_t arena_size;   // floats
+  uint32_t n_slots;
+  uint32_t features_at;  // floats
+  uint32_t n_tensors;
+  uint32_t n_frame_operations;
+  uint32_t n_sample_operations;
+  uint32_t most_classes;  // of any draw
+};
+
+struct Model {
+  Config config;
+  uint64_t file_size;
+  const char* metadata;  // JSON, in the file
+  size_t metadata_size;
+  Matrix* tensors;                    // (n_tensors) views; owned
+  const Operation* frame_program;     // (n_frame_operations), in the file
+  const Operation* sample_program;    // (n_sample_operations), in the file; the last one is the output
+};
+
+// Validate the file in data[0 .. size) and fill `model`, which points into it. `data` starts at a multiple of 64.
+// On failure `error` says which field at which offset, and nothing is owned.
+linnet_status read_model(const uint8_t* data, size_t size, Model* model, linnet_error* error);
+
+void free_model(Model* model);
+
+}  // namespace linnet

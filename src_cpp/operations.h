@@ -1,0 +1,116 @@
+// The operations of a program, as they lie in the file: sixteen u32 words each (export/FORMAT.md, "Programs").
+#pragma once
+
+#include <stdint.h>
+
+#include "kernels/kernels.h"
+
+namespace linnet {
+
+constexpr uint32_t kNone = 0xFFFFFFFFu;
+
+enum class Code : uint32_t { linear = 1, gates, history, upsample, add, embedding, draw, output };
+
+// The arena from offset + stride * (number of the sample within its frame), in floats.
+struct Operand {
+  uint32_t offset;
+  uint32_t stride;
+};
+
+struct LinearOp {
+  Code code;
+  uint32_t weights;  // tensor
+  uint32_t bias;     // tensor or kNone
+  Activation activation;
+  Operand in, out, add;  // add.offset may be kNone
+  uint32_t unused[6];
+};
+
+struct GatesOp {
+  Code code;
+  uint32_t units;
+  uint32_t unused1[2];
+  Operand recurrent, state, input;
+  uint32_t unused2[6];
+};
+
+struct HistoryOp {
+  Code code;
+  uint32_t size;    // floats per frame
+  uint32_t frames;  // in the window
+  uint32_t unused1;
+  Operand in, out;
+  uint32_t unused2[8];
+};
+
+struct UpsampleOp {
+  Code code;
+  uint32_t weights;  // tensor: vector of hop_length x window
+  uint32_t channels;
+  uint32_t window;
+  Operand in;
+  uint32_t out, row_stride;
+  uint32_t unused[8];
+};
+
+struct AddOp {
+  Code code;
+  uint32_t size;
+  uint32_t unused1[2];
+  Operand in, out, add;
+  uint32_t unused2[6];
+};
+
+struct EmbeddingOp {
+  Code code;
+  uint32_t table;  // tensor
+  uint32_t slot;
+  uint32_t unused1[3];
+  Operand out;
+  uint32_t unused2[8];
+};
+
+struct DrawOp {
+  Code code;
+  uint32_t classes;
+  uint32_t slot;
+  uint32_t initial_token;
+  Operand in, out;
+  float scale, offset;
+  float initial_value;
+  uint32_t word;  // index of the random word
+  uint32_t unused[4];
+};
+
+enum class Companding : uint32_t { linear, mu_law };
+
+struct OutputOp {
+  Code code;
+  uint32_t high;  // slot
+  uint32_t low;   // slot or kNone
+  Companding companding;
+  uint32_t unused1[2];
+  Operand state;
+  float scale, offset;
+  float mu, log1p_mu, inverse_mu;
+  float pre_emphasis;
+  uint32_t unused2[2];
+};
+
+union Operation {
+  uint32_t words[16];
+  Code code;
+  LinearOp linear;
+  GatesOp gates;
+  HistoryOp history;
+  UpsampleOp upsample;
+  AddOp add;
+  EmbeddingOp embedding;
+  DrawOp draw;
+  OutputOp output;
+};
+static_assert(sizeof(Operation) == 64, "an operation has sixteen words");
+static_assert(sizeof(LinearOp) == 64 && sizeof(GatesOp) == 64 && sizeof(HistoryOp) == 64 && sizeof(UpsampleOp) == 64, "");
+static_assert(sizeof(AddOp) == 64 && sizeof(EmbeddingOp) == 64 && sizeof(DrawOp) == 64 && sizeof(OutputOp) == 64, "");
+
+}  // namespace linnet
