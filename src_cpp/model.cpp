@@ -1,0 +1,251 @@
+// Reads and validates a file: header, tensor directory and sections here, the operations in program.cpp.
+#include "model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "checks.h"
+#include "program.h"
+
+namespace linnet {
+namespace {
+
+struct Header {
+  uint8_t magic[8];
+  uint16_t major, minor;
+  uint32_t header_size;
+  uint64_t file_size;
+  uint32_t checksum;
+  uint32_t reserved1;
+  uint32_t sample_rate, hop_length, n_features, lookahead, priming, arena_size, n_slots, features_at;
+  uint32_t n_tensors, n_frame_operations, n_sample_operations;
+  uint32_t reserved2;
+  uint64_t metadata_offset, metadata_size, tensors_offset, operations_offset;
+  uint64_t reserved3[2];
+};
+static_assert(sizeof(Header) == 128, "the header has 128 bytes");
+
+struct TensorEntry {
+  char name[48];
+  uint32_t layout, dtype, rows, cols, n_blocks, index_width;
+  uint64_t values_offset, values_size, columns_offset, columns_size, rows_offset, rows_size;
+  uint64_t reserved;
+};
+static_assert(sizeof(TensorEntry) == 128, "a directory entry has 128 bytes");
+
+constexpr uint8_t kMagic[8] = {0x89, 'L', 'I', 'N', 'N', 'E', 'T', 0x0A};
+constexpr uint16_t kMajor = 1;
+constexpr size_t kChecksumFrom = 32;  // the bytes before are checked one by one
+constexpr size_t kSectionAlignment = 64;
+constexpr uint32_t kMaxSide = 1u << 20;
+constexpr uint32_t kMaxBlockIndex = 65536;
+
+unsigned long long printable(uint64_t n) { return n; }
+
+bool inside(const Bytes& file, uint64_t offset, uint64_t size) { return offset <= file.size && size <= file.size - offset; }
+
+bool check_range(Errors& errors, uint64_t at, const char* field, uint32_t value, uint32_t least, uint32_t most) {
+  if (value >= least && value <= most) return true;
+  return errors.fail(at, "%s is %u, outside %u .. %u", field, value, least, most);
+}
+
+bool check_section(Errors& errors, const Bytes& file, uint64_t at, const char* field, uint64_t offset, uint64_t size, size_t alignment) {
+  if (offset < sizeof(Header) || !inside(file, offset, size)) {
+    return errors.fail(at, "%s: bytes %llu .. +%llu do not lie in the file's %llu bytes", field, printable(offset), printable(size),
+                       printable(file.size));
+  }
+  if (offset % alignment != 0) return errors.fail(at, "%s: offset %llu is not a multiple of %zu", field, printable(offset), alignment);
+  return true;
+}
+
+#define AT(type, field) (offsetof(type, field))
+
+bool check_header(Errors& errors, const Bytes& file, const Header& h) {
+  const auto section = [&](uint64_t at, const char* field, uint64_t offset, uint64_t size, size_t alignment) {
+    return check_section(errors, file, at, field, offset, size, alignment);
+  };
+  const auto range = [&](uint64_t at, const char* field, uint32_t value, uint32_t least, uint32_t most) {
+    return check_range(errors, at, field, value, least, most);
+  };
+  if (h.major != kMajor) {
+    return errors.fail(AT(Header, major), "the file has format version %u.%u; this library reads version %u", h.major, h.minor, kMajor);
+  }
+  if (h.header_size != sizeof(Header)) {
+    return errors.fail(AT(Header, header_size), "header_size is %u, expected %zu", h.header_size, sizeof(Header));
+  }
+  if (h.file_size != file.size) {
+    return errors.fail(AT(Header, file_size), "file_size is %llu but there are %llu bytes", printable(h.file_size), printable(file.size));
+  }
+  if (h.reserved1 != 0) return errors.fail(AT(Header, reserved1), "reserved is %u, expected 0", h.reserved1);
+  const uint32_t checksum = crc32(file.data + kChecksumFrom, file.size - kChecksumFrom);
+  if (h.checksum != checksum) {
+    return errors.fail(AT(Header, checksum), "checksum is %08x but the bytes give %08x: the file is corrupt", h.checksum, checksum);
+  }
+  if (h.reserved2 != 0) return errors.fail(AT(Header, reserved2), "reserved is %u, expected 0", h.reserved2);
+  if (h.reserved3[0] != 0 || h.reserved3[1] != 0) return errors.fail(AT(Header, reserved3), "reserved is not 0");
+  return range(AT(Header, sample_rate), "sample_rate", h.sample_rate, 1, 384000) &&
+         range(AT(Header, hop_length), "hop_length", h.hop_length, 1, 65536) &&
+         range(AT(Header, n_features), "n_features", h.n_features, 1, 65536) &&
+         range(AT(Header, lookahead), "lookahead", h.lookahead, 0, 1024) &&
+         range(AT(Header, priming), "priming", h.priming, 0, 1024) &&
+         range(AT(Header, arena_size), "arena_size", h.arena_size, 1, 1u << 26) &&
+         range(AT(Header, n_slots), "n_slots", h.n_slots, 0, 256) &&
+         range(AT(Header, n_tensors), "n_tensors", h.n_tensors, 0, 65536) &&
+         range(AT(Header, n_frame_operations), "n_frame_operations", h.n_frame_operations, 0, 65536) &&
+         range(AT(Header, n_sample_operations), "n_sample_operations", h.n_sample_operations, 1, 65536) &&
+         section(AT(Header, metadata_offset), "metadata", h.metadata_offset, h.metadata_size, 1) &&
+         section(AT(Header, tensors_offset), "tensor directory", h.tensors_offset, uint64_t{h.n_tensors} * sizeof(TensorEntry), 8) &&
+         section(AT(Header, operations_offset), "operations", h.operations_offset,
+                 (uint64_t{h.n_frame_operations} + h.n_sample_operations) * sizeof(Operation), 8);
+}
+
+uint32_t bytes_per_weight(Dtype dtype) { return dtype == Dtype::fp32 ? 4 : 2; }
+
+uint64_t round_up(uint64_t n, uint64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+// Exponent bits all ones: infinite or not a number.
+bool all_finite(Dtype dtype, const uint8_t* values, uint64_t size) {
+  uint32_t found = 0;
+  if (dtype == Dtype::fp32) {
+    const auto* v = reinterpret_cast<const uint32_t*>(values);
+    for (uint64_t i = 0; i < size / 4; ++i) found |= (v[i] & 0x7F800000u) == 0x7F800000u;
+  } else {
+    const uint16_t mask = dtype == Dtype::fp16 ? 0x7C00 : 0x7F80;
+    const auto* v = reinterpret_cast<const uint16_t*>(values);
+    for (uint64_t i = 0; i < size / 2; ++i) found |= (v[i] & mask) == mask;
+  }
+  return found == 0;
+}
+
+// Every block row once, counts that add up, columns in range and strictly increasing.
+bool check_blocks(Errors& errors, const TensorEntry& t, const char* name, const Matrix& m, uint32_t block_columns) {
+  uint8_t* seen = static_cast<uint8_t*>(calloc(m.n_block_rows, 1));
+  if (seen == nullptr) return errors.fail(0, "tensor %s: no memory to check it", name);
+  uint64_t k = 0;
+  bool ok = true;
+  for (uint32_t i = 0; ok && i < m.n_block_rows; ++i) {
+    const uint64_t at = t.rows_offset + uint64_t{i} * sizeof(RowEntry);
+    const RowEntry row = m.row_list[i];
+    if (row.block_row >= m.n_block_rows || seen[row.block_row]++ != 0) {
+      ok = errors.fail(at, "tensor %s: row list entry %u names block row %u twice or beyond %u", name, i, row.block_row, m.n_block_rows);
+    } else if (row.count > t.n_blocks - k) {
+      ok = errors.fail(at, "tensor %s: the row list counts more than n_blocks = %u", name, t.n_blocks);
+    }
+    uint64_t least = 0;
+    for (uint32_t n = 0; ok && n < row.count; ++n, ++k) {
+      const uint32_t column = m.index_width == 1 ? static_cast<const uint8_t*>(m.columns)[k] : static_cast<const uint16_t*>(m.columns)[k];
+      if (column < least || column >= block_columns) {
+        ok = errors.fail(t.columns_offset + k * m.index_width, "tensor %s: column index %u is not increasing or beyond %u", name, column, block_columns);
+      }
+      least = uint64_t{column} + 1;
+    }
+  }
+  free(seen);
+  if (ok && k != t.n_blocks) return errors.fail(t.rows_offset, "tensor %s: the row list counts %llu blocks, n_blocks is %u", name, printable(k), t.n_blocks);
+  return ok;
+}
+
+bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEntry& t, Matrix* m) {
+  const auto fail = [&](size_t field, const char* what, uint64_t value) {
+    return errors.fail(at + field, "tensor at %llu: %s is %llu", printable(at), what, printable(value));
+  };
+  if (memchr(t.name, 0, sizeof t.name) == nullptr) return errors.fail(at, "tensor at %llu: the name does not end", printable(at));
+  if (t.layout > static_cast<uint32_t>(Layout::block_1x4)) return fail(AT(TensorEntry, layout), "layout", t.layout);
+  if (t.dtype < 1 || t.dtype > 3) return fail(AT(TensorEntry, dtype), "dtype", t.dtype);
+  if (t.rows < 1 || t.rows > kMaxSide) return fail(AT(TensorEntry, rows), "rows", t.rows);
+  if (t.cols < 1 || t.cols > kMaxSide) return fail(AT(TensorEntry, cols), "cols", t.cols);
+  if (t.reserved != 0) return fail(AT(TensorEntry, reserved), "reserved", t.reserved);
+
+  const Layout layout = static_cast<Layout>(t.layout);
+  const Dtype dtype = static_cast<Dtype>(t.dtype);
+  const uint64_t weight = bytes_per_weight(dtype);
+  const BlockShape shape = block_shape(layout);
+  *m = Matrix{layout, dtype, t.rows, t.cols, 0, t.index_width, nullptr, nullptr, nullptr};
+  uint64_t values_size = 0;
+  uint32_t block_columns = 0;
+  switch (layout) {
+    case Layout::vector:
+      if (dtype != Dtype::fp32) return fail(AT(TensorEntry, dtype), "dtype of a vector", t.dtype);
+      if (t.cols != 1) return fail(AT(TensorEntry, cols), "cols of a vector", t.cols);
+      values_size = round_up(t.rows, kGroup) * weight;
+      break;
+    case Layout::table: values_size = t.rows * round_up(t.cols, kGroup) * weight; break;
+    case Layout::dense:
+      m->n_block_rows = static_cast<uint32_t>(round_up(t.rows, shape.rows) / shape.rows);
+      values_size = uint64_t{m->n_block_rows} * shape.rows * t.cols * weight;
+      break;
+    default:
+      m->n_block_rows = static_cast<uint32_t>(round_up(t.rows, shape.rows) / shape.rows);
+      block_columns = static_cast<uint32_t>(round_up(t.cols, shape.cols) / shape.cols);
+      values_size = uint64_t{t.n_blocks} * shape.rows * shape.cols * weight;
+      if (m->n_block_rows > kMaxBlockIndex) return fail(AT(TensorEntry, rows), "rows", t.rows);
+      if (block_columns > kMaxBlockIndex) return fail(AT(TensorEntry, cols), "cols", t.cols);
+  }
+  const bool sparse = block_columns != 0;
+  const uint32_t index_width = !sparse ? 0 : block_columns <= 256 ? 1 : 2;
+  const uint64_t columns_size = sparse ? uint64_t{t.n_blocks} * index_width : 0;
+  const uint64_t rows_size = sparse ? uint64_t{m->n_block_rows} * sizeof(RowEntry) : 0;
+  if (t.index_width != index_width) return fail(AT(TensorEntry, index_width), "index_width", t.index_width);
+  if (!sparse && t.n_blocks != 0) return fail(AT(TensorEntry, n_blocks), "n_blocks", t.n_blocks);
+  if (t.values_size != values_size) return fail(AT(TensorEntry, values_size), "values_size", t.values_size);
+  if (t.columns_size != columns_size) return fail(AT(TensorEntry, columns_size), "columns_size", t.columns_size);
+  if (t.rows_size != rows_size) return fail(AT(TensorEntry, rows_size), "rows_size", t.rows_size);
+  if (!check_section(errors, file, at + AT(TensorEntry, values_offset), t.name, t.values_offset, values_size, kSectionAlignment)) return false;
+  m->values = file.data + t.values_offset;
+  if (!all_finite(dtype, file.data + t.values_offset, values_size)) {
+    return errors.fail(t.values_offset, "tensor %s: a weight is infinite or not a number", t.name);
+  }
+  if (!sparse) {
+    if (t.columns_offset != 0) return fail(AT(TensorEntry, columns_offset), "columns_offset", t.columns_offset);
+    if (t.rows_offset != 0) return fail(AT(TensorEntry, rows_offset), "rows_offset", t.rows_offset);
+    return true;
+  }
+  if (!check_section(errors, file, at + AT(TensorEntry, columns_offset), t.name, t.columns_offset, columns_size, kSectionAlignment) ||
+      !check_section(errors, file, at + AT(TensorEntry, rows_offset), t.name, t.rows_offset, rows_size, kSectionAlignment)) {
+    return false;
+  }
+  m->columns = file.data + t.columns_offset;
+  m->row_list = reinterpret_cast<const RowEntry*>(file.data + t.rows_offset);
+  return check_blocks(errors, t, t.name, *m, block_columns);
+}
+
+bool read(Errors& errors, const Bytes& file, Model* model) {
+  if (file.size < sizeof(Header)) {
+    return errors.fail(0, "the file has %llu bytes, less than a header's %zu", printable(file.size), sizeof(Header));
+  }
+  if (memcmp(file.data, kMagic, sizeof kMagic) != 0) return errors.fail(0, "magic: this is not a .linnet file");
+  const Header& h = *reinterpret_cast<const Header*>(file.data);
+  if (!check_header(errors, file, h)) return false;
+  model->config = Config{h.sample_rate, h.hop_length,  h.n_features,  h.lookahead, h.priming,            h.arena_size,
+                         h.n_slots,     h.features_at, h.n_tensors, h.n_frame_operations, h.n_sample_operations, 0};
+  model->file_size = h.file_size;
+  model->metadata = reinterpret_cast<const char*>(file.data + h.metadata_offset);
+  model->metadata_size = static_cast<size_t>(h.metadata_size);
+  model->frame_program = reinterpret_cast<const Operation*>(file.data + h.operations_offset);
+  model->sample_program = model->frame_program + h.n_frame_operations;
+  model->tensors = static_cast<Matrix*>(calloc(h.n_tensors + size_t{1}, sizeof(Matrix)));
+  if (model->tensors == nullptr) return errors.fail(0, "no memory for %u tensors", h.n_tensors);
+  const auto* entries = reinterpret_cast<const TensorEntry*>(file.data + h.tensors_offset);
+  for (uint32_t i = 0; i < h.n_tensors; ++i) {
+    if (!read_tensor(errors, file, h.tensors_offset + uint64_t{i} * sizeof(TensorEntry), entries[i], &model->tensors[i])) return false;
+  }
+  if (!check_program(errors, h.operations_offset, model)) return false;
+  return true;
+}
+
+}  // namespace
+
+linnet_status read_model(const uint8_t* data, size_t size, Model* model, linnet_error* error) {
+  memset(model, 0, sizeof *model);
+  Errors errors(error);
+  if (read(errors, Bytes{data, size}, model)) return LINNET_OK;
+  free_model(model);
+  return LINNET_ERROR_FORMAT;
+}
+
+void free_model(Model* model) {
+  free(model->tensors);
+  model->tensors = nullptr;
+}
+
+}  // namespace linnet

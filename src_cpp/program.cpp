@@ -1,0 +1,222 @@
+#include "program.h"
+
+#include <math.h>
+
+namespace linnet {
+namespace {
+
+// The floats of the arena that an operand can touch: [first, last).
+struct Range {
+  uint64_t first, last;
+};
+
+bool overlap(const Range& a, const Range& b) { return a.first < b.last && b.first < a.last; }
+bool same(const Range& a, const Range& b) { return a.first == b.first && a.last == b.last; }
+
+class ProgramChecker {
+ public:
+  ProgramChecker(Errors& errors, uint64_t operations_offset, Model* model)
+      : errors_(errors), operations_offset_(operations_offset), model_(model), config_(model->config) {}
+
+  bool check() {
+    if (config_.features_at > config_.arena_size || config_.n_features > config_.arena_size - config_.features_at) {
+      return errors_.fail(0, "features_at: %u + %u floats do not lie in the arena's %u", config_.features_at, config_.n_features, config_.arena_size);
+    }
+    // Draws first: embeddings and the output need to know their classes.
+    for (uint32_t i = 0; i < config_.n_sample_operations; ++i) {
+      if (model_->sample_program[i].code == Code::draw && !check_draw(i)) return false;
+    }
+    for (uint32_t slot = 0; slot < config_.n_slots; ++slot) {
+      if (classes_[slot] == 0) return errors_.fail(operations_offset_, "slot %u has no draw", slot);
+    }
+    steps_ = 1;
+    first_ = 0;
+    for (uint32_t i = 0; i < config_.n_frame_operations; ++i) {
+      if (!check_frame_operation(i, model_->frame_program[i])) return false;
+    }
+    steps_ = config_.hop_length;
+    first_ = config_.n_frame_operations;
+    for (uint32_t i = 0; i < config_.n_sample_operations; ++i) {
+      if (!check_sample_operation(i, model_->sample_program[i])) return false;
+    }
+    return true;
+  }
+
+ private:
+  bool fail(uint32_t i, const char* what) {
+    return errors_.fail(operations_offset_ + (uint64_t{first_} + i) * sizeof(Operation), "%s operation %u: %s",
+                        first_ == 0 && steps_ == 1 ? "frame" : "sample", i, what);
+  }
+
+  // The range of `size` floats at `operand` over all steps of this program.
+  bool find_range(const Operand& operand, uint64_t size, Range* range) const {
+    const uint64_t last = uint64_t{operand.offset} + uint64_t{operand.stride} * (steps_ - 1) + size;
+    *range = Range{operand.offset, last};
+    return last <= config_.arena_size;
+  }
+
+  const Matrix* tensor(uint32_t index) const { return index < config_.n_tensors ? &model_->tensors[index] : nullptr; }
+
+  bool check_frame_operation(uint32_t i, const Operation& op) {
+    switch (op.code) {
+      case Code::linear: return check_linear(i, op.linear);
+      case Code::gates: return check_gates(i, op.gates);
+      case Code::history: return check_history(i, op.history);
+      case Code::upsample: return check_upsample(i, op.upsample);
+      case Code::add: return check_add(i, op.add);
+      default: return fail(i, "its code is not one of a frame program's");
+    }
+  }
+
+  bool check_sample_operation(uint32_t i, const Operation& op) {
+    const bool last = i + 1 == config_.n_sample_operations;
+    if (last != (op.code == Code::output)) return fail(i, "the output must be the last operation, and only that");
+    switch (op.code) {
+      case Code::linear: return check_linear(i, op.linear);
+      case Code::gates: return check_gates(i, op.gates);
+      case Code::add: return check_add(i, op.add);
+      case Code::embedding: return check_embedding(i, op.embedding);
+      case Code::draw: return true;  // checked before
+      case Code::output: return check_output(i, op.output);
+      default: return fail(i, "its code is not one of a sample program's");
+    }
+  }
+
+  bool check_linear(uint32_t i, const LinearOp& op) {
+    const Matrix* w = tensor(op.weights);
+    if (w == nullptr || w->layout < Layout::dense) return fail(i, "weights is not a matrix");
+    if (op.bias != kNone) {
+      const Matrix* bias = tensor(op.bias);
+      if (bias == nullptr || bias->layout != Layout::vector || bias->rows != w->rows) return fail(i, "bias is not a vector of the matrix's rows");
+    }
+    if (op.activation > Activation::sigmoid) return fail(i, "unknown activation");
+    const uint64_t block_cols = block_shape(w->layout).cols;
+    Range in, out, add;
+    if (!find_range(op.in, (w->cols + block_cols - 1) / block_cols * block_cols, &in)) return fail(i, "in leaves the arena");
+    if (!find_range(op.out, w->rows, &out)) return fail(i, "out leaves the arena");
+    if (overlap(in, out)) return fail(i, "out overlaps in");
+    if (op.add.offset != kNone) {
+      if (!find_range(op.add, w->rows, &add)) return fail(i, "add leaves the arena");
+      if (overlap(add, out)) return fail(i, "out overlaps add");
+    }
+    return true;
+  }
+
+  bool check_gates(uint32_t i, const GatesOp& op) {
+    Range recurrent, input, state;
+    if (op.units == 0) return fail(i, "no units");
+    if (!find_range(op.recurrent, uint64_t{3} * op.units, &recurrent)) return fail(i, "recurrent leaves the arena");
+    if (!find_range(op.input, uint64_t{3} * op.units, &input)) return fail(i, "input leaves the arena");
+    if (!find_range(op.state, op.units, &state)) return fail(i, "state leaves the arena");
+    if (overlap(state, recurrent) || overlap(state, input)) return fail(i, "state overlaps what it is computed from");
+    return true;
+  }
+
+  bool check_history(uint32_t i, const HistoryOp& op) {
+    Range in, out;
+    if (op.size == 0 || op.frames == 0) return fail(i, "an empty window");
+    if (!find_range(op.in, op.size, &in)) return fail(i, "in leaves the arena");
+    if (!find_range(op.out, uint64_t{op.size} * op.frames, &out)) return fail(i, "out leaves the arena");
+    if (overlap(in, out)) return fail(i, "out overlaps in");
+    return true;
+  }
+
+  bool check_upsample(uint32_t i, const UpsampleOp& op) {
+    const Matrix* w = tensor(op.weights);
+    if (op.channels == 0 || op.window == 0) return fail(i, "no channels or no window");
+    if (w == nullptr || w->layout != Layout::vector || w->rows != uint64_t{config_.hop_length} * op.window) {
+      return fail(i, "weights is not a vector of hop_length x window");
+    }
+    if (op.row_stride < op.channels) return fail(i, "rows overlap");
+    Range in, out;
+    if (!find_range(op.in, uint64_t{op.window} * op.channels, &in)) return fail(i, "in leaves the arena");
+    if (!find_range(Operand{op.out, 0}, uint64_t{op.row_stride} * (config_.hop_length - 1) + op.channels, &out)) return fail(i, "out leaves the arena");
+    if (overlap(in, out)) return fail(i, "out overlaps in");
+    return true;
+  }
+
+  bool check_add(uint32_t i, const AddOp& op) {
+    Range in, add, out;
+    if (op.size == 0) return fail(i, "nothing to add");
+    if (!find_range(op.in, op.size, &in)) return fail(i, "in leaves the arena");
+    if (!find_range(op.add, op.size, &add)) return fail(i, "add leaves the arena");
+    if (!find_range(op.out, op.size, &out)) return fail(i, "out leaves the arena");
+    if ((overlap(out, in) && !(same(out, in) && op.out.stride == op.in.stride)) ||
+        (overlap(out, add) && !(same(out, add) && op.out.stride == op.add.stride))) {
+      return fail(i, "out overlaps a part of what it is computed from");
+    }
+    return true;
+  }
+
+  bool check_embedding(uint32_t i, const EmbeddingOp& op) {
+    const Matrix* table = tensor(op.table);
+    if (table == nullptr || table->layout != Layout::table) return fail(i, "table is not a table");
+    if (op.slot >= config_.n_slots) return fail(i, "slot out of range");
+    if (classes_[op.slot] > table->rows) return fail(i, "the table has fewer rows than the slot has classes");
+    Range out;
+    if (!find_range(op.out, table->cols, &out)) return fail(i, "out leaves the arena");
+    return true;
+  }
+
+  bool check_draw(uint32_t i) {
+    steps_ = config_.hop_length;
+    first_ = config_.n_frame_operations;
+    const DrawOp& op = model_->sample_program[i].draw;
+    if (op.slot >= config_.n_slots) return fail(i, "slot out of range");
+    if (classes_[op.slot] != 0) return fail(i, "its slot has another draw");
+    if (op.classes == 0 || op.classes > 65536) return fail(i, "classes outside 1 .. 65536");
+    if (op.initial_token >= op.classes) return fail(i, "initial token beyond the classes");
+    if (!isfinite(op.scale) || !isfinite(op.offset) || !isfinite(op.initial_value)) return fail(i, "a number is not finite");
+    Range in, out;
+    if (!find_range(op.in, op.classes, &in)) return fail(i, "in leaves the arena");
+    if (!find_range(op.out, 1, &out)) return fail(i, "out leaves the arena");
+    classes_[op.slot] = op.classes;
+    if (op.classes > config_.most_classes) config_.most_classes = op.classes;
+    return true;
+  }
+
+  bool check_output(uint32_t i, const OutputOp& op) {
+    if (op.high >= config_.n_slots) return fail(i, "high slot out of range");
+    uint64_t tokens = classes_[op.high];
+    if (op.low != kNone) {
+      if (op.low >= config_.n_slots || op.low == op.high) return fail(i, "low slot out of range");
+      if (classes_[op.low] > 256) return fail(i, "the low slot has more than 256 classes");
+      tokens *= 256;
+    }
+    if (tokens > 65536) return fail(i, "tokens beyond 65535");
+    if (config_.n_slots != (op.low == kNone ? 1u : 2u)) return fail(i, "a slot is neither high nor low");
+    if (op.companding > Companding::mu_law) return fail(i, "unknown companding");
+    if (!isfinite(op.scale) || !isfinite(op.offset) || !isfinite(op.mu) || !isfinite(op.log1p_mu) || !isfinite(op.inverse_mu)) {
+      return fail(i, "a number is not finite");
+    }
+    if (!(fabsf(op.pre_emphasis) < 1.0f)) return fail(i, "pre-emphasis outside (-1, 1)");
+    Range state;
+    if (!find_range(op.state, 1, &state)) return fail(i, "state leaves the arena");
+    return true;
+  }
+
+  Errors& errors_;
+  uint64_t operations_offset_;
+  Model* model_;
+  Config& config_;
+  uint64_t steps_ = 1;   // samples per frame as this program sees them
+  uint32_t first_ = 0;   // number of this program's first operation in the file
+  uint32_t classes_[256] = {};  // per slot
+};
+
+}  // namespace
+
+BlockShape block_shape(Layout layout) {
+  switch (layout) {
+    case Layout::block_4x4: return {4, 4};
+    case Layout::block_16x1:
+    case Layout::dense: return {16, 1};
+    case Layout::block_1x16: return {1, 16};
+    case Layout::block_1x4: return {1, 4};
+    default: return {1, 1};
+  }
+}
+
+bool check_program(Errors& errors, uint64_t operations_offset, Model* model) { return ProgramChecker(errors, operations_offset, model).check(); }
+
+}  // namespace linnet
