@@ -1,0 +1,243 @@
+// Every kernel of every set on arrays of exactly the promised size, so that AddressSanitizer sees a step beyond them; each
+// result has the bits of the portable set. Usage: kernels_exact [SEED]
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <initializer_list>
+#include <limits>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+namespace {
+
+using namespace linnet;
+
+// Heap memory of exactly n elements.
+template <class T>
+class Exact {
+ public:
+  explicit Exact(size_t n) : n_(n) {
+    void* memory = nullptr;
+    if (posix_memalign(&memory, 64, n * sizeof(T)) != 0) abort();
+    data_ = static_cast<T*>(memory);
+  }
+  ~Exact() { free(data_); }
+  Exact(const Exact&) = delete;
+  Exact& operator=(const Exact&) = delete;
+  T* data() const { return data_; }
+  T& operator[](size_t i) const { return data_[i]; }
+  size_t size() const { return n_; }
+  bool same_bits(const Exact& other) const { return memcmp(data_, other.data_, n_ * sizeof(T)) == 0; }
+
+ private:
+  T* data_;
+  size_t n_;
+};
+
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed * 2 + 1) {}
+  uint32_t bits() {  // xorshift64*
+    state_ ^= state_ >> 12;
+    state_ ^= state_ << 25;
+    state_ ^= state_ >> 27;
+    return static_cast<uint32_t>((state_ * 0x2545F4914F6CDD1Dull) >> 32);
+  }
+  uint32_t below(uint32_t n) { return bits() % n; }
+  float value() {  // a sign, 24 random bits, exponents that leave sums finite
+    const float magnitude = std::ldexp(static_cast<float>(bits() >> 8), static_cast<int>(below(40)) - 50);
+    return below(2) ? magnitude : -magnitude;
+  }
+  void fill(const Exact<float>& a) {
+    for (size_t i = 0; i < a.size(); ++i) a[i] = value();
+  }
+
+ private:
+  uint64_t state_;
+};
+
+void fail(const char* what, const char* kernels, const Matrix* w = nullptr) {
+  fprintf(stderr, "%s: %s differs from portable\n", kernels, what);
+  if (w) {
+    fprintf(stderr, "layout %u, dtype %u, %u x %u, index width %u\n", static_cast<unsigned>(w->layout),
+            static_cast<unsigned>(w->dtype), w->rows, w->cols, w->index_width);
+  }
+  exit(1);
+}
+
+struct Block {
+  uint32_t rows, cols;
+};
+
+Block block_of(Layout layout) {
+  switch (layout) {
+    case Layout::block_4x4: return {4, 4};
+    case Layout::block_16x1: return {16, 1};
+    case Layout::block_1x16: return {1, 16};
+    case Layout::block_1x4: return {1, 4};
+    default: return {16, 1};  // dense: panels of columns
+  }
+}
+
+// Any finite weight that is not so large that sums overflow; fp16 in its whole range, subnormals included.
+void put_weight(Dtype dtype, const Exact<unsigned char>& values, size_t i, bool inside, Random& random) {
+  const float value = inside ? random.value() : 0.0f;
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  uint16_t half = static_cast<uint16_t>(bits >> 16);
+  if (dtype == Dtype::fp32) {
+    memcpy(values.data() + 4 * i, &bits, 4);
+    return;
+  }
+  if (dtype == Dtype::fp16 && inside) {
+    half = static_cast<uint16_t>(random.bits());
+    if ((half & 0x7c00) == 0x7c00) half &= 0x83ff;  // infinities and NaNs become subnormals
+  }
+  memcpy(values.data() + 2 * i, &half, 2);
+}
+
+void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uint32_t percent, Random& random) {
+  const Block block = block_of(layout);
+  const uint32_t block_rows = (rows + block.rows - 1) / block.rows, block_cols = (cols + block.cols - 1) / block.cols;
+  const bool dense = layout == Layout::dense;
+  const uint32_t index_width = block_cols > 256 ? 2 : 1;
+
+  std::vector<uint32_t> order;
+  for (uint32_t i = 0; i < block_rows; ++i) order.push_back(i);
+  for (uint32_t i = block_rows; i > 1 && !dense; --i) std::swap(order[i - 1], order[random.below(i)]);
+  std::vector<std::vector<uint32_t>> pattern(block_rows);
+  size_t n_blocks = 0;
+  for (uint32_t i : order) {
+    for (uint32_t j = 0; j < block_cols; ++j) {
+      if (dense || random.below(100) < percent) pattern[i].push_back(j);
+    }
+    n_blocks += pattern[i].size();
+  }
+
+  const size_t block_size = size_t{block.rows} * block.cols;
+  Exact<unsigned char> values(n_blocks * block_size * (dtype == Dtype::fp32 ? 4 : 2));
+  Exact<unsigned char> columns(dense ? 0 : n_blocks * index_width);
+  Exact<RowEntry> row_list(dense ? 0 : block_rows);
+  size_t k = 0;
+  for (uint32_t position = 0; position < block_rows; ++position) {
+    const uint32_t i = order[position];
+    if (!dense) row_list[position] = {static_cast<uint16_t>(i), static_cast<uint16_t>(pattern[i].size())};
+    for (uint32_t j : pattern[i]) {
+      for (size_t e = 0; e < block_size; ++e) {
+        const bool inside = i * block.rows + e / block.cols < rows && j * block.cols + e % block.cols < cols;
+        put_weight(dtype, values, k * block_size + e, inside, random);
+      }
+      const uint16_t wide = static_cast<uint16_t>(j);
+      const uint8_t narrow = static_cast<uint8_t>(j);
+      if (!dense && index_width == 2) memcpy(columns.data() + 2 * k, &wide, 2);
+      if (!dense && index_width == 1) columns[k] = narrow;
+      ++k;
+    }
+  }
+  const Matrix w = {layout, dtype, rows, cols, block_rows, dense ? 0 : index_width, values.data(),
+                    dense ? nullptr : columns.data(), dense ? nullptr : row_list.data()};
+
+  Exact<float> x(size_t{block_cols} * block.cols), bias(rows), expected(rows), y(rows);
+  random.fill(x);
+  random.fill(bias);
+  Kernels portable, kernels;
+  select_kernels("portable", &portable);
+  for (const float* b : {static_cast<const float*>(bias.data()), static_cast<const float*>(nullptr)}) {
+    memset(expected.data(), 0xff, rows * sizeof(float));
+    portable.matvec_for(w)(w, x.data(), b, expected.data());
+    for (size_t s = 0; kernel_name(s); ++s) {
+      select_kernels(kernel_name(s), &kernels);
+      memset(y.data(), 0xff, rows * sizeof(float));
+      kernels.matvec_for(w)(w, x.data(), b, y.data());
+      for (uint32_t r = 0; r < rows; ++r) {
+        if (std::isnan(y[r])) fail("a row that was not written", kernels.name, &w);
+      }
+      if (!y.same_bits(expected)) fail("product", kernels.name, &w);
+    }
+  }
+}
+
+void check_vector_functions(const char* name, uint32_t n, Random& random) {
+  Kernels portable, kernels;
+  select_kernels("portable", &portable);
+  select_kernels(name, &kernels);
+
+  Exact<float> start(n), add(n), y(n), z(n);
+  random.fill(start);
+  random.fill(add);
+  start[random.below(n)] = std::numeric_limits<float>::quiet_NaN();
+  start[random.below(n)] = -std::numeric_limits<float>::infinity();
+  for (Activation activation : {Activation::none, Activation::relu, Activation::tanh, Activation::sigmoid}) {
+    for (const float* a : {static_cast<const float*>(add.data()), static_cast<const float*>(nullptr)}) {
+      memcpy(y.data(), start.data(), n * sizeof(float));
+      memcpy(z.data(), start.data(), n * sizeof(float));
+      portable.finish(n, activation, a, y.data());
+      kernels.finish(n, activation, a, z.data());
+      if (!y.same_bits(z)) fail("finish", name);
+    }
+  }
+
+  Exact<float> recurrent(size_t{3} * n), input(size_t{3} * n);
+  random.fill(recurrent);
+  random.fill(input);
+  random.fill(y);
+  memcpy(z.data(), y.data(), n * sizeof(float));
+  portable.gates(n, recurrent.data(), input.data(), y.data());
+  kernels.gates(n, recurrent.data(), input.data(), z.data());
+  if (!y.same_bits(z)) fail("gates", name);
+
+  const uint32_t padded = (n + kGroup - 1) / kGroup * kGroup;
+  Exact<float> e(padded), f(padded), groups(padded / kGroup), sums(padded / kGroup);
+  const float greatest = portable.exponentials(n, 1.25f, start.data(), e.data(), groups.data());
+  const float other = kernels.exponentials(n, 1.25f, start.data(), f.data(), sums.data());
+  if (!(greatest == other) || !e.same_bits(f) || !groups.same_bits(sums)) fail("exponentials", name);
+
+  for (Dtype dtype : {Dtype::fp16, Dtype::bf16, Dtype::fp32}) {
+    Exact<unsigned char> stored(size_t{n} * (dtype == Dtype::fp32 ? 4 : 2));
+    for (size_t i = 0; i < n; ++i) put_weight(dtype, stored, i, true, random);
+    portable.widen(n, dtype, stored.data(), y.data());
+    kernels.widen(n, dtype, stored.data(), z.data());
+    if (!y.same_bits(z)) fail("widen", name);
+  }
+}
+
+void check_upsample(const char* name, uint32_t rows, uint32_t window, uint32_t channels, Random& random) {
+  const uint32_t stride = channels + random.below(3);
+  Kernels portable, kernels;
+  select_kernels("portable", &portable);
+  select_kernels(name, &kernels);
+  Exact<float> weights(size_t{rows} * window), in(size_t{window} * channels);
+  Exact<float> out(size_t{rows - 1} * stride + channels), other(out.size());
+  random.fill(weights);
+  random.fill(in);
+  random.fill(out);
+  memcpy(other.data(), out.data(), out.size() * sizeof(float));  // what lies between the rows stays
+  portable.upsample(rows, window, channels, weights.data(), in.data(), stride, out.data());
+  kernels.upsample(rows, window, channels, weights.data(), in.data(), stride, other.data());
+  if (!out.same_bits(other)) fail("upsample", name);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Random random(argc > 1 ? strtoull(argv[1], nullptr, 10) : 1);
+  for (uint32_t layout = 0; layout < kMatrixLayouts; ++layout) {
+    for (uint32_t dtype = 1; dtype <= kDtypes; ++dtype) {
+      const auto l = static_cast<Layout>(static_cast<uint32_t>(Layout::dense) + layout);
+      const auto d = static_cast<Dtype>(dtype);
+      for (int i = 0; i < 40; ++i) check_product(l, d, 1 + random.below(70), 1 + random.below(70), random.below(101), random);
+      check_product(l, d, 33, 16 * 256 + 1, 10, random);  // indices of two bytes in every layout
+    }
+  }
+  for (size_t s = 0; kernel_name(s); ++s) {
+    for (int i = 0; i < 40; ++i) {
+      check_vector_functions(kernel_name(s), 1 + random.below(70), random);
+      check_upsample(kernel_name(s), 1 + random.below(9), 1 + random.below(5), 1 + random.below(40), random);
+    }
+    printf("%s\n", kernel_name(s));
+  }
+  return 0;
+}
