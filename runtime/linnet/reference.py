@@ -1,0 +1,268 @@
+"""The Numba reference: export/FORMAT.md's programs and arithmetic as plain Python, bit for bit.
+
+It shares no code with the C++ runtime and is written to be read; tests compare every kernel set
+with it. Needs `pip install 'linnet[reference]'`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from linnet import _reference_functions as functions
+from linnet import _reference_products as products
+from linnet.blocks import BLOCKS, Packed, widen
+from linnet.format import read
+from linnet.operations import (
+    Add,
+    Draw,
+    Embedding,
+    Gates,
+    History,
+    Linear,
+    Operand,
+    Operation,
+    Output,
+    Upsample,
+)
+
+Floats = npt.NDArray[np.float32]
+
+_BLOCK_PRODUCTS = {
+    "4x4": products.blocks_4x4,
+    "16x1": products.blocks_16x1,
+    "1x16": products.blocks_1x16,
+    "1x4": products.blocks_1x4,
+}
+
+
+def matvec(packed: Packed, x: npt.ArrayLike, bias: npt.ArrayLike | None = None) -> Floats:
+    """y = W x + bias, from the packed sections and in their order of sums.
+
+    x (cols), bias (rows), the result (rows): float32. Raises ValueError for other shapes.
+    """
+    x, bias = np.asarray(x, np.float32), None if bias is None else np.asarray(bias, np.float32)
+    if x.shape != (packed.cols,):
+        raise ValueError(f"x has shape {x.shape}; the matrix takes ({packed.cols},)")
+    if bias is not None and bias.shape != (packed.rows,):
+        raise ValueError(f"bias has shape {bias.shape}; the matrix gives ({packed.rows},)")
+    matrix = Matrix(packed)
+    padded = np.zeros(matrix.readable, np.float32)
+    padded[: packed.cols] = x
+    return matrix.times(padded, bias)
+
+
+class Matrix:
+    """A packed matrix with its weights widened to float32, in storage order."""
+
+    def __init__(self, packed: Packed) -> None:
+        self.packed = packed
+        self.values = np.array(widen(packed.values, packed.dtype))
+        columns = BLOCKS[packed.layout][1] if packed.layout in BLOCKS else 1
+        self.readable = -(-packed.cols // columns) * columns  # floats of x that a product reads
+        if packed.columns is not None and packed.row_list is not None:
+            self.columns = packed.columns.astype(np.int64)
+            self.row_list = packed.row_list.astype(np.int64)
+
+    def times(self, x: Floats, bias: Floats | None) -> Floats:
+        """W x + bias; x (readable)."""
+        y = np.empty(self.packed.rows, np.float32)
+        if bias is None:
+            bias = np.zeros(self.packed.rows, np.float32)
+        if self.packed.layout == "dense":
+            products.dense(self.values, self.packed.cols, x, bias, y)
+        else:
+            product = _BLOCK_PRODUCTS[self.packed.layout]
+            product(self.values, self.columns, self.row_list, x, bias, y)
+        return y
+
+
+class ReferenceVoice:
+    """A `.linnet` file, run whole utterance by whole utterance.
+
+    Raises FormatError where the file is not valid, OSError where it cannot be read.
+    """
+
+    def __init__(self, source: str | os.PathLike[str] | bytes) -> None:
+        self.file = read(source)
+        self.header = self.file.header
+        self._tensors: list[Any] = [_prepare(tensor.packed) for tensor in self.file.tensors]
+
+    def synthesize(
+        self, mel: npt.ArrayLike, seed: int = 0, stream: int = 0, temperature: float = 1.0
+    ) -> npt.NDArray[np.int16]:
+        """Audio (n_frames * hop_length) int16 for mel (n_features, n_frames)."""
+        run = _Run(self, seed, stream, np.float32(temperature))
+        return np.array(self._samples(run, mel), np.int16)
+
+    def score(self, mel: npt.ArrayLike, tokens: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """The negative log-likelihood of each token, in nats, given those before it.
+
+        mel (n_features, n_frames); tokens (n <= n_frames * hop_length), the companded samples.
+        """
+        run = _Run(self, 0, 0, np.float32(1), [int(token) for token in np.asarray(tokens)])
+        self._samples(run, mel)
+        return np.array(run.nats, np.float64)
+
+    def _samples(self, run: _Run, mel: npt.ArrayLike) -> list[int]:
+        features = np.asarray(mel, np.float32)
+        header = self.header
+        if features.ndim != 2 or features.shape[0] != header.n_features:
+            raise ValueError(f"mel has shape {features.shape}, not ({header.n_features}, n_frames)")
+        if not np.isfinite(features).all():
+            raise ValueError("mel holds NaN or infinity")
+        silence = np.zeros(header.n_features, np.float32)
+        for _ in range(header.priming):
+            run.frame(silence)
+        samples: list[int] = []
+        frames = [*features.T, *[silence] * header.lookahead]
+        for t, frame in enumerate(frames):
+            run.frame(frame)
+            if t >= header.lookahead:
+                for i in range(header.hop_length):
+                    if run.is_complete():
+                        return samples
+                    samples.append(run.sample(i))
+        return samples
+
+
+def _prepare(packed: Packed) -> Matrix | Floats:
+    """Matrices as Matrix, vectors (rows) and tables (rows, cols) as float32."""
+    if packed.layout == "vector":
+        return widen(packed.values, packed.dtype)[: packed.rows].copy()
+    if packed.layout == "table":
+        return widen(packed.values, packed.dtype).reshape(packed.rows, -1)[:, : packed.cols].copy()
+    return Matrix(packed)
+
+
+class _Run:
+    """One utterance: the arena, the token slots, the samples made; teacher-forced by `tokens`."""
+
+    def __init__(
+        self,
+        voice: ReferenceVoice,
+        seed: int,
+        stream: int,
+        temperature: np.float32,
+        tokens: list[int] | None = None,
+    ) -> None:
+        self.voice = voice
+        self.seed, self.stream, self.temperature = seed, stream, temperature
+        self.tokens = tokens
+        self.nats: list[float] = []
+        self.arena = np.zeros(voice.header.arena_size, np.float32)
+        self.slots = [0] * voice.header.n_slots
+        self.made = 0
+        output = voice.file.sample_program[-1]
+        assert isinstance(output, Output)
+        self.output = output
+        for operation in voice.file.sample_program:
+            if isinstance(operation, Draw):
+                self.slots[operation.slot] = operation.initial_token
+                self.arena[operation.out.offset] = operation.initial_value
+
+    def is_complete(self) -> bool:
+        """Whether all tokens are scored; never in a free run."""
+        return self.tokens is not None and self.made == len(self.tokens)
+
+    def frame(self, features: Floats) -> None:
+        """Take one frame (n_features)."""
+        at = self.voice.header.features_at
+        self.arena[at : at + len(features)] = features
+        for operation in self.voice.file.frame_program:
+            self._execute(operation, 0)
+
+    def sample(self, i: int) -> int:
+        """Make sample i of the frame: a signed 16-bit number."""
+        if self.tokens is not None:
+            self.nats.append(0.0)
+        for operation in self.voice.file.sample_program[:-1]:
+            self._execute(operation, i)
+        self.made += 1
+        return self._output(i)
+
+    def _at(self, operand: Operand, i: int, size: int) -> Floats:
+        start = operand.offset + operand.stride * i
+        return self.arena[start : start + size]
+
+    def _execute(self, operation: Operation, i: int) -> None:
+        tensors = self.voice._tensors
+        match operation:
+            case Linear():
+                matrix = tensors[operation.weights]
+                bias = None if operation.bias is None else tensors[operation.bias]
+                y = matrix.times(self._at(operation.input, i, matrix.readable), bias)
+                if operation.add is not None:
+                    y = y + self._at(operation.add, i, len(y))
+                functions.activate(operation.activation, y)
+                self._at(operation.out, i, len(y))[:] = y
+            case Gates(units=units):
+                functions.gates(
+                    self._at(operation.recurrent, i, 3 * units),
+                    self._at(operation.input, i, 3 * units),
+                    self._at(operation.state, i, units),
+                )
+            case History(size=size, frames=frames):
+                window = self._at(operation.out, i, frames * size)
+                window[:-size] = window[size:].copy()
+                window[-size:] = self._at(operation.input, i, size)
+            case Upsample(channels=channels, window=n, out=out):
+                hop = self.voice.header.hop_length
+                weights = tensors[operation.weights].reshape(hop, n)
+                y = np.empty((hop, channels), np.float32)
+                window = self._at(operation.input, i, n * channels).reshape(n, channels)
+                functions.upsample(weights, window, y)
+                for row in range(hop):
+                    self._at(out, row, channels)[:] = y[row]
+            case Add(size=size):
+                y = self._at(operation.input, i, size) + self._at(operation.add, i, size)
+                self._at(operation.out, i, size)[:] = y
+            case Embedding():
+                row = tensors[operation.table][self.slots[operation.slot]]
+                self._at(operation.out, i, len(row))[:] = row
+            case Draw():
+                logits = self._at(operation.input, i, operation.classes)
+                token = self._draw(operation, logits)
+                self.slots[operation.slot] = token
+                scale, offset = np.float32(operation.scale), np.float32(operation.offset)
+                self._at(operation.out, i, 1)[0] = functions.affine(token, scale, offset)
+
+    def _draw(self, draw: Draw, logits: Floats) -> int:
+        if self.tokens is not None:
+            return self._forced(draw, logits)
+        if self.temperature == 0:
+            m, _, _ = functions.exponentials(logits, np.float32(1))
+            return functions.likeliest(logits, np.float32(m))
+        inverse = np.float32(1) / self.temperature
+        _, e, groups = functions.exponentials(logits, inverse)
+        u = functions.uniform(self.seed, self.stream, self.made, draw.random_word)
+        return functions.draw(draw.classes, e, groups, u)
+
+    def _forced(self, draw: Draw, logits: Floats) -> int:
+        assert self.tokens is not None
+        token = told = self.tokens[self.made]
+        if self.output.low is not None:
+            token = token >> 8 if draw.slot == self.output.high else token & 255
+        if not 0 <= token < draw.classes:
+            raise ValueError(f"token {told} of sample {self.made} is out of range")
+        m, _, groups = functions.exponentials(logits, np.float32(1))
+        c_last = float(functions.cumulated(groups))
+        self.nats[-1] += math.log(c_last) - (float(logits[token]) - float(m))
+        return token
+
+    def _output(self, i: int) -> int:
+        output = self.output
+        token = self.slots[output.high]
+        if output.low is not None:
+            token = 256 * token + self.slots[output.low]
+        v = np.float32(functions.affine(token, np.float32(output.scale), np.float32(output.offset)))
+        if output.companding == 1:
+            log_1_mu, inverse_mu = np.float32(output.log_1_mu), np.float32(output.inverse_mu)
+            v = np.float32(functions.expand(v, log_1_mu, inverse_mu))
+        state = self._at(output.state, i, 1)
+        state[0] = functions.deemphasize(v, np.float32(output.pre_emphasis), state[0])
+        return functions.to_pcm(state[0])
