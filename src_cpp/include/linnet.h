@@ -45,7 +45,7 @@ typedef enum linnet_status {
   LINNET_ERROR_ALIGNMENT = 5, /* memory handed over does not start at a multiple of 64 bytes */
   LINNET_ERROR_KERNELS = 6,   /* this CPU has no kernel set of that name */
   LINNET_ERROR_FEATURES = 7,  /* a feature is NaN or infinite; the frame was not taken */
-  LINNET_ERROR_STATE = 8      /* push after finish, or score on a stream that has unread samples */
+  LINNET_ERROR_STATE = 8      /* push after finish */
 } linnet_status;
 
 /* A short English sentence for a status; never null. */

@@ -1,0 +1,229 @@
+// The C API: argument checks and ownership around the model and the engine.
+#include <math.h>
+#include <new>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+#include "kernels/float_mode.h"
+#include "kernels/kernels.h"
+#include "linnet.h"
+#include "mapped_file.h"
+#include "model.h"
+
+struct linnet_model {
+  linnet::MappedFile file;  // empty where the caller's memory is used
+  linnet::Model model;
+};
+
+struct linnet_stream {
+  linnet::State* state;
+  bool owned;  // the memory is the library's own
+};
+
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+bool aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % kAlignment == 0; }
+
+size_t stream_header_size() { return (sizeof(linnet_stream) + kAlignment - 1) / kAlignment * kAlignment; }
+
+// malloc, aligned to 64 bytes: the address to free stands just before the memory.
+void* allocate(size_t size) {
+  void* raw = malloc(size + kAlignment + sizeof(void*));
+  if (raw == nullptr) return nullptr;
+  const uintptr_t first = reinterpret_cast<uintptr_t>(raw) + sizeof(void*);
+  void** memory = reinterpret_cast<void**>((first + kAlignment - 1) / kAlignment * kAlignment);
+  memory[-1] = raw;
+  return memory;
+}
+
+void release(void* memory) { free(static_cast<void**>(memory)[-1]); }
+
+void set_message(linnet_error* error, const char* message) {
+  if (error == nullptr) return;
+  strncpy(error->message, message, sizeof error->message - 1);
+  error->message[sizeof error->message - 1] = 0;
+  error->offset = 0;
+}
+
+linnet_model* new_model() {
+  void* memory = malloc(sizeof(linnet_model));
+  return memory ? new (memory) linnet_model() : nullptr;
+}
+
+void delete_model(linnet_model* model) {
+  linnet::free_model(&model->model);
+  model->~linnet_model();
+  free(model);
+}
+
+linnet_status read_into(linnet_model* opened, const void* data, size_t size, linnet_model** model, linnet_error* error) {
+  linnet_error unused;
+  const linnet_status status = linnet::read_model(static_cast<const uint8_t*>(data), size, &opened->model, error ? error : &unused);
+  if (status != LINNET_OK) {
+    delete_model(opened);
+    return status;
+  }
+  *model = opened;
+  return LINNET_OK;
+}
+
+bool all_finite(const float* features, size_t n) {
+  for (size_t i = 0; i < n; ++i) {
+    if (!isfinite(features[i])) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+uint32_t linnet_version(void) { return LINNET_VERSION_MAJOR * 10000 + LINNET_VERSION_MINOR * 100 + LINNET_VERSION_PATCH; }
+
+const char* linnet_status_text(linnet_status status) {
+  switch (status) {
+    case LINNET_OK: return "no error";
+    case LINNET_ERROR_ARGUMENT: return "an argument is null or out of range";
+    case LINNET_ERROR_SYSTEM: return "the system refused; errno says why";
+    case LINNET_ERROR_FORMAT: return "the file is not a .linnet file that this library can read";
+    case LINNET_ERROR_MEMORY: return "too little memory";
+    case LINNET_ERROR_ALIGNMENT: return "memory does not start at a multiple of 64 bytes";
+    case LINNET_ERROR_KERNELS: return "this CPU has no kernel set of that name";
+    case LINNET_ERROR_FEATURES: return "a feature is not a finite number";
+    case LINNET_ERROR_STATE: return "the stream is not in a state that allows this call";
+  }
+  return "unknown status";
+}
+
+const char* linnet_kernels(size_t index) { return linnet::kernel_name(index); }
+
+linnet_status linnet_model_open(const char* path, linnet_model** model, linnet_error* error) {
+  if (model == nullptr) return LINNET_ERROR_ARGUMENT;
+  *model = nullptr;
+  if (path == nullptr) return LINNET_ERROR_ARGUMENT;
+  linnet_model* opened = new_model();
+  if (opened == nullptr) return LINNET_ERROR_MEMORY;
+  if (!opened->file.open(path)) {
+    set_message(error, "the file could not be opened or mapped");
+    delete_model(opened);
+    return LINNET_ERROR_SYSTEM;
+  }
+  return read_into(opened, opened->file.data(), opened->file.size(), model, error);
+}
+
+linnet_status linnet_model_open_memory(const void* data, size_t size, linnet_model** model, linnet_error* error) {
+  if (model == nullptr) return LINNET_ERROR_ARGUMENT;
+  *model = nullptr;
+  if (data == nullptr && size != 0) return LINNET_ERROR_ARGUMENT;
+  if (!aligned(data)) {
+    set_message(error, linnet_status_text(LINNET_ERROR_ALIGNMENT));
+    return LINNET_ERROR_ALIGNMENT;
+  }
+  linnet_model* opened = new_model();
+  if (opened == nullptr) return LINNET_ERROR_MEMORY;
+  return read_into(opened, data, size, model, error);
+}
+
+linnet_status linnet_model_info(const linnet_model* model, linnet_info* info) {
+  if (model == nullptr || info == nullptr) return LINNET_ERROR_ARGUMENT;
+  const linnet::Config& config = model->model.config;
+  *info = linnet_info{config.sample_rate, config.hop_length,       config.n_features,     config.lookahead,
+                      model->model.file_size, model->model.metadata, model->model.metadata_size};
+  return LINNET_OK;
+}
+
+void linnet_model_close(linnet_model* model) {
+  if (model != nullptr) delete_model(model);
+}
+
+void linnet_stream_options_init(linnet_stream_options* options) {
+  if (options != nullptr) *options = linnet_stream_options{0, 0, 1.0f, nullptr};
+}
+
+size_t linnet_stream_size(const linnet_model* model) {
+  return model == nullptr ? 0 : stream_header_size() + linnet::state_size(model->model);
+}
+
+linnet_status linnet_stream_create(const linnet_model* model, const linnet_stream_options* options, void* memory, size_t memory_size,
+                                   linnet_stream** stream) {
+  if (stream == nullptr) return LINNET_ERROR_ARGUMENT;
+  *stream = nullptr;
+  if (model == nullptr) return LINNET_ERROR_ARGUMENT;
+  linnet_stream_options chosen;
+  linnet_stream_options_init(&chosen);
+  if (options != nullptr) chosen = *options;
+  if (!(chosen.temperature >= 0.0f) || !isfinite(chosen.temperature)) return LINNET_ERROR_ARGUMENT;
+  linnet::Kernels kernels;
+  if (!linnet::select_kernels(chosen.kernels, &kernels)) return LINNET_ERROR_KERNELS;
+
+  const size_t size = linnet_stream_size(model);
+  const bool owned = memory == nullptr;
+  if (owned) memory = allocate(size);
+  if (memory == nullptr || (!owned && memory_size < size)) return LINNET_ERROR_MEMORY;
+  if (!aligned(memory)) return LINNET_ERROR_ALIGNMENT;
+
+  const linnet::IeeeFloatMode mode;
+  linnet_stream* created = new (memory) linnet_stream{nullptr, owned};
+  const linnet::Sampling sampling = {chosen.seed, chosen.stream, chosen.temperature};
+  created->state = linnet::make_state(model->model, kernels, sampling, static_cast<uint8_t*>(memory) + stream_header_size());
+  *stream = created;
+  return LINNET_OK;
+}
+
+linnet_status linnet_stream_push(linnet_stream* stream, const float* frames, size_t n_frames, size_t* taken) {
+  if (stream == nullptr || taken == nullptr || (frames == nullptr && n_frames != 0)) return LINNET_ERROR_ARGUMENT;
+  *taken = 0;
+  linnet::State* state = stream->state;
+  if (state->finished) return LINNET_ERROR_STATE;
+  const linnet::IeeeFloatMode mode;
+  const size_t n_features = state->model->config.n_features;
+  while (*taken < n_frames && !state->frame_ready) {
+    const float* frame = frames + *taken * n_features;
+    if (!all_finite(frame, n_features)) return LINNET_ERROR_FEATURES;
+    linnet::take_frame(state, frame);
+    *taken += 1;
+  }
+  return LINNET_OK;
+}
+
+linnet_status linnet_stream_finish(linnet_stream* stream) {
+  if (stream == nullptr) return LINNET_ERROR_ARGUMENT;
+  stream->state->finished = true;
+  return LINNET_OK;
+}
+
+size_t linnet_stream_available(const linnet_stream* stream) {
+  return stream == nullptr ? 0 : static_cast<size_t>(linnet::samples_available(*stream->state));
+}
+
+linnet_status linnet_stream_pull(linnet_stream* stream, int16_t* samples, size_t capacity, size_t* made) {
+  if (stream == nullptr || made == nullptr || (samples == nullptr && capacity != 0)) return LINNET_ERROR_ARGUMENT;
+  const linnet::IeeeFloatMode mode;
+  size_t n = 0;
+  while (n < capacity && linnet::prepare_sample(stream->state)) samples[n++] = linnet::make_sample(stream->state);
+  *made = n;
+  return LINNET_OK;
+}
+
+linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens, size_t n_tokens, size_t* made, double* nats) {
+  if (stream == nullptr || made == nullptr || nats == nullptr || (tokens == nullptr && n_tokens != 0)) return LINNET_ERROR_ARGUMENT;
+  const linnet::IeeeFloatMode mode;
+  size_t n = 0;
+  while (n < n_tokens && linnet::prepare_sample(stream->state)) *nats += linnet::score_sample(stream->state, tokens[n++]);
+  *made = n;
+  return LINNET_OK;
+}
+
+linnet_status linnet_stream_reset(linnet_stream* stream, uint64_t seed, uint32_t stream_number) {
+  if (stream == nullptr) return LINNET_ERROR_ARGUMENT;
+  const linnet::IeeeFloatMode mode;
+  linnet::reset_state(stream->state, seed, stream_number);
+  return LINNET_OK;
+}
+
+const char* linnet_stream_kernels(const linnet_stream* stream) { return stream == nullptr ? nullptr : stream->state->kernels.name; }
+
+void linnet_stream_close(linnet_stream* stream) {
+  if (stream != nullptr && stream->owned) release(stream);
+}

@@ -1,0 +1,62 @@
+// Runs a model's two programs: the frame program once per frame, the sample program once per sample.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/kernels.h"
+#include "model.h"
+
+namespace linnet {
+
+struct Sampling {
+  uint64_t seed;
+  uint32_t stream;
+  float temperature;
+};
+
+// Everything that changes while an utterance is made. The pointers lead into one piece of memory, laid out by `layout_state`.
+struct State {
+  const Model* model;
+  Kernels kernels;
+  Sampling sampling;
+  float inverse_temperature;  // 0 where the likeliest class is taken
+
+  float* arena;    // (arena_size)
+  uint32_t* slots;  // (n_slots) tokens
+  float* e;        // (most_classes, padded) scratch of a draw: exponentials
+  float* groups;   // (most_classes / 16) scratch of a draw: their sums in groups
+
+  uint64_t sample;        // made since the reset
+  uint64_t frames_taken;  // from the caller
+  uint64_t frames_run;    // through the frame program since the reset, without priming
+  uint64_t frames_made;   // whose samples are all made
+  uint32_t position;      // of the next sample within its frame
+  bool frame_ready;       // the frame whose samples come next has been computed
+  bool finished;          // no more frames will come
+};
+
+// Bytes of a State with all that it points to.
+size_t state_size(const Model& model);
+
+// Make a State in `memory` (aligned to 64, state_size bytes) and reset it.
+State* make_state(const Model& model, const Kernels& kernels, const Sampling& sampling, void* memory);
+
+void reset_state(State* state, uint64_t seed, uint32_t stream);
+
+// Take one frame of finite features. Only while no frame is ready and the stream is not finished.
+void take_frame(State* state, const float* features);  // (n_features)
+
+// Bring the next frame on if it can be had without the caller: true if there is a sample to make.
+bool prepare_sample(State* state);
+
+// Make one sample; after prepare_sample said true.
+int16_t make_sample(State* state);
+
+// Make one sample whose token is given; returns its negative log-likelihood in nats.
+double score_sample(State* state, uint16_t token);
+
+// Samples that can be made before another frame is needed.
+uint64_t samples_available(const State& state);
+
+}  // namespace linnet
