@@ -59,9 +59,11 @@ void delete_model(linnet_model* model) {
   free(model);
 }
 
-linnet_status read_into(linnet_model* opened, const void* data, size_t size, linnet_model** model, linnet_error* error) {
+linnet_status read_into(linnet_model* opened, const void* data, size_t size, linnet_model** model,
+                        linnet_error* error) {
   linnet_error unused;
-  const linnet_status status = linnet::read_model(static_cast<const uint8_t*>(data), size, &opened->model, error ? error : &unused);
+  const linnet_status status =
+      linnet::read_model(static_cast<const uint8_t*>(data), size, &opened->model, error ? error : &unused);
   if (status != LINNET_OK) {
     delete_model(opened);
     return status;
@@ -79,19 +81,30 @@ bool all_finite(const float* features, size_t n) {
 
 }  // namespace
 
-uint32_t linnet_version(void) { return LINNET_VERSION_MAJOR * 10000 + LINNET_VERSION_MINOR * 100 + LINNET_VERSION_PATCH; }
+uint32_t linnet_version(void) {
+  return LINNET_VERSION_MAJOR * 10000 + LINNET_VERSION_MINOR * 100 + LINNET_VERSION_PATCH;
+}
 
 const char* linnet_status_text(linnet_status status) {
   switch (status) {
-    case LINNET_OK: return "no error";
-    case LINNET_ERROR_ARGUMENT: return "an argument is null or out of range";
-    case LINNET_ERROR_SYSTEM: return "the system refused; errno says why";
-    case LINNET_ERROR_FORMAT: return "the file is not a .linnet file that this library can read";
-    case LINNET_ERROR_MEMORY: return "too little memory";
-    case LINNET_ERROR_ALIGNMENT: return "memory does not start at a multiple of 64 bytes";
-    case LINNET_ERROR_KERNELS: return "this CPU has no kernel set of that name";
-    case LINNET_ERROR_FEATURES: return "a feature is not a finite number";
-    case LINNET_ERROR_STATE: return "the stream is not in a state that allows this call";
+    case LINNET_OK:
+      return "no error";
+    case LINNET_ERROR_ARGUMENT:
+      return "an argument is null or out of range";
+    case LINNET_ERROR_SYSTEM:
+      return "the system refused; errno says why";
+    case LINNET_ERROR_FORMAT:
+      return "the file is not a .linnet file that this library can read";
+    case LINNET_ERROR_MEMORY:
+      return "too little memory";
+    case LINNET_ERROR_ALIGNMENT:
+      return "memory does not start at a multiple of 64 bytes";
+    case LINNET_ERROR_KERNELS:
+      return "this CPU has no kernel set of that name";
+    case LINNET_ERROR_FEATURES:
+      return "a feature is not a finite number";
+    case LINNET_ERROR_STATE:
+      return "the stream is not in a state that allows this call";
   }
   return "unknown status";
 }
@@ -128,7 +141,7 @@ linnet_status linnet_model_open_memory(const void* data, size_t size, linnet_mod
 linnet_status linnet_model_info(const linnet_model* model, linnet_info* info) {
   if (model == nullptr || info == nullptr) return LINNET_ERROR_ARGUMENT;
   const linnet::Config& config = model->model.config;
-  *info = linnet_info{config.sample_rate, config.hop_length,       config.n_features,     config.lookahead,
+  *info = linnet_info{config.sample_rate,     config.hop_length,     config.n_features,         config.lookahead,
                       model->model.file_size, model->model.metadata, model->model.metadata_size};
   return LINNET_OK;
 }
@@ -145,8 +158,8 @@ size_t linnet_stream_size(const linnet_model* model) {
   return model == nullptr ? 0 : stream_header_size() + linnet::state_size(model->model);
 }
 
-linnet_status linnet_stream_create(const linnet_model* model, const linnet_stream_options* options, void* memory, size_t memory_size,
-                                   linnet_stream** stream) {
+linnet_status linnet_stream_create(const linnet_model* model, const linnet_stream_options* options, void* memory,
+                                   size_t memory_size, linnet_stream** stream) {
   if (stream == nullptr) return LINNET_ERROR_ARGUMENT;
   *stream = nullptr;
   if (model == nullptr) return LINNET_ERROR_ARGUMENT;
@@ -166,7 +179,8 @@ linnet_status linnet_stream_create(const linnet_model* model, const linnet_strea
   const linnet::IeeeFloatMode mode;
   linnet_stream* created = new (memory) linnet_stream{nullptr, owned};
   const linnet::Sampling sampling = {chosen.seed, chosen.stream, chosen.temperature};
-  created->state = linnet::make_state(model->model, kernels, sampling, static_cast<uint8_t*>(memory) + stream_header_size());
+  created->state =
+      linnet::make_state(model->model, kernels, sampling, static_cast<uint8_t*>(memory) + stream_header_size());
   *stream = created;
   return LINNET_OK;
 }
@@ -206,11 +220,14 @@ linnet_status linnet_stream_pull(linnet_stream* stream, int16_t* samples, size_t
   return LINNET_OK;
 }
 
-linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens, size_t n_tokens, size_t* made, double* nats) {
-  if (stream == nullptr || made == nullptr || nats == nullptr || (tokens == nullptr && n_tokens != 0)) return LINNET_ERROR_ARGUMENT;
+linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens, size_t n_tokens, size_t* made,
+                                  double* nats) {
+  if (stream == nullptr || made == nullptr || nats == nullptr || (tokens == nullptr && n_tokens != 0))
+    return LINNET_ERROR_ARGUMENT;
   const linnet::IeeeFloatMode mode;
   size_t n = 0;
-  while (n < n_tokens && linnet::prepare_sample(stream->state)) *nats += linnet::score_sample(stream->state, tokens[n++]);
+  while (n < n_tokens && linnet::prepare_sample(stream->state))
+    *nats += linnet::score_sample(stream->state, tokens[n++]);
   *made = n;
   return LINNET_OK;
 }
@@ -222,7 +239,9 @@ linnet_status linnet_stream_reset(linnet_stream* stream, uint64_t seed, uint32_t
   return LINNET_OK;
 }
 
-const char* linnet_stream_kernels(const linnet_stream* stream) { return stream == nullptr ? nullptr : stream->state->kernels.name; }
+const char* linnet_stream_kernels(const linnet_stream* stream) {
+  return stream == nullptr ? nullptr : stream->state->kernels.name;
+}
 
 void linnet_stream_close(linnet_stream* stream) {
   if (stream != nullptr && stream->owned) release(stream);

@@ -80,8 +80,9 @@ struct Step {
   }
 
   void upsample(const UpsampleOp& op) const {
-    kernels.upsample(model.config.hop_length, op.window, op.channels, static_cast<const float*>(model.tensors[op.weights].values),
-                     at(op.in), op.row_stride, arena + op.out);
+    kernels.upsample(model.config.hop_length, op.window, op.channels,
+                     static_cast<const float*>(model.tensors[op.weights].values), at(op.in), op.row_stride,
+                     arena + op.out);
   }
 
   void add(const AddOp& op) const {
@@ -104,21 +105,33 @@ void run_frame(State* state, const float* features) {
   for (uint32_t n = 0; n < model.config.n_frame_operations; ++n) {
     const Operation& op = model.frame_program[n];
     switch (op.code) {
-      case Code::linear: step.linear(op.linear); break;
-      case Code::gates: step.gates(op.gates); break;
-      case Code::history: step.history(op.history); break;
-      case Code::upsample: step.upsample(op.upsample); break;
-      case Code::add: step.add(op.add); break;
-      default: break;
+      case Code::linear:
+        step.linear(op.linear);
+        break;
+      case Code::gates:
+        step.gates(op.gates);
+        break;
+      case Code::history:
+        step.history(op.history);
+        break;
+      case Code::upsample:
+        step.upsample(op.upsample);
+        break;
+      case Code::add:
+        step.add(op.add);
+        break;
+      default:
+        break;
     }
   }
 }
 
 // The random number of a draw: uniform in [0, 1), 24 bits.
 float uniform(const State& state, uint32_t index) {
-  const PhiloxBlock counter = {{static_cast<uint32_t>(state.sample), static_cast<uint32_t>(state.sample >> 32), index >> 2,
-                                state.sampling.stream}};
-  const PhiloxBlock block = philox4x32(counter, static_cast<uint32_t>(state.sampling.seed), static_cast<uint32_t>(state.sampling.seed >> 32));
+  const PhiloxBlock counter = {{static_cast<uint32_t>(state.sample), static_cast<uint32_t>(state.sample >> 32),
+                                index >> 2, state.sampling.stream}};
+  const PhiloxBlock block =
+      philox4x32(counter, static_cast<uint32_t>(state.sampling.seed), static_cast<uint32_t>(state.sampling.seed >> 32));
   return static_cast<float>(block.words[index & 3] >> 8) * 0x1p-24f;
 }
 
@@ -190,13 +203,20 @@ int16_t run_sample(State* state, const uint16_t* forced, double* nats) {
   for (uint32_t n = 0; n + 1 < config.n_sample_operations; ++n) {
     const Operation& op = model.sample_program[n];
     switch (op.code) {
-      case Code::linear: step.linear(op.linear); break;
-      case Code::gates: step.gates(op.gates); break;
-      case Code::add: step.add(op.add); break;
+      case Code::linear:
+        step.linear(op.linear);
+        break;
+      case Code::gates:
+        step.gates(op.gates);
+        break;
+      case Code::add:
+        step.add(op.add);
+        break;
       case Code::embedding: {
         const Matrix& table = model.tensors[op.embedding.table];
         const uint32_t row_bytes = (table.cols + kGroup - 1) / kGroup * kGroup * (table.dtype == Dtype::fp32 ? 4 : 2);
-        const uint8_t* row = static_cast<const uint8_t*>(table.values) + size_t{row_bytes} * state->slots[op.embedding.slot];
+        const uint8_t* row =
+            static_cast<const uint8_t*>(table.values) + size_t{row_bytes} * state->slots[op.embedding.slot];
         state->kernels.widen(table.cols, table.dtype, row, step.at(op.embedding.out));
         break;
       }
@@ -208,12 +228,14 @@ int16_t run_sample(State* state, const uint16_t* forced, double* nats) {
           token = token < op.draw.classes ? token : op.draw.classes - 1;
           *nats += class_nats(state, op.draw, logits, token);
         } else {
-          token = state->inverse_temperature == 0.0f ? likeliest(logits, op.draw.classes) : draw_class(state, op.draw, logits);
+          token = state->inverse_temperature == 0.0f ? likeliest(logits, op.draw.classes)
+                                                     : draw_class(state, op.draw, logits);
         }
         set_token(state, op.draw, step, token);
         break;
       }
-      default: break;
+      default:
+        break;
     }
   }
   const int16_t sample = output_sample(state, output, step);
@@ -277,7 +299,8 @@ void take_frame(State* state, const float* features) {
 }
 
 bool prepare_sample(State* state) {
-  while (!state->frame_ready && state->finished && state->frames_made < state->frames_taken) advance_frame(state, nullptr);
+  while (!state->frame_ready && state->finished && state->frames_made < state->frames_taken)
+    advance_frame(state, nullptr);
   return state->frame_ready;
 }
 

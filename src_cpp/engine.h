@@ -15,17 +15,18 @@ struct Sampling {
   float temperature;
 };
 
-// Everything that changes while an utterance is made. The pointers lead into one piece of memory, laid out by `layout_state`.
+// Everything that changes while an utterance is made. The pointers lead into one piece of memory, laid out by
+// `layout_state`.
 struct State {
   const Model* model;
   Kernels kernels;
   Sampling sampling;
   float inverse_temperature;  // 0 where the likeliest class is taken
 
-  float* arena;    // (arena_size)
+  float* arena;     // (arena_size)
   uint32_t* slots;  // (n_slots) tokens
-  float* e;        // (most_classes, padded) scratch of a draw: exponentials
-  float* groups;   // (most_classes / 16) scratch of a draw: their sums in groups
+  float* e;         // (most_classes, padded) scratch of a draw: exponentials
+  float* groups;    // (most_classes / 16) scratch of a draw: their sums in groups
 
   uint64_t sample;        // made since the reset
   uint64_t frames_taken;  // from the caller

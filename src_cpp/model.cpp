@@ -42,19 +42,23 @@ constexpr uint32_t kMaxBlockIndex = 65536;
 
 unsigned long long printable(uint64_t n) { return n; }
 
-bool inside(const Bytes& file, uint64_t offset, uint64_t size) { return offset <= file.size && size <= file.size - offset; }
+bool inside(const Bytes& file, uint64_t offset, uint64_t size) {
+  return offset <= file.size && size <= file.size - offset;
+}
 
 bool check_range(Errors& errors, uint64_t at, const char* field, uint32_t value, uint32_t least, uint32_t most) {
   if (value >= least && value <= most) return true;
   return errors.fail(at, "%s is %u, outside %u .. %u", field, value, least, most);
 }
 
-bool check_section(Errors& errors, const Bytes& file, uint64_t at, const char* field, uint64_t offset, uint64_t size, size_t alignment) {
+bool check_section(Errors& errors, const Bytes& file, uint64_t at, const char* field, uint64_t offset, uint64_t size,
+                   size_t alignment) {
   if (offset < sizeof(Header) || !inside(file, offset, size)) {
-    return errors.fail(at, "%s: bytes %llu .. +%llu do not lie in the file's %llu bytes", field, printable(offset), printable(size),
-                       printable(file.size));
+    return errors.fail(at, "%s: bytes %llu .. +%llu do not lie in the file's %llu bytes", field, printable(offset),
+                       printable(size), printable(file.size));
   }
-  if (offset % alignment != 0) return errors.fail(at, "%s: offset %llu is not a multiple of %zu", field, printable(offset), alignment);
+  if (offset % alignment != 0)
+    return errors.fail(at, "%s: offset %llu is not a multiple of %zu", field, printable(offset), alignment);
   return true;
 }
 
@@ -68,18 +72,21 @@ bool check_header(Errors& errors, const Bytes& file, const Header& h) {
     return check_range(errors, at, field, value, least, most);
   };
   if (h.major != kMajor) {
-    return errors.fail(AT(Header, major), "the file has format version %u.%u; this library reads version %u", h.major, h.minor, kMajor);
+    return errors.fail(AT(Header, major), "the file has format version %u.%u; this library reads version %u", h.major,
+                       h.minor, kMajor);
   }
   if (h.header_size != sizeof(Header)) {
     return errors.fail(AT(Header, header_size), "header_size is %u, expected %zu", h.header_size, sizeof(Header));
   }
   if (h.file_size != file.size) {
-    return errors.fail(AT(Header, file_size), "file_size is %llu but there are %llu bytes", printable(h.file_size), printable(file.size));
+    return errors.fail(AT(Header, file_size), "file_size is %llu but there are %llu bytes", printable(h.file_size),
+                       printable(file.size));
   }
   if (h.reserved1 != 0) return errors.fail(AT(Header, reserved1), "reserved is %u, expected 0", h.reserved1);
   const uint32_t checksum = crc32(file.data + kChecksumFrom, file.size - kChecksumFrom);
   if (h.checksum != checksum) {
-    return errors.fail(AT(Header, checksum), "checksum is %08x but the bytes give %08x: the file is corrupt", h.checksum, checksum);
+    return errors.fail(AT(Header, checksum), "checksum is %08x but the bytes give %08x: the file is corrupt",
+                       h.checksum, checksum);
   }
   if (h.reserved2 != 0) return errors.fail(AT(Header, reserved2), "reserved is %u, expected 0", h.reserved2);
   if (h.reserved3[0] != 0 || h.reserved3[1] != 0) return errors.fail(AT(Header, reserved3), "reserved is not 0");
@@ -94,7 +101,8 @@ bool check_header(Errors& errors, const Bytes& file, const Header& h) {
          range(AT(Header, n_frame_operations), "n_frame_operations", h.n_frame_operations, 0, 65536) &&
          range(AT(Header, n_sample_operations), "n_sample_operations", h.n_sample_operations, 1, 65536) &&
          section(AT(Header, metadata_offset), "metadata", h.metadata_offset, h.metadata_size, 1) &&
-         section(AT(Header, tensors_offset), "tensor directory", h.tensors_offset, uint64_t{h.n_tensors} * sizeof(TensorEntry), 8) &&
+         section(AT(Header, tensors_offset), "tensor directory", h.tensors_offset,
+                 uint64_t{h.n_tensors} * sizeof(TensorEntry), 8) &&
          section(AT(Header, operations_offset), "operations", h.operations_offset,
                  (uint64_t{h.n_frame_operations} + h.n_sample_operations) * sizeof(Operation), 8);
 }
@@ -127,21 +135,26 @@ bool check_blocks(Errors& errors, const TensorEntry& t, const char* name, const 
     const uint64_t at = t.rows_offset + uint64_t{i} * sizeof(RowEntry);
     const RowEntry row = m.row_list[i];
     if (row.block_row >= m.n_block_rows || seen[row.block_row]++ != 0) {
-      ok = errors.fail(at, "tensor %s: row list entry %u names block row %u twice or beyond %u", name, i, row.block_row, m.n_block_rows);
+      ok = errors.fail(at, "tensor %s: row list entry %u names block row %u twice or beyond %u", name, i, row.block_row,
+                       m.n_block_rows);
     } else if (row.count > t.n_blocks - k) {
       ok = errors.fail(at, "tensor %s: the row list counts more than n_blocks = %u", name, t.n_blocks);
     }
     uint64_t least = 0;
     for (uint32_t n = 0; ok && n < row.count; ++n, ++k) {
-      const uint32_t column = m.index_width == 1 ? static_cast<const uint8_t*>(m.columns)[k] : static_cast<const uint16_t*>(m.columns)[k];
+      const uint32_t column =
+          m.index_width == 1 ? static_cast<const uint8_t*>(m.columns)[k] : static_cast<const uint16_t*>(m.columns)[k];
       if (column < least || column >= block_columns) {
-        ok = errors.fail(t.columns_offset + k * m.index_width, "tensor %s: column index %u is not increasing or beyond %u", name, column, block_columns);
+        ok = errors.fail(t.columns_offset + k * m.index_width,
+                         "tensor %s: column index %u is not increasing or beyond %u", name, column, block_columns);
       }
       least = uint64_t{column} + 1;
     }
   }
   free(seen);
-  if (ok && k != t.n_blocks) return errors.fail(t.rows_offset, "tensor %s: the row list counts %llu blocks, n_blocks is %u", name, printable(k), t.n_blocks);
+  if (ok && k != t.n_blocks)
+    return errors.fail(t.rows_offset, "tensor %s: the row list counts %llu blocks, n_blocks is %u", name, printable(k),
+                       t.n_blocks);
   return ok;
 }
 
@@ -149,7 +162,8 @@ bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEnt
   const auto fail = [&](size_t field, const char* what, uint64_t value) {
     return errors.fail(at + field, "tensor at %llu: %s is %llu", printable(at), what, printable(value));
   };
-  if (memchr(t.name, 0, sizeof t.name) == nullptr) return errors.fail(at, "tensor at %llu: the name does not end", printable(at));
+  if (memchr(t.name, 0, sizeof t.name) == nullptr)
+    return errors.fail(at, "tensor at %llu: the name does not end", printable(at));
   if (t.layout > static_cast<uint32_t>(Layout::block_1x4)) return fail(AT(TensorEntry, layout), "layout", t.layout);
   if (t.dtype < 1 || t.dtype > 3) return fail(AT(TensorEntry, dtype), "dtype", t.dtype);
   if (t.rows < 1 || t.rows > kMaxSide) return fail(AT(TensorEntry, rows), "rows", t.rows);
@@ -169,7 +183,9 @@ bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEnt
       if (t.cols != 1) return fail(AT(TensorEntry, cols), "cols of a vector", t.cols);
       values_size = round_up(t.rows, kGroup) * weight;
       break;
-    case Layout::table: values_size = t.rows * round_up(t.cols, kGroup) * weight; break;
+    case Layout::table:
+      values_size = t.rows * round_up(t.cols, kGroup) * weight;
+      break;
     case Layout::dense:
       m->n_block_rows = static_cast<uint32_t>(round_up(t.rows, shape.rows) / shape.rows);
       values_size = uint64_t{m->n_block_rows} * shape.rows * t.cols * weight;
@@ -190,7 +206,9 @@ bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEnt
   if (t.values_size != values_size) return fail(AT(TensorEntry, values_size), "values_size", t.values_size);
   if (t.columns_size != columns_size) return fail(AT(TensorEntry, columns_size), "columns_size", t.columns_size);
   if (t.rows_size != rows_size) return fail(AT(TensorEntry, rows_size), "rows_size", t.rows_size);
-  if (!check_section(errors, file, at + AT(TensorEntry, values_offset), t.name, t.values_offset, values_size, kSectionAlignment)) return false;
+  if (!check_section(errors, file, at + AT(TensorEntry, values_offset), t.name, t.values_offset, values_size,
+                     kSectionAlignment))
+    return false;
   m->values = file.data + t.values_offset;
   if (!all_finite(dtype, file.data + t.values_offset, values_size)) {
     return errors.fail(t.values_offset, "tensor %s: a weight is infinite or not a number", t.name);
@@ -200,8 +218,10 @@ bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEnt
     if (t.rows_offset != 0) return fail(AT(TensorEntry, rows_offset), "rows_offset", t.rows_offset);
     return true;
   }
-  if (!check_section(errors, file, at + AT(TensorEntry, columns_offset), t.name, t.columns_offset, columns_size, kSectionAlignment) ||
-      !check_section(errors, file, at + AT(TensorEntry, rows_offset), t.name, t.rows_offset, rows_size, kSectionAlignment)) {
+  if (!check_section(errors, file, at + AT(TensorEntry, columns_offset), t.name, t.columns_offset, columns_size,
+                     kSectionAlignment) ||
+      !check_section(errors, file, at + AT(TensorEntry, rows_offset), t.name, t.rows_offset, rows_size,
+                     kSectionAlignment)) {
     return false;
   }
   m->columns = file.data + t.columns_offset;
@@ -216,8 +236,9 @@ bool read(Errors& errors, const Bytes& file, Model* model) {
   if (memcmp(file.data, kMagic, sizeof kMagic) != 0) return errors.fail(0, "magic: this is not a .linnet file");
   const Header& h = *reinterpret_cast<const Header*>(file.data);
   if (!check_header(errors, file, h)) return false;
-  model->config = Config{h.sample_rate, h.hop_length,  h.n_features,  h.lookahead, h.priming,            h.arena_size,
-                         h.n_slots,     h.features_at, h.n_tensors, h.n_frame_operations, h.n_sample_operations, 0};
+  model->config = Config{
+      h.sample_rate, h.hop_length, h.n_features,         h.lookahead,           h.priming, h.arena_size, h.n_slots,
+      h.features_at, h.n_tensors,  h.n_frame_operations, h.n_sample_operations, 0};
   model->file_size = h.file_size;
   model->metadata = reinterpret_cast<const char*>(file.data + h.metadata_offset);
   model->metadata_size = static_cast<size_t>(h.metadata_size);
@@ -227,7 +248,9 @@ bool read(Errors& errors, const Bytes& file, Model* model) {
   if (model->tensors == nullptr) return errors.fail(0, "no memory for %u tensors", h.n_tensors);
   const auto* entries = reinterpret_cast<const TensorEntry*>(file.data + h.tensors_offset);
   for (uint32_t i = 0; i < h.n_tensors; ++i) {
-    if (!read_tensor(errors, file, h.tensors_offset + uint64_t{i} * sizeof(TensorEntry), entries[i], &model->tensors[i])) return false;
+    if (!read_tensor(errors, file, h.tensors_offset + uint64_t{i} * sizeof(TensorEntry), entries[i],
+                     &model->tensors[i]))
+      return false;
   }
   if (!check_program(errors, h.operations_offset, model)) return false;
   return true;

@@ -1,5 +1,5 @@
-// A model: the numbers of a file's header and views of its sections. Reading validates everything once, so that neither the
-// engine nor the kernels check anything.
+// A model: the numbers of a file's header and views of its sections. Reading validates everything once, so that neither
+// the engine nor the kernels check anything.
 #pragma once
 
 #include <stddef.h>
@@ -31,9 +31,9 @@ struct Model {
   uint64_t file_size;
   const char* metadata;  // JSON, in the file
   size_t metadata_size;
-  Matrix* tensors;                    // (n_tensors) views; owned
-  const Operation* frame_program;     // (n_frame_operations), in the file
-  const Operation* sample_program;    // (n_sample_operations), in the file; the last one is the output
+  Matrix* tensors;                  // (n_tensors) views; owned
+  const Operation* frame_program;   // (n_frame_operations), in the file
+  const Operation* sample_program;  // (n_sample_operations), in the file; the last one is the output
 };
 
 // Validate the file in data[0 .. size) and fill `model`, which points into it. `data` starts at a multiple of 64.

@@ -110,7 +110,8 @@ union Operation {
   OutputOp output;
 };
 static_assert(sizeof(Operation) == 64, "an operation has sixteen words");
-static_assert(sizeof(LinearOp) == 64 && sizeof(GatesOp) == 64 && sizeof(HistoryOp) == 64 && sizeof(UpsampleOp) == 64, "");
+static_assert(sizeof(LinearOp) == 64 && sizeof(GatesOp) == 64 && sizeof(HistoryOp) == 64 && sizeof(UpsampleOp) == 64,
+              "");
 static_assert(sizeof(AddOp) == 64 && sizeof(EmbeddingOp) == 64 && sizeof(DrawOp) == 64 && sizeof(OutputOp) == 64, "");
 
 }  // namespace linnet

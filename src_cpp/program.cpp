@@ -20,7 +20,8 @@ class ProgramChecker {
 
   bool check() {
     if (config_.features_at > config_.arena_size || config_.n_features > config_.arena_size - config_.features_at) {
-      return errors_.fail(0, "features_at: %u + %u floats do not lie in the arena's %u", config_.features_at, config_.n_features, config_.arena_size);
+      return errors_.fail(0, "features_at: %u + %u floats do not lie in the arena's %u", config_.features_at,
+                          config_.n_features, config_.arena_size);
     }
     // Draws first: embeddings and the output need to know their classes.
     for (uint32_t i = 0; i < config_.n_sample_operations; ++i) {
@@ -59,12 +60,18 @@ class ProgramChecker {
 
   bool check_frame_operation(uint32_t i, const Operation& op) {
     switch (op.code) {
-      case Code::linear: return check_linear(i, op.linear);
-      case Code::gates: return check_gates(i, op.gates);
-      case Code::history: return check_history(i, op.history);
-      case Code::upsample: return check_upsample(i, op.upsample);
-      case Code::add: return check_add(i, op.add);
-      default: return fail(i, "its code is not one of a frame program's");
+      case Code::linear:
+        return check_linear(i, op.linear);
+      case Code::gates:
+        return check_gates(i, op.gates);
+      case Code::history:
+        return check_history(i, op.history);
+      case Code::upsample:
+        return check_upsample(i, op.upsample);
+      case Code::add:
+        return check_add(i, op.add);
+      default:
+        return fail(i, "its code is not one of a frame program's");
     }
   }
 
@@ -72,13 +79,20 @@ class ProgramChecker {
     const bool last = i + 1 == config_.n_sample_operations;
     if (last != (op.code == Code::output)) return fail(i, "the output must be the last operation, and only that");
     switch (op.code) {
-      case Code::linear: return check_linear(i, op.linear);
-      case Code::gates: return check_gates(i, op.gates);
-      case Code::add: return check_add(i, op.add);
-      case Code::embedding: return check_embedding(i, op.embedding);
-      case Code::draw: return true;  // checked before
-      case Code::output: return check_output(i, op.output);
-      default: return fail(i, "its code is not one of a sample program's");
+      case Code::linear:
+        return check_linear(i, op.linear);
+      case Code::gates:
+        return check_gates(i, op.gates);
+      case Code::add:
+        return check_add(i, op.add);
+      case Code::embedding:
+        return check_embedding(i, op.embedding);
+      case Code::draw:
+        return true;  // checked before
+      case Code::output:
+        return check_output(i, op.output);
+      default:
+        return fail(i, "its code is not one of a sample program's");
     }
   }
 
@@ -87,12 +101,14 @@ class ProgramChecker {
     if (w == nullptr || w->layout < Layout::dense) return fail(i, "weights is not a matrix");
     if (op.bias != kNone) {
       const Matrix* bias = tensor(op.bias);
-      if (bias == nullptr || bias->layout != Layout::vector || bias->rows != w->rows) return fail(i, "bias is not a vector of the matrix's rows");
+      if (bias == nullptr || bias->layout != Layout::vector || bias->rows != w->rows)
+        return fail(i, "bias is not a vector of the matrix's rows");
     }
     if (op.activation > Activation::sigmoid) return fail(i, "unknown activation");
     const uint64_t block_cols = block_shape(w->layout).cols;
     Range in, out, add;
-    if (!find_range(op.in, (w->cols + block_cols - 1) / block_cols * block_cols, &in)) return fail(i, "in leaves the arena");
+    if (!find_range(op.in, (w->cols + block_cols - 1) / block_cols * block_cols, &in))
+      return fail(i, "in leaves the arena");
     if (!find_range(op.out, w->rows, &out)) return fail(i, "out leaves the arena");
     if (overlap(in, out)) return fail(i, "out overlaps in");
     if (op.add.offset != kNone) {
@@ -130,7 +146,8 @@ class ProgramChecker {
     if (op.row_stride < op.channels) return fail(i, "rows overlap");
     Range in, out;
     if (!find_range(op.in, uint64_t{op.window} * op.channels, &in)) return fail(i, "in leaves the arena");
-    if (!find_range(Operand{op.out, 0}, uint64_t{op.row_stride} * (config_.hop_length - 1) + op.channels, &out)) return fail(i, "out leaves the arena");
+    if (!find_range(Operand{op.out, 0}, uint64_t{op.row_stride} * (config_.hop_length - 1) + op.channels, &out))
+      return fail(i, "out leaves the arena");
     if (overlap(in, out)) return fail(i, "out overlaps in");
     return true;
   }
@@ -166,7 +183,8 @@ class ProgramChecker {
     if (classes_[op.slot] != 0) return fail(i, "its slot has another draw");
     if (op.classes == 0 || op.classes > 65536) return fail(i, "classes outside 1 .. 65536");
     if (op.initial_token >= op.classes) return fail(i, "initial token beyond the classes");
-    if (!isfinite(op.scale) || !isfinite(op.offset) || !isfinite(op.initial_value)) return fail(i, "a number is not finite");
+    if (!isfinite(op.scale) || !isfinite(op.offset) || !isfinite(op.initial_value))
+      return fail(i, "a number is not finite");
     Range in, out;
     if (!find_range(op.in, op.classes, &in)) return fail(i, "in leaves the arena");
     if (!find_range(op.out, 1, &out)) return fail(i, "out leaves the arena");
@@ -186,7 +204,8 @@ class ProgramChecker {
     if (tokens > 65536) return fail(i, "tokens beyond 65535");
     if (config_.n_slots != (op.low == kNone ? 1u : 2u)) return fail(i, "a slot is neither high nor low");
     if (op.companding > Companding::mu_law) return fail(i, "unknown companding");
-    if (!isfinite(op.scale) || !isfinite(op.offset) || !isfinite(op.mu) || !isfinite(op.log1p_mu) || !isfinite(op.inverse_mu)) {
+    if (!isfinite(op.scale) || !isfinite(op.offset) || !isfinite(op.mu) || !isfinite(op.log1p_mu) ||
+        !isfinite(op.inverse_mu)) {
       return fail(i, "a number is not finite");
     }
     if (!(fabsf(op.pre_emphasis) < 1.0f)) return fail(i, "pre-emphasis outside (-1, 1)");
@@ -199,8 +218,8 @@ class ProgramChecker {
   uint64_t operations_offset_;
   Model* model_;
   Config& config_;
-  uint64_t steps_ = 1;   // samples per frame as this program sees them
-  uint32_t first_ = 0;   // number of this program's first operation in the file
+  uint64_t steps_ = 1;          // samples per frame as this program sees them
+  uint32_t first_ = 0;          // number of this program's first operation in the file
   uint32_t classes_[256] = {};  // per slot
 };
 
@@ -208,15 +227,22 @@ class ProgramChecker {
 
 BlockShape block_shape(Layout layout) {
   switch (layout) {
-    case Layout::block_4x4: return {4, 4};
+    case Layout::block_4x4:
+      return {4, 4};
     case Layout::block_16x1:
-    case Layout::dense: return {16, 1};
-    case Layout::block_1x16: return {1, 16};
-    case Layout::block_1x4: return {1, 4};
-    default: return {1, 1};
+    case Layout::dense:
+      return {16, 1};
+    case Layout::block_1x16:
+      return {1, 16};
+    case Layout::block_1x4:
+      return {1, 4};
+    default:
+      return {1, 1};
   }
 }
 
-bool check_program(Errors& errors, uint64_t operations_offset, Model* model) { return ProgramChecker(errors, operations_offset, model).check(); }
+bool check_program(Errors& errors, uint64_t operations_offset, Model* model) {
+  return ProgramChecker(errors, operations_offset, model).check();
+}
 
 }  // namespace linnet

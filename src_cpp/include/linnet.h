@@ -67,13 +67,13 @@ typedef struct linnet_error {
 } linnet_error;
 
 typedef struct linnet_info {
-  uint32_t sample_rate;  /* Hz */
-  uint32_t hop_length;   /* samples per frame */
-  uint32_t n_features;   /* floats per frame */
-  uint32_t lookahead;    /* frames that must arrive after a frame before its samples are made */
-  uint64_t file_size;    /* bytes */
-  const char* metadata;  /* JSON text, not terminated by a zero; lives as long as the model */
-  size_t metadata_size;  /* bytes */
+  uint32_t sample_rate; /* Hz */
+  uint32_t hop_length;  /* samples per frame */
+  uint32_t n_features;  /* floats per frame */
+  uint32_t lookahead;   /* frames that must arrive after a frame before its samples are made */
+  uint64_t file_size;   /* bytes */
+  const char* metadata; /* JSON text, not terminated by a zero; lives as long as the model */
+  size_t metadata_size; /* bytes */
 } linnet_info;
 
 /* Map the file at `path` and validate it. `error` may be null. On failure *model is null. */
@@ -93,10 +93,10 @@ LINNET_API void linnet_model_close(linnet_model* model);
 typedef struct linnet_stream linnet_stream;
 
 typedef struct linnet_stream_options {
-  uint64_t seed;        /* the key of the random numbers */
-  uint32_t stream;      /* a second key: utterances of one seed that must differ */
-  float temperature;    /* divides the logits; 1 samples the model as trained, 0 takes the likeliest class */
-  const char* kernels;  /* a name from linnet_kernels, or null for the best */
+  uint64_t seed;       /* the key of the random numbers */
+  uint32_t stream;     /* a second key: utterances of one seed that must differ */
+  float temperature;   /* divides the logits; 1 samples the model as trained, 0 takes the likeliest class */
+  const char* kernels; /* a name from linnet_kernels, or null for the best */
 } linnet_stream_options;
 
 /* seed 0, stream 0, temperature 1, the best kernels. */
@@ -112,8 +112,7 @@ LINNET_API linnet_status linnet_stream_create(const linnet_model* model, const l
 
 /* Offer `n_frames` frames, n_features floats each, one after the other. Frames are taken while no sample waits to be
  * pulled; *taken says how many were. */
-LINNET_API linnet_status linnet_stream_push(linnet_stream* stream, const float* frames, size_t n_frames,
-                                            size_t* taken);
+LINNET_API linnet_status linnet_stream_push(linnet_stream* stream, const float* frames, size_t n_frames, size_t* taken);
 
 /* Say that no frame follows: the last `lookahead` frames become available. */
 LINNET_API linnet_status linnet_stream_finish(linnet_stream* stream);
@@ -124,8 +123,8 @@ LINNET_API size_t linnet_stream_available(const linnet_stream* stream);
 /* Make up to `capacity` samples; *made says how many (fewer only where another frame is needed, or at the end). */
 LINNET_API linnet_status linnet_stream_pull(linnet_stream* stream, int16_t* samples, size_t capacity, size_t* made);
 
-/* As pull, but teacher-forced: the model is told the `n_tokens` companded samples, and the negative log-likelihood that it gave
- * them is added to *nats. *made says how many were scored. */
+/* As pull, but teacher-forced: the model is told the `n_tokens` companded samples, and the negative log-likelihood that
+ * it gave them is added to *nats. *made says how many were scored. */
 LINNET_API linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens, size_t n_tokens,
                                              size_t* made, double* nats);
 

@@ -1,5 +1,5 @@
-// The scalar functions of export/FORMAT.md, "Arithmetic", in plain C++. Static on purpose: each file compiles its own copy, so that
-// no linker can hand a copy made with wider instructions to code that runs on an older CPU.
+// The scalar functions of export/FORMAT.md, "Arithmetic", in plain C++. Static on purpose: each file compiles its own
+// copy, so that no linker can hand a copy made with wider instructions to code that runs on an older CPU.
 #pragma once
 
 #include <math.h>
@@ -20,9 +20,10 @@ static inline float float_of(uint32_t bits) {
   return x;
 }
 
-// exp by n ln 2 + r, |r| <= ln 2 / 2. The coefficients are a minimax fit to exp(r) (relative error 3.2e-9) with the first two held at 1.
-constexpr float kExpLow = -86.0f;   // keeps results normal
-constexpr float kExpHigh = 88.0f;   // keeps results finite
+// exp by n ln 2 + r, |r| <= ln 2 / 2. The coefficients are a minimax fit to exp(r) (relative error 3.2e-9) with the
+// first two held at 1.
+constexpr float kExpLow = -86.0f;     // keeps results normal
+constexpr float kExpHigh = 88.0f;     // keeps results finite
 constexpr float kRound = 0x1.8p+23f;  // adding it rounds to an integer, which then stands in the low bits
 constexpr float kLog2E = 0x1.715476p+0f;
 constexpr float kLn2High = 0x1.62e4p-1f;  // 16 bits: n times it is exact

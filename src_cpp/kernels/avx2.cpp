@@ -189,7 +189,8 @@ void matvec_dense(const Matrix& w, const float* x, const float* bias, float* y) 
   if (panel < panels) dense_panel<D>(w, panel, x, bias, y);
 }
 
-// A register holds two rows of four columns; x[4j .. 4j+4) is broadcast to both halves, so nothing is shuffled per block.
+// A register holds two rows of four columns; x[4j .. 4j+4) is broadcast to both halves, so nothing is shuffled per
+// block.
 template <Dtype D, class Index>
 void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
@@ -323,10 +324,14 @@ inline F8 relu8(F8 x) { return _mm256_max_ps(x, zero8()); }
 
 inline F8 activate8(Activation activation, F8 x) {
   switch (activation) {
-    case Activation::none: return x;
-    case Activation::relu: return relu8(x);
-    case Activation::tanh: return tanh8(x);
-    case Activation::sigmoid: return sigmoid8(x);
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return relu8(x);
+    case Activation::tanh:
+      return tanh8(x);
+    case Activation::sigmoid:
+      return sigmoid8(x);
   }
   return x;
 }
@@ -398,8 +403,8 @@ float exponentials(uint32_t n, float inverse_temperature, const float* logits, f
   return greatest;
 }
 
-void upsample(uint32_t n_rows, uint32_t window, uint32_t channels, const float* weights, const float* in, uint32_t row_stride,
-              float* out) {
+void upsample(uint32_t n_rows, uint32_t window, uint32_t channels, const float* weights, const float* in,
+              uint32_t row_stride, float* out) {
   for (uint32_t i = 0; i < n_rows; ++i) {
     const float* row = weights + size_t{i} * window;
     float* y = out + size_t{i} * row_stride;
@@ -431,9 +436,12 @@ void widen_as(uint32_t n, const void* values, float* out) {
 
 void widen(uint32_t n, Dtype dtype, const void* values, float* out) {
   switch (dtype) {
-    case Dtype::fp16: return widen_as<Dtype::fp16>(n, values, out);
-    case Dtype::bf16: return widen_as<Dtype::bf16>(n, values, out);
-    case Dtype::fp32: return widen_as<Dtype::fp32>(n, values, out);
+    case Dtype::fp16:
+      return widen_as<Dtype::fp16>(n, values, out);
+    case Dtype::bf16:
+      return widen_as<Dtype::bf16>(n, values, out);
+    case Dtype::fp32:
+      return widen_as<Dtype::fp32>(n, values, out);
   }
 }
 

@@ -46,7 +46,7 @@ uint64_t xgetbv() {
 
 bool has_avx2() {
   constexpr uint32_t kFma = 1u << 12, kOsxsave = 1u << 27, kAvx = 1u << 28, kF16c = 1u << 29;  // leaf 1, ecx
-  constexpr uint32_t kAvx2 = 1u << 5;                                                           // leaf 7, ebx
+  constexpr uint32_t kAvx2 = 1u << 5;                                                          // leaf 7, ebx
   constexpr uint64_t kSseAndAvxState = 6;
   constexpr uint32_t kLeaf1 = kFma | kOsxsave | kAvx | kF16c;
   if ((cpuid(1).ecx & kLeaf1) != kLeaf1) return false;
@@ -82,7 +82,8 @@ const char* kernel_name(size_t index) {
 
 bool select_kernels(const char* name, Kernels* out) {
   size_t chosen = 0;
-  while (chosen < kSetCount && !((name == nullptr || strcmp(name, kSets[chosen].name) == 0) && kSets[chosen].usable())) ++chosen;
+  while (chosen < kSetCount && !((name == nullptr || strcmp(name, kSets[chosen].name) == 0) && kSets[chosen].usable()))
+    ++chosen;
   if (chosen == kSetCount) return false;
   for (size_t i = kSetCount; i-- > chosen;) {
     if (kSets[i].usable()) kSets[i].overlay(out);

@@ -1,5 +1,5 @@
-// Audio hosts often run with subnormals flushed to zero. The arithmetic contract keeps them, so the engine sets the IEEE
-// default while it computes and puts the caller's mode back.
+// Audio hosts often run with subnormals flushed to zero. The arithmetic contract keeps them, so the engine sets the
+// IEEE default while it computes and puts the caller's mode back.
 #pragma once
 
 #include <stdint.h>

@@ -31,8 +31,8 @@ struct Matrix {
   Dtype dtype;
   uint32_t rows;
   uint32_t cols;
-  uint32_t n_block_rows;     // dense: panels of 16 rows
-  uint32_t index_width;      // bytes of a column index
+  uint32_t n_block_rows;  // dense: panels of 16 rows
+  uint32_t index_width;   // bytes of a column index
   const void* values;
   const void* columns;       // (n_blocks) uint8_t or uint16_t; null where dense
   const RowEntry* row_list;  // (n_block_rows); null where dense
@@ -60,8 +60,8 @@ struct Kernels {
                 const float* input,      // (3, units)
                 float* state);           // (units), read and written
 
-  // e[i] = exp((logits[i] - max) / temperature), +0 from n up to a multiple of 16; groups[k] = the folded sum of 16 of them.
-  // Returns the greatest logit.
+  // e[i] = exp((logits[i] - max) / temperature), +0 from n up to a multiple of 16; groups[k] = the folded sum of 16 of
+  // them. Returns the greatest logit.
   float (*exponentials)(uint32_t n, float inverse_temperature,
                         const float* logits,  // (n)
                         float* e,             // (n rounded up to 16)

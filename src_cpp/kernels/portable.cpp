@@ -116,10 +116,18 @@ void finish(uint32_t n, Activation activation, const float* add, float* y) {
   for (uint32_t i = 0; i < n; ++i) {
     const float v = add ? y[i] + add[i] : y[i];
     switch (activation) {
-      case Activation::none: y[i] = v; break;
-      case Activation::relu: y[i] = relu_scalar(v); break;
-      case Activation::tanh: y[i] = tanh_scalar(v); break;
-      case Activation::sigmoid: y[i] = sigmoid_scalar(v); break;
+      case Activation::none:
+        y[i] = v;
+        break;
+      case Activation::relu:
+        y[i] = relu_scalar(v);
+        break;
+      case Activation::tanh:
+        y[i] = tanh_scalar(v);
+        break;
+      case Activation::sigmoid:
+        y[i] = sigmoid_scalar(v);
+        break;
     }
   }
 }
@@ -137,18 +145,20 @@ float exponentials(uint32_t n, float inverse_temperature, const float* logits, f
   float greatest = -INFINITY;
   for (uint32_t i = 0; i < n; ++i) greatest = logits[i] > greatest ? logits[i] : greatest;
   for (uint32_t g = 0; g < n; g += kGroup) {
-    for (uint32_t i = g; i < g + kGroup; ++i) e[i] = i < n ? exp_scalar((logits[i] - greatest) * inverse_temperature) : 0.0f;
+    for (uint32_t i = g; i < g + kGroup; ++i)
+      e[i] = i < n ? exp_scalar((logits[i] - greatest) * inverse_temperature) : 0.0f;
     groups[g / kGroup] = fold16(e + g);
   }
   return greatest;
 }
 
-void upsample(uint32_t n_rows, uint32_t window, uint32_t channels, const float* weights, const float* in, uint32_t row_stride,
-              float* out) {
+void upsample(uint32_t n_rows, uint32_t window, uint32_t channels, const float* weights, const float* in,
+              uint32_t row_stride, float* out) {
   for (uint32_t i = 0; i < n_rows; ++i) {
     for (uint32_t c = 0; c < channels; ++c) {
       float sum = 0.0f;
-      for (uint32_t j = 0; j < window; ++j) sum = fmaf(weights[size_t{i} * window + j], in[size_t{j} * channels + c], sum);
+      for (uint32_t j = 0; j < window; ++j)
+        sum = fmaf(weights[size_t{i} * window + j], in[size_t{j} * channels + c], sum);
       out[size_t{i} * row_stride + c] = sum;
     }
   }
@@ -157,9 +167,15 @@ void upsample(uint32_t n_rows, uint32_t window, uint32_t channels, const float* 
 void widen(uint32_t n, Dtype dtype, const void* values, float* out) {
   for (uint32_t i = 0; i < n; ++i) {
     switch (dtype) {
-      case Dtype::fp16: out[i] = Weights<Dtype::fp16>::at(values, i); break;
-      case Dtype::bf16: out[i] = Weights<Dtype::bf16>::at(values, i); break;
-      case Dtype::fp32: out[i] = Weights<Dtype::fp32>::at(values, i); break;
+      case Dtype::fp16:
+        out[i] = Weights<Dtype::fp16>::at(values, i);
+        break;
+      case Dtype::bf16:
+        out[i] = Weights<Dtype::bf16>::at(values, i);
+        break;
+      case Dtype::fp32:
+        out[i] = Weights<Dtype::fp32>::at(values, i);
+        break;
     }
   }
 }
@@ -167,7 +183,8 @@ void widen(uint32_t n, Dtype dtype, const void* values, float* out) {
 template <Dtype D>
 void overlay_matvec(Kernels* kernels) {
   constexpr size_t d = static_cast<size_t>(D) - static_cast<size_t>(Dtype::fp16);
-  const MatvecFn by_layout[kMatrixLayouts] = {matvec_dense<D>, matvec_4x4<D>, matvec_16x1<D>, matvec_1x16<D>, matvec_1x4<D>};
+  const MatvecFn by_layout[kMatrixLayouts] = {matvec_dense<D>, matvec_4x4<D>, matvec_16x1<D>, matvec_1x16<D>,
+                                              matvec_1x4<D>};
   for (size_t l = 0; l < kMatrixLayouts; ++l) kernels->matvec[l][d] = by_layout[l];
 }
 

@@ -1,4 +1,5 @@
-// The kernel sets that dispatch.cpp chooses from. A set overlays the entries that it has on a table filled by the lower sets.
+// The kernel sets that dispatch.cpp chooses from. A set overlays the entries that it has on a table filled by the lower
+// sets.
 #pragma once
 
 #include "kernels/kernels.h"
