@@ -1,4 +1,4 @@
-"""Errors of their own kind; everything else is a ValueError (arguments) or an OSError (the system)."""
+"""Errors of their own kind; the others are ValueError (arguments) and OSError (the system)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 class FormatError(ValueError):
     """A `.linnet` file that is truncated, corrupt, hostile, or newer than this package.
 
-    offset: where in the file the field stands that is wrong, in bytes; None where no single place is.
+    offset: where in the file the wrong field stands, in bytes; None where no single place is known.
     """
 
     def __init__(self, message: str, offset: int | None = None) -> None:

@@ -1,0 +1,96 @@
+"""What callers hand over, checked first. Each error says what was expected and what came."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, SupportsFloat, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+Float32 = npt.NDArray[np.float32]
+
+
+def checked_seed(seed: SupportsIndex) -> int:
+    """An integer in 0 .. 2^64 - 1."""
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        raise ValueError(f"seed must be an integer, not {type(seed).__name__}") from None
+    if not 0 <= number < 1 << 64:
+        raise ValueError(f"seed must lie in 0 .. 2^64 - 1, not {number}")
+    return number
+
+
+def checked_temperature(temperature: SupportsFloat) -> float:
+    """0, or a number that divides float32 logits without leaving their range."""
+    try:
+        number = float(temperature)
+    except (TypeError, ValueError):
+        raise ValueError(f"temperature must be a number, not {temperature!r}") from None
+    if not (number == 0 or 1e-6 <= number <= 1e6):
+        raise ValueError(f"temperature must be 0 or lie in 1e-6 .. 1e6, not {number}")
+    return number
+
+
+def checked_mel(mel: npt.ArrayLike, n_mels: int) -> Float32:
+    """Features (n_mels, n_frames) as frames (n_frames, n_mels), contiguous float32."""
+    features = _floating(np.asarray(mel), "features")
+    if features.ndim != 2:
+        raise ValueError(f"features must have shape ({n_mels}, n_frames), not {features.shape}")
+    if features.shape[0] != n_mels:
+        hint = ": they are transposed, pass mel.T" if features.shape[1] == n_mels else ""
+        raise ValueError(
+            f"features must have shape ({n_mels}, n_frames), not {features.shape}{hint}"
+        )
+    frames = _to_float32(features.T)
+    bad = np.argwhere(~np.isfinite(frames))
+    if len(bad):
+        frame, band = (int(i) for i in bad[0])
+        raise ValueError(
+            f"features must be finite; {features[band, frame]} stands at band {band}"
+            f" of frame {frame} ({len(bad)} such values)"
+        )
+    return frames
+
+
+def checked_frame(frame: npt.ArrayLike, n_mels: int, number: int) -> Float32:
+    """One frame (n_mels,) as (1, n_mels), contiguous float32; `number` is for the message."""
+    features = _floating(np.asarray(frame), f"frame {number}")
+    if features.shape != (n_mels,):
+        raise ValueError(
+            f"frame {number} must have shape ({n_mels},), not {features.shape};"
+            " a (n_mels, n_frames) array is streamed as mel.T"
+        )
+    row = _to_float32(features[None])
+    bad = np.flatnonzero(~np.isfinite(row))
+    if bad.size:
+        raise ValueError(
+            f"frame {number} must be finite; {features[bad[0]]} stands at band {bad[0]}"
+        )
+    return row
+
+
+def checked_pcm(pcm: npt.ArrayLike, n_frames: int, hop_length: int) -> npt.NDArray[np.int16]:
+    """int16 samples (n,) that n_frames frames cover, the last one at least in part."""
+    samples = np.asarray(pcm)
+    if samples.dtype != np.int16 or samples.ndim != 1:
+        raise ValueError(f"pcm must be int16 of shape (n,), not {samples.dtype} {samples.shape}")
+    n = n_frames * hop_length
+    if not max(n - hop_length, 0) < samples.size <= n:
+        raise ValueError(
+            f"{n_frames} frames of {hop_length} samples cover {n} samples; pcm may be shorter by"
+            f" less than one hop, but has {samples.size}"
+        )
+    return samples
+
+
+def _floating(array: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(f"{what} must be floating point, not {array.dtype}")
+    return array
+
+
+def _to_float32(array: npt.NDArray[Any]) -> Float32:
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, which is refused
+        return np.ascontiguousarray(array, dtype=np.float32)

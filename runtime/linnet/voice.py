@@ -1,0 +1,206 @@
+"""Voices: load a `.linnet` file, turn features into samples."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, SupportsFloat, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+from linnet import _core
+from linnet.arguments import (
+    checked_frame,
+    checked_mel,
+    checked_pcm,
+    checked_seed,
+    checked_temperature,
+)
+from linnet.describe import describe
+from linnet.errors import FormatError
+from linnet.format import VoiceFile, read
+from linnet.progress import reporter
+
+Float32 = npt.NDArray[np.float32]
+Int16 = npt.NDArray[np.int16]
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview
+
+
+def load(path: Source, threads: int = 1, kernels: str | None = None) -> Voice:
+    """Open a voice: a path, which is mapped and run in place, or the bytes of a file.
+
+    threads: 1; this version runs one thread per stream (several streams may run at once).
+    kernels: a name of `linnet.kernels()`; None for the best set that this CPU has.
+
+    Raises linnet.FormatError for a damaged, hostile or newer file, OSError where it cannot be read,
+    and ValueError for the other arguments.
+    """
+    if threads != 1:
+        raise ValueError(
+            f"this version runs one thread per stream: threads must be 1, not {threads}"
+        )
+    available = _core.kernels()
+    if kernels is not None and kernels not in available:
+        raise ValueError(f"this CPU has no kernel set {kernels!r}; it has: {', '.join(available)}")
+    return Voice(path, kernels or available[0])
+
+
+class Voice:
+    """A loaded voice. Read-only: any number of threads may use one at the same time."""
+
+    def __init__(self, source: Source, kernels: str) -> None:
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            data = bytes(source)
+            self._model = _core.Model.from_buffer(data)
+            self._bytes = np.frombuffer(data, np.uint8)
+        else:
+            self._model = _core.Model.open(os.fsencode(source))
+            self._bytes = np.asarray(np.memmap(source, np.uint8, mode="r"))
+        self._kernels = kernels
+        self._metadata = _metadata(self._model.metadata)
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second."""
+        return self._model.sample_rate
+
+    @property
+    def hop_length(self) -> int:
+        """Samples per frame."""
+        return self._model.hop_length
+
+    @property
+    def n_mels(self) -> int:
+        """Features per frame."""
+        return self._model.n_features
+
+    @property
+    def lookahead(self) -> int:
+        """Frames that must arrive after a frame before its samples can be made."""
+        return self._model.lookahead
+
+    @property
+    def kernels(self) -> str:
+        """The name of the kernel set in use."""
+        return self._kernels
+
+    def info(self) -> dict[str, Any]:
+        """What the file says of itself and what it holds.
+
+        Keys: name, architecture, sample_rate (Hz), hop_length (samples), n_mels, lookahead_frames,
+        latency_ms (from a frame's arrival to its first sample, frames arriving one per hop),
+        hidden_size, and of the recurrent matrix: sparsity, block, dtype; file_bytes,
+        stored_weights, bytes_per_weight (file_bytes / stored_weights), kernels, features and signal
+        (their definitions), layers (one dict per tensor), training (free-form provenance).
+        """
+        return {**describe(self.file()), "kernels": self._kernels}
+
+    def file(self) -> VoiceFile:
+        """The file's tensors and programs."""
+        return read(self._bytes)
+
+    def features(self, audio: npt.ArrayLike, sample_rate: int) -> Float32:
+        """Audio (n_samples,) -> the features (n_mels, n_frames) that this voice was trained on.
+
+        audio: mono, int16 or floating point in [-1, 1]; resampled where sample_rate (Hz) is not
+        the voice's. n_frames = ceil(n_samples / hop_length). Needs `linnet[audio]`.
+        Raises ValueError where the voice does not define its features as log-mel bands.
+        """
+        from linnet.features import log_mel
+
+        definition = self._metadata["features"]
+        if definition.get("kind") != "log-mel":
+            description = definition.get("description", "no description is stored")
+            raise ValueError(
+                f"only the tool that made this voice makes its features: {description}"
+            )
+        return log_mel(audio, sample_rate, definition)
+
+    def synthesize(
+        self,
+        mel: npt.ArrayLike,
+        seed: SupportsIndex = 0,
+        temperature: SupportsFloat = 1.0,
+        progress: bool = False,
+    ) -> Int16:
+        """Features (n_mels, n_frames) -> int16 samples (n_frames * hop_length,).
+
+        seed: 0 .. 2^64 - 1. temperature: divides the logits; 0 takes the likeliest class each time.
+        progress: show a bar on stderr. The GIL is released; Ctrl-C stops the work.
+        Raises ValueError before any sample is made: for features of another shape, that are not
+        floating point, or not finite; for the other arguments.
+        """
+        frames = checked_mel(mel, self.n_mels)
+        stream = self._stream(seed, temperature)
+        samples = np.zeros(len(frames) * self.hop_length, np.int16)
+        with reporter(samples.size, progress) as report:
+            stream.synthesize(frames, samples, report)
+        return samples
+
+    def stream(
+        self,
+        frames: Iterable[npt.ArrayLike],
+        seed: SupportsIndex = 0,
+        temperature: SupportsFloat = 1.0,
+    ) -> Iterator[Int16]:
+        """Frames (n_mels,), one after the other -> int16 samples in chunks of up to one hop.
+
+        Each chunk comes as soon as it can be computed: the samples of frame t once frame
+        t + lookahead has come, the last ones after the last frame. The chunks together have the
+        bits of `synthesize`. Raises ValueError for a bad argument at once, for a bad frame when it
+        comes.
+        """
+        return self._chunks(frames, self._stream(seed, temperature))
+
+    def _chunks(self, frames: Iterable[npt.ArrayLike], stream: _core.Stream) -> Iterator[Int16]:
+        for number, frame in enumerate(frames):
+            stream.push(checked_frame(frame, self.n_mels, number))
+            yield from self._pull(stream)
+        stream.finish()
+        yield from self._pull(stream)
+
+    def _pull(self, stream: _core.Stream) -> Iterator[Int16]:
+        while True:
+            samples = np.empty(self.hop_length, np.int16)
+            made = stream.pull(samples)
+            if made == 0:
+                return
+            yield samples[:made]
+
+    def score(self, mel: npt.ArrayLike, pcm: npt.ArrayLike) -> float:
+        """The negative log-likelihood that the voice gives to a recording, in nats per sample.
+
+        Teacher-forced, at temperature 1. mel: (n_mels, n_frames). pcm: int16 (n,), where n is
+        n_frames * hop_length or less by less than one hop. Raises ValueError for anything else.
+        """
+        from linnet.companding import encode
+
+        frames = checked_mel(mel, self.n_mels)
+        samples = checked_pcm(pcm, len(frames), self.hop_length)
+        tokens = encode(samples, self._metadata["signal"]).astype(np.uint16)
+        return self._stream(0, 1.0).score(frames, tokens) / len(tokens)
+
+    def _stream(self, seed: SupportsIndex, temperature: SupportsFloat) -> _core.Stream:
+        return _core.Stream(
+            self._model, checked_seed(seed), 0, checked_temperature(temperature), self._kernels
+        )
+
+    def __repr__(self) -> str:
+        name = self._metadata.get("name", "unnamed")
+        frames = f"{self.n_mels} features every {self.hop_length} samples"
+        return f"<Voice {name!r}: {self.sample_rate} Hz, {frames}>"
+
+
+def _metadata(text: bytes) -> dict[str, Any]:
+    try:
+        metadata = json.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"metadata: {error}") from None
+    if not isinstance(metadata, dict):
+        raise FormatError("metadata: not a JSON object")
+    for key in ("features", "signal"):
+        if not isinstance(metadata.setdefault(key, {}), dict):
+            raise FormatError(f"metadata: {key} is not a JSON object")
+    return metadata
