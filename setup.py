@@ -1,4 +1,7 @@
-"""Build the extension linnet._core. No flag here names an instruction set: the kernels pick theirs at run time."""
+"""Build the extension linnet._core.
+
+No flag here names an instruction set: the kernels pick theirs at run time.
+"""
 
 import os
 import re
@@ -18,7 +21,7 @@ def version() -> str:
 
 
 def flags() -> list[str]:
-    """The same arithmetic with every compiler: no contraction, no errno to set, no reassociation."""
+    """The same arithmetic with every compiler: nothing contracted or reassociated."""
     if sys.platform == "win32":
         return ["/O2", "/fp:precise", "/W3"]
     strict = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("LINNET_WERROR") else []
@@ -26,7 +29,11 @@ def flags() -> list[str]:
 
 
 def sources() -> list[str]:
-    found = [*SOURCES.glob("*.cpp"), *SOURCES.glob("kernels/*.cpp"), *SOURCES.glob("bindings/*.cpp")]
+    found = [
+        *SOURCES.glob("*.cpp"),
+        *SOURCES.glob("kernels/*.cpp"),
+        *SOURCES.glob("bindings/*.cpp"),
+    ]
     return sorted(path.as_posix() for path in found if path.name != "jni.cpp")
 
 
@@ -44,7 +51,7 @@ def extension() -> Pybind11Extension:
 ParallelCompile("LINNET_JOBS", default=os.cpu_count() or 1).install()
 setup(
     version=version(),
-    # The Makefile installs packages without compiling, and compiles in place only when a source changes.
+    # The Makefile installs without compiling, and compiles in place when a source changes.
     ext_modules=[] if os.environ.get("LINNET_WITHOUT_EXTENSION") else [extension()],
     cmdclass={"build_ext": build_ext},
 )

@@ -1,6 +1,7 @@
 """The C library, its example and its test programs, built by CMake into build/PRESET.
 
-`python tests/native.py native sanitize` builds them beforehand; the tests that run them bring them up to date.
+`python tests/native.py native sanitize` builds them beforehand; the tests that run them bring them
+up to date.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ def cmake() -> str:
 
 @functools.cache
 def build(preset: str) -> Path:
-    """Build one preset of src_cpp/CMakePresets.json and return its folder; a second process waits for the first."""
+    """Build one preset of src_cpp/CMakePresets.json and return its folder.
+
+    A second process that asks waits for the first.
+    """
     folder = ROOT / "build" / preset
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
