@@ -1,0 +1,1 @@
+"""From pruned checkpoints to `.linnet` files."""

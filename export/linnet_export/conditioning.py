@@ -1,0 +1,107 @@
+"""The conditioning network: valid 1-d convolutions over feature frames, then an optional upsampling over time.
+
+Training pads the features of an utterance with `reach` zero frames at both ends and convolves without padding; frame t
+of the result sees frames t - reach .. t + reach. The frame program sees one frame at a time, so:
+
+* lookahead = reach: frame t's conditioning is what the program computes when frame t + reach arrives.
+* priming: let k be the first kernel. The window of the first layer starts as zeros, which is right, since the frames
+  before the padding count as zero as well. Every later layer needs the outputs that its window spans to be real outputs
+  (relu(bias) where the features are zero) and not the zeros of a reset. The conditioning of frame 0, computed when
+  frame `reach` arrives, spans first-layer outputs of the last sum of (k_i - 1) over the later layers = 2 reach - (k - 1)
+  frames, so the earliest is that of frame reach - (2 reach - (k - 1)) = k - 1 - reach. Where that is negative, as many
+  zero frames must have run before: priming = max(0, reach - (k - 1)).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from linnet_export.program import Buffer, Builder
+from linnet_export.storage import Weights
+from linnet_export.tensors import Tensors
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """Weights of the network: (C_out, C_in, k) and (C_out,) per layer; the upsampling (hop_length, window), if any."""
+
+    layers: tuple[tuple[Weights, Weights], ...]
+    upsampling: Weights | None
+    n_features: int
+
+    @property
+    def channels(self) -> int:
+        """Floats of the conditioning vector."""
+        return int(self.layers[-1][0].shape[0]) if self.layers else self.n_features
+
+    @property
+    def kernels(self) -> list[int]:
+        """Frames that each stage spans, the upsampling last."""
+        kernels = [int(weight.shape[2]) for weight, _ in self.layers]
+        return kernels if self.upsampling is None else [*kernels, int(self.upsampling.shape[1])]
+
+    @property
+    def reach(self) -> int:
+        """Frames before and after a frame that its conditioning sees."""
+        return sum((k - 1) // 2 for k in self.kernels)
+
+    @property
+    def priming(self) -> int:
+        """Zero frames to run before the first."""
+        return max(0, self.reach - (self.kernels[0] - 1)) if self.kernels else 0
+
+    def build(self, builder: Builder) -> Buffer:
+        """Emit the convolutions; the conditioning vector, one per frame, not yet upsampled."""
+        builder.lookahead, builder.priming = self.reach, self.priming
+        frame = builder.features
+        for i, (weight, bias) in enumerate(self.layers):
+            c_out, c_in, k = weight.shape
+            window = builder.history(frame, k) if k > 1 else frame
+            matrix = weight.transpose(0, 2, 1).reshape(
+                c_out, k * c_in
+            )  # column: frame of the window, then channel
+            frame = builder.linear(
+                f"conditioning.{i}", matrix, window, bias=bias, activation="relu"
+            )
+        return frame
+
+    def upsampled(self, builder: Builder, frame: Buffer) -> Buffer:
+        """What follows from the conditioning vector (linearly, without a bias), for every sample of the frame."""
+        if self.upsampling is None:
+            return frame
+        window = self.upsampling.shape[1]
+        return builder.upsample("upsample", self.upsampling, builder.history(frame, window))
+
+
+def require_conditioning(tensors: Tensors) -> int:
+    """Note the network's tensors as known; the number of convolutions."""
+    numbers = [int(match[1]) for match in tensors.names(r"conditioning\.(\d+)\.(?:weight|bias)")]
+    n = max(numbers, default=-1) + 1
+    for i in range(n):
+        tensors.require(f"conditioning.{i}.weight", f"conditioning.{i}.bias")
+    if tensors.has("upsample.weight"):
+        tensors.require("upsample.weight")
+    return n
+
+
+def read_conditioning(tensors: Tensors, n: int, n_features: int, hop_length: int) -> Conditioning:
+    """The network's weights, checked. Raises ValueError naming the tensor."""
+    layers = []
+    channels = n_features
+    for i in range(n):
+        weight = tensors.get(f"conditioning.{i}.weight", None, channels, None)
+        _expect_odd(f"conditioning.{i}.weight", weight.shape[2])
+        channels = weight.shape[0]
+        layers.append((weight, tensors.get(f"conditioning.{i}.bias", channels)))
+    upsampling = None
+    if tensors.has("upsample.weight"):
+        upsampling = tensors.get("upsample.weight", hop_length, None)
+        _expect_odd("upsample.weight", upsampling.shape[1])
+    return Conditioning(tuple(layers), upsampling, n_features)
+
+
+def _expect_odd(name: str, k: int) -> None:
+    if not np.asarray(k) % 2:
+        raise ValueError(f"{name}: {k} frames; only odd kernels are centred on a frame")

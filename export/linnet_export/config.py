@@ -1,0 +1,128 @@
+"""What a checkpoint's config says about the voice, checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomllib
+
+
+def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = config.get(key)
+    if not isinstance(value, Mapping):
+        raise ValueError(
+            f"the config lacks the table {key!r}"
+            if value is None
+            else f"config {key!r} is no table"
+        )
+    return value
+
+
+def _integer(table: Mapping[str, Any], where: str, key: str, low: int, high: int) -> int:
+    value = table.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(
+            f"config {where}.{key} must be an integer in {low} .. {high}, not {value!r}"
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Samples as tokens: `bits` wide; v = token scale - 1 is the companded, pre-emphasised value."""
+
+    bits: int
+    companding: str  # "linear" or "mu-law"
+    mu: float
+    pre_emphasis: float
+    grid: str  # "pcm" or "full-scale"
+
+    @property
+    def scale(self) -> float:
+        """The step from one token's value to the next."""
+        return 1 / 2 ** (self.bits - 1) if self.grid == "pcm" else 2 / (2**self.bits - 1)
+
+    @property
+    def silence(self) -> int:
+        """The token that stands before the first sample."""
+        return 2 ** (self.bits - 1)
+
+    def metadata(self) -> dict[str, Any]:
+        """The `signal` of the file."""
+        signal: dict[str, Any] = {
+            "bits": self.bits,
+            "companding": self.companding,
+            "mu": self.mu,
+            "pre_emphasis": self.pre_emphasis,
+        }
+        if self.companding == "linear" and self.grid == "full-scale":
+            signal["grid"] = self.grid
+        return signal
+
+
+@dataclass(frozen=True)
+class Config:
+    """A checkpoint's config."""
+
+    architecture: str
+    sample_rate: int  # Hz
+    hop_length: int  # samples per frame
+    n_features: int  # floats per frame
+    features: dict[str, Any]
+    signal: Signal
+    training: dict[str, Any]
+
+
+def read_signal(config: Mapping[str, Any]) -> Signal:
+    """The table `signal`. Raises ValueError naming the key."""
+    table = _mapping(config, "signal")
+    companding = table.get("companding", "linear")
+    if companding not in ("linear", "mu-law"):
+        raise ValueError(
+            f"config signal.companding must be 'linear' or 'mu-law', not {companding!r}"
+        )
+    bits = _integer(table, "signal", "bits", 1, 16)
+    mu = float(table.get("mu", 255 if companding == "mu-law" else 0))
+    if companding == "mu-law" and not 0 < mu < 1e9:
+        raise ValueError(f"config signal.mu must be positive, not {mu}")
+    pre_emphasis = float(table.get("pre_emphasis", 0.0))
+    if not -1 < pre_emphasis < 1:
+        raise ValueError(f"config signal.pre_emphasis must be within (-1, 1), not {pre_emphasis}")
+    grid = table.get("grid", "full-scale" if companding == "mu-law" else "pcm")
+    if grid not in ("pcm", "full-scale") or (companding == "mu-law" and grid != "full-scale"):
+        raise ValueError(f"config signal.grid {grid!r} does not go with {companding}")
+    return Signal(bits, companding, mu, pre_emphasis, grid)
+
+
+def read_config(config: Mapping[str, Any]) -> Config:
+    """Check a checkpoint's config. Raises ValueError naming the key."""
+    features = dict(_mapping(config, "features"))
+    padding = config.get("conditioning_padding", "valid")
+    if padding != "valid":
+        raise ValueError(f"config conditioning_padding {padding!r}: only 'valid' is known")
+    training = config.get("training", {})
+    return Config(
+        str(config.get("architecture")),
+        _integer(features, "features", "sample_rate", 1, 384000),
+        _integer(features, "features", "hop_length", 1, 65536),
+        _integer(features, "features", "n_mels", 1, 65536),
+        features,
+        read_signal(config),
+        dict(training) if isinstance(training, Mapping) else {"description": training},
+    )
+
+
+def load_table(path: str | Path) -> dict[str, Any]:
+    """A TOML or JSON file as a dict. Raises ValueError naming the file where it is neither."""
+    text = Path(path).read_text(encoding="utf-8")
+    try:
+        table = json.loads(text) if Path(path).suffix == ".json" else tomllib.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if not isinstance(table, dict):
+        raise ValueError(f"{path}: not a table")
+    return table

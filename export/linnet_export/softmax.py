@@ -1,0 +1,91 @@
+"""Front end "wavernn-softmax": one GRU, one softmax over all 2^bits values of a sample.
+
+Tensors, under torch's names, H hidden units, C conditioning channels:
+
+    conditioning.{i}.weight, .bias, upsample.weight     as for the dual softmax
+    embedding.weight (2^bits, E)                        optional: the previous sample as a vector; else it is a scalar v
+    gru.weight_ih_l0 (3H, E + C or 1 + C), gru.weight_hh_l0 (3H, H), gru.bias_ih_l0, gru.bias_hh_l0
+    fc1, fc2, ... .weight and .bias                     a chain, relu between; the last has 2^bits rows
+
+The scalar is the companded value of the previous token, as the config's signal defines it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from linnet.format import VoiceFile
+from linnet_export.conditioning import read_conditioning, require_conditioning
+from linnet_export.config import Config
+from linnet_export.program import Builder
+from linnet_export.storage import Storage, Weights
+from linnet_export.tensors import Tensors
+from linnet_export.wavernn import GRU
+
+
+def _update_first(weights: Weights) -> Weights:
+    """Torch's gate order (reset, update, candidate) as update, reset, candidate."""
+    gates = weights.reshape(3, -1, *weights.shape[1:])[[1, 0, 2]]
+    return np.ascontiguousarray(gates.reshape(weights.shape))
+
+
+def build(
+    tensors: Tensors, config: Config, storage: Storage, metadata: dict[str, Any]
+) -> VoiceFile:
+    """The voice of a checkpoint. Raises ValueError naming the tensor or the config's key."""
+    n_convolutions = require_conditioning(tensors)
+    embedded = tensors.has("embedding.weight")
+    n_layers = max(
+        (int(match[1]) for match in tensors.names(r"fc(\d+)\.(?:weight|bias)")), default=1
+    )
+    layers = [f"fc{i}" for i in range(1, n_layers + 1)]
+    tensors.require(*GRU, *(f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")))
+    if embedded:
+        tensors.require("embedding.weight")
+    tensors.finish()
+
+    signal = config.signal
+    conditioning = read_conditioning(tensors, n_convolutions, config.n_features, config.hop_length)
+    hidden = tensors.get("gru.weight_hh_l0", None, None).shape[1]
+    recurrent = _update_first(tensors.get("gru.weight_hh_l0", 3 * hidden, hidden))
+    recurrent_bias = _update_first(tensors.get("gru.bias_hh_l0", 3 * hidden))
+    table = tensors.get("embedding.weight", 2**signal.bits, None) if embedded else None
+    width = 1 if table is None else table.shape[1]
+    inputs = _update_first(
+        tensors.get("gru.weight_ih_l0", 3 * hidden, width + conditioning.channels)
+    )
+    bias = _update_first(tensors.get("gru.bias_ih_l0", 3 * hidden))
+
+    builder = Builder(config.sample_rate, config.hop_length, config.n_features, storage)
+    frame = conditioning.build(builder)
+    # An upsampling may not weigh the bias as 1, so then it enters with the sample's own inputs.
+    per_frame = conditioning.upsampling is None
+    condition = builder.linear(
+        "gru.conditioning", inputs[:, width:], frame, bias=bias if per_frame else None
+    )
+    condition = conditioning.upsampled(builder, condition)
+
+    state, value, slot = builder.buffer(hidden), builder.buffer(1), builder.slot(2**signal.bits)
+    builder.begin_samples()
+    previous = value if table is None else builder.embedding("embedding", table, slot)
+    sums = builder.linear(
+        "gru.recurrent", recurrent, state, bias=recurrent_bias, prunable=True, parts=(1, 3)
+    )
+    gate_inputs = builder.linear(
+        "gru.input", inputs[:, :width], previous, add=condition, bias=None if per_frame else bias
+    )
+    builder.gates(sums, gate_inputs, state)
+    out = state
+    for layer in layers:
+        last = layer == layers[-1]
+        weight = tensors.get(f"{layer}.weight", 2**signal.bits if last else None, out.size)
+        layer_bias = tensors.get(f"{layer}.bias", weight.shape[0])
+        activation = "none" if last else "relu"
+        out = builder.linear(
+            layer, weight, out, bias=layer_bias, activation=activation, prunable=True
+        )
+    builder.draw(slot, out, value, scale=signal.scale, offset=-1.0, initial_token=signal.silence)
+    builder.output(signal, slot)
+    return builder.voice(metadata)

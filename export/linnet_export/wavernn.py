@@ -1,0 +1,148 @@
+"""Front end "wavernn-dual-softmax": 16-bit samples as a coarse and a fine byte (Kalchbrenner et al. 2018).
+
+Tensors, under torch's names, H hidden units, C conditioning channels, P units of a head:
+
+    conditioning.{i}.weight (C_out, C_in, k), .bias     any number of valid convolutions, relu after each
+    upsample.weight (hop, window)                       optional
+    gru.weight_ih_l0 (3H, 3 + C)                        columns c(t-1), f(t-1), c(t), conditioning; gates reset, update,
+    gru.weight_hh_l0 (3H, H), gru.bias_ih_l0, _hh_l0      candidate
+    O1 (P, H/2), O2 (256, P) coarse; O3, O4 fine; .weight and .bias
+
+A byte b enters as b 2/255 - 1. The current coarse byte reaches only the second half of the units.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from linnet.format import VoiceFile
+from linnet_export.conditioning import read_conditioning, require_conditioning
+from linnet_export.config import Config
+from linnet_export.program import Buffer, Builder
+from linnet_export.storage import Storage, Weights
+from linnet_export.tensors import Tensors
+
+CLASSES = 256
+BYTE_SCALE = 2 / 255
+GRU = ("gru.weight_ih_l0", "gru.weight_hh_l0", "gru.bias_ih_l0", "gru.bias_hh_l0")
+HEADS = ("O1", "O2", "O3", "O4")
+
+
+def to_halves(weights: Weights, order: tuple[int, int, int] = (1, 0, 2)) -> Weights:
+    """Rows (3H, ...) of three gates as [update, reset, candidate] of the first half of the units, then of the second.
+
+    order: where update, reset and candidate stand; torch's is reset, update, candidate.
+    """
+    gates = weights.reshape(3, 2, -1, *weights.shape[1:])[list(order)]
+    return np.ascontiguousarray(gates.swapaxes(0, 1).reshape(weights.shape))
+
+
+class DualSoftmax:
+    """Emits the sample program; the parts that depend on the checkpoint are handed in."""
+
+    def __init__(self, builder: Builder, hidden_size: int) -> None:
+        self.builder = builder
+        self.half = hidden_size // 2
+        self.state = builder.buffer(hidden_size)
+        # One vector, so that both halves read their inputs in place: c(t-1), f(t-1), c(t).
+        self.bytes = builder.buffer(3)
+        self.zero = builder.buffer(1)
+        self.coarse, self.fine = builder.slot(CLASSES), builder.slot(CLASSES)
+
+    def begin(self, recurrent: Weights, bias: Weights) -> Buffer:
+        """c(t-1) := c(t) of the step before, whose fine half needed both; then R h, rows as `to_halves` gives them."""
+        self.builder.begin_samples()
+        self.builder.add(self.bytes[2:3], self.zero, self.bytes[0:1])
+        return self.builder.linear(
+            "gru.recurrent", recurrent, self.state, bias=bias, prunable=True, parts=(2, 3)
+        )
+
+    def byte(
+        self,
+        name: str,
+        sums: Buffer,
+        inputs: Weights,  # (3H/2, 2) coarse, (3H/2, 3) fine
+        conditioning: Buffer | None,  # (3H/2)
+        heads: list[tuple[str, Weights, Weights]],
+        bias: Weights | None = None,
+    ) -> None:
+        """Gates of one half, its two layers, and the draw of its byte."""
+        coarse = name == "coarse"
+        part = slice(0, self.half) if coarse else slice(self.half, 2 * self.half)
+        size = 3 * self.half
+        recurrent = sums[0:size] if coarse else sums[size : 2 * size]
+        vector = self.bytes[0:2] if coarse else self.bytes
+        gate_inputs = self.builder.linear(
+            f"gru.{name}_input", inputs, vector, add=conditioning, bias=bias
+        )
+        state = self.state[part]
+        self.builder.gates(recurrent, gate_inputs, state)
+        (first, w1, b1), (second, w2, b2) = heads
+        hidden = self.builder.linear(first, w1, state, bias=b1, activation="relu", prunable=True)
+        logits = self.builder.linear(second, w2, hidden, bias=b2, prunable=True)
+        slot = self.coarse if coarse else self.fine
+        out = self.bytes[2:3] if coarse else self.bytes[1:2]
+        initial = 128 if coarse else 0  # the bytes of 32768, the token of silence
+        self.builder.draw(slot, logits, out, scale=BYTE_SCALE, offset=-1.0, initial_token=initial)
+
+
+def build(
+    tensors: Tensors, config: Config, storage: Storage, metadata: dict[str, Any]
+) -> VoiceFile:
+    """The voice of a checkpoint. Raises ValueError naming the tensor or the config's key."""
+    n_convolutions = require_conditioning(tensors)
+    tensors.require(*GRU, *(f"{head}.{kind}" for head in HEADS for kind in ("weight", "bias")))
+    tensors.finish()
+    if config.signal.bits != 16:
+        raise ValueError(f"config signal.bits is {config.signal.bits}; a dual softmax makes 16")
+
+    conditioning = read_conditioning(tensors, n_convolutions, config.n_features, config.hop_length)
+    recurrent = tensors.get("gru.weight_hh_l0", None, None)
+    hidden = recurrent.shape[1]
+    if hidden % 2:
+        raise ValueError(f"gru.weight_hh_l0: {hidden} units do not make two halves")
+    recurrent = tensors.get("gru.weight_hh_l0", 3 * hidden, hidden)
+    inputs = to_halves(tensors.get("gru.weight_ih_l0", 3 * hidden, 3 + conditioning.channels))
+    input_bias = to_halves(tensors.get("gru.bias_ih_l0", 3 * hidden))
+    recurrent_bias = to_halves(tensors.get("gru.bias_hh_l0", 3 * hidden))
+    size = 3 * hidden // 2
+    if inputs[:size, 2].any():
+        raise ValueError(
+            "gru.weight_ih_l0: column 2, the current coarse byte, is not zero for the first half of the units"
+        )
+
+    def head(name: str, rows: int | None, cols: int) -> tuple[str, Weights, Weights]:
+        weight = tensors.get(f"{name}.weight", rows, cols)
+        return name, weight, tensors.get(f"{name}.bias", weight.shape[0])
+
+    builder = Builder(config.sample_rate, config.hop_length, config.n_features, storage)
+    frame = conditioning.build(builder)
+    # An upsampling may not weigh the bias as 1, so then it enters with the sample's own inputs.
+    per_frame = conditioning.upsampling is None
+    parts, biases = [], []
+    for name, rows in (("coarse", slice(0, size)), ("fine", slice(size, 2 * size))):
+        bias = input_bias[rows]
+        biases.append(None if per_frame else bias)
+        parts.append((f"gru.{name}_conditioning", inputs[rows, 3:], bias if per_frame else None))
+    if per_frame:
+        conditions = [
+            builder.linear(name, matrix, frame, bias=bias) for name, matrix, bias in parts
+        ]
+    else:
+        together = builder.buffer(2 * size)
+        for i, (name, matrix, _) in enumerate(parts):
+            builder.linear(name, matrix, frame, out=together[i * size : (i + 1) * size])
+        rows_ = conditioning.upsampled(builder, together)
+        conditions = [rows_[0:size], rows_[size : 2 * size]]
+
+    network = DualSoftmax(builder, hidden)
+    sums = network.begin(to_halves(recurrent), recurrent_bias)
+    for i, name in enumerate(("coarse", "fine")):
+        first = head(HEADS[2 * i], None, hidden // 2)
+        second = head(HEADS[2 * i + 1], CLASSES, first[1].shape[0])
+        byte_inputs = inputs[i * size : (i + 1) * size, : 2 + i]
+        network.byte(name, sums, byte_inputs, conditions[i], [first, second], biases[i])
+    builder.output(config.signal, network.coarse, network.fine)
+    return builder.voice(metadata)

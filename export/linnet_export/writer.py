@@ -1,0 +1,149 @@
+"""Writing `.linnet` files: a `VoiceFile` to bytes (export/FORMAT.md), and bytes to a path, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import zlib
+
+from linnet.blocks import BLOCKS, DTYPES, LAYOUTS
+from linnet.format import (
+    CHECKSUM_FROM,
+    HEADER,
+    HEADER_SIZE,
+    MAGIC,
+    MAJOR,
+    MINOR,
+    NAME_SIZE,
+    SECTION_ALIGNMENT,
+    TENSOR,
+    TENSOR_SIZE,
+    VoiceFile,
+)
+from linnet.operations import encode
+
+
+def _align(n: int, to: int) -> int:
+    return -(-n // to) * to
+
+
+def to_bytes(voice: VoiceFile) -> bytes:
+    """The file of a voice. The same description gives the same bytes."""
+    metadata = json.dumps(
+        voice.metadata, ensure_ascii=False, sort_keys=True, allow_nan=False
+    ).encode()
+    tensors_at = _align(HEADER_SIZE + len(metadata), 8)
+    operations_at = tensors_at + TENSOR_SIZE * len(voice.tensors)
+    operations = b"".join(encode(o) for o in voice.frame_program + voice.sample_program)
+
+    chunks: list[tuple[int, bytes]] = []  # where, what
+    end = operations_at + len(operations)
+
+    def place(section: bytes) -> tuple[int, int]:
+        nonlocal end
+        at = _align(end, SECTION_ALIGNMENT)
+        chunks.append((at, section))
+        end = at + len(section)
+        return at, len(section)
+
+    directory = bytearray()
+    for tensor in voice.tensors:
+        name = tensor.name.encode()
+        if not 0 < len(name) < NAME_SIZE:
+            raise ValueError(f"tensor name {tensor.name!r} is not 1 .. {NAME_SIZE - 1} bytes long")
+        packed = tensor.packed
+        places = [place(packed.values.tobytes())]
+        if packed.columns is not None and packed.row_list is not None:
+            places += [place(packed.columns.tobytes()), place(packed.row_list.tobytes())]
+        else:
+            places += [(0, 0), (0, 0)]
+        directory += TENSOR.pack(
+            name,
+            LAYOUTS[packed.layout],
+            DTYPES[packed.dtype],
+            packed.rows,
+            packed.cols,
+            packed.n_blocks if packed.layout in BLOCKS else 0,
+            packed.index_width,
+            *(n for at_and_size in places for n in at_and_size),
+            0,
+        )
+
+    data = bytearray(end)
+    for at, section in (
+        (HEADER_SIZE, metadata),
+        (tensors_at, bytes(directory)),
+        (operations_at, operations),
+        *chunks,
+    ):
+        data[at : at + len(section)] = section
+    h = voice.header
+    numbers = (
+        *(
+            h.sample_rate,
+            h.hop_length,
+            h.n_features,
+            h.lookahead,
+            h.priming,
+            h.arena_size,
+            h.n_slots,
+            h.features_at,
+        ),
+        *(len(voice.tensors), len(voice.frame_program), len(voice.sample_program), 0),
+    )
+    places_in_header = (HEADER_SIZE, len(metadata), tensors_at, operations_at)
+
+    def header(checksum: int) -> bytes:
+        return HEADER.pack(
+            *(MAGIC, MAJOR, MINOR, HEADER_SIZE, end, checksum, 0),
+            *numbers,
+            *places_in_header,
+        )
+
+    data[:HEADER_SIZE] = header(0)
+    data[:HEADER_SIZE] = header(zlib.crc32(memoryview(data)[CHECKSUM_FROM:]))
+    return bytes(data)
+
+
+def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file whole or not at all: whatever fails, the old file stays and no other is left.
+
+    Raises OSError from the system.
+    """
+    target = os.path.abspath(path)
+    folder = os.path.dirname(target)
+    descriptor, temporary = tempfile.mkstemp(
+        dir=folder, prefix=f".{os.path.basename(target)}.", suffix=".part"
+    )
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        mode = os.stat(target).st_mode & 0o777 if os.path.exists(target) else 0o666 & ~_umask()
+        os.chmod(temporary, mode)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the new name durable where the system lets a folder be synchronised."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

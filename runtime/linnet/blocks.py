@@ -1,0 +1,271 @@
+"""Block-sparse matrices: which blocks a matrix needs, and how the file stores them.
+
+Everything here follows export/FORMAT.md, "Tensors". Matrices are `(rows, cols)` arrays of y = W x; a block shape
+is rows x columns of W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Float32 = npt.NDArray[np.float32]
+Bool = npt.NDArray[np.bool_]
+
+VECTOR, TABLE, DENSE = "vector", "table", "dense"
+
+# Name -> number in the file.
+LAYOUTS: Mapping[str, int] = MappingProxyType(
+    {VECTOR: 0, TABLE: 1, DENSE: 2, "4x4": 3, "16x1": 4, "1x16": 5, "1x4": 6}
+)
+DTYPES: Mapping[str, int] = MappingProxyType({"float16": 1, "bfloat16": 2, "float32": 3})
+
+# Block shapes, as (rows, columns) of a block.
+BLOCKS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {"4x4": (4, 4), "16x1": (16, 1), "1x16": (1, 16), "1x4": (1, 4)}
+)
+
+GROUP = 16  # floats or elements that vectors, table rows and dense panels are padded to
+MAX_BLOCK_ROWS = MAX_BLOCK_COLS = 65536  # block rows and block columns are counted in 16 bits
+
+_STORAGE = {"float16": np.dtype("<f2"), "bfloat16": np.dtype("<u2"), "float32": np.dtype("<f4")}
+
+
+def storage_dtype(dtype: str) -> np.dtype[Any]:
+    """The numpy type of one stored weight; bfloat16 is held in uint16."""
+    if dtype not in _STORAGE:
+        raise ValueError(f"dtype {dtype!r} is none of {', '.join(_STORAGE)}")
+    return _STORAGE[dtype]
+
+
+def block_shape(block: str) -> tuple[int, int]:
+    """(rows, columns) of a block shape's name."""
+    if block not in BLOCKS:
+        raise ValueError(f"block {block!r} is none of {', '.join(BLOCKS)}")
+    return BLOCKS[block]
+
+
+def ceil_div(n: int, by: int) -> int:
+    return -(-n // by)
+
+
+def round_weights(weights: npt.ArrayLike, dtype: str) -> npt.NDArray[Any]:
+    """Round to the storage type, to nearest even, keeping subnormals; once, also from float64.
+
+    Returns an array of `storage_dtype(dtype)` of the same shape. Raises ValueError where a weight is NaN or
+    infinite, or beyond the range of the type: the message names the largest value.
+    """
+    target = storage_dtype(dtype)
+    source = np.asarray(weights)
+    if source.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        source = source.astype(np.float32)
+    if not np.isfinite(source).all():
+        raise ValueError("a weight is NaN or infinite")
+    with np.errstate(over="ignore"):
+        if dtype == "bfloat16":
+            bits = _float32_bits_rounded_to_odd(source)
+            odd = (bits >> np.uint32(16)) & np.uint32(1)
+            rounded = ((bits + np.uint32(0x7FFF) + odd) >> np.uint32(16)).astype(np.uint16)
+        else:
+            rounded = source.astype(target)
+    if not np.isfinite(widen(rounded, dtype)).all():
+        largest = float(source.ravel()[np.argmax(np.abs(source))])
+        raise ValueError(f"the largest weight, {largest:g}, is beyond the range of {dtype}")
+    return rounded.astype(target, copy=False)
+
+
+def _float32_bits_rounded_to_odd(source: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
+    """float32 bits of which the last says "inexact", so that rounding them again rounds only once."""
+    nearest = source.astype(np.float32)
+    bits = nearest.view(np.uint32) if nearest.ndim else nearest.reshape(1).view(np.uint32)[0:1]
+    if source.dtype == np.float64:
+        widened = nearest.astype(np.float64)
+        bits = bits - (np.abs(widened) > np.abs(source)).astype(np.uint32)
+        bits = bits | (widened != source).astype(np.uint32)
+    return bits.reshape(source.shape)
+
+
+def widen(stored: npt.NDArray[Any], dtype: str) -> Float32:
+    """Stored weights as float32, exactly; the same shape."""
+    if dtype == "bfloat16":
+        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return stored.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One tensor as it stands in the file."""
+
+    layout: str
+    dtype: str
+    rows: int
+    cols: int
+    values: npt.NDArray[Any]  # (n,) of storage_dtype(dtype)
+    n_blocks: int = 0
+    columns: npt.NDArray[Any] | None = None  # (n_blocks,) uint8 or uint16, block layouts only
+    row_list: npt.NDArray[np.uint16] | None = None  # (block rows, 2): block row, count
+
+    @property
+    def index_width(self) -> int:
+        """Bytes of a column index; 0 without blocks."""
+        return 0 if self.columns is None else self.columns.dtype.itemsize
+
+    @property
+    def stored_weights(self) -> int:
+        """Weights that a product multiplies: those of the stored blocks, or all of them."""
+        return self.values.size if self.layout in BLOCKS else self.rows * self.cols
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of values, columns and row list together."""
+        n = self.values.nbytes
+        if self.columns is not None and self.row_list is not None:
+            n += self.columns.nbytes + self.row_list.nbytes
+        return n
+
+    def to_dense(self) -> Float32:
+        """The `(rows, cols)` float32 matrix, exactly as stored."""
+        return unpack(self)
+
+
+def pack(dense: npt.ArrayLike, layout: str, dtype: str) -> Packed:
+    """Lay a matrix out as `layout`: "vector" (1-d or one column), "table", "dense", or a block shape.
+
+    Blocks whose weights all round to zero are not stored. Raises ValueError as `round_weights` does, for an array of
+    the wrong shape, and for a matrix of more block rows or block columns than the file can count.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout {layout!r} is none of {', '.join(LAYOUTS)}")
+    matrix = np.asarray(dense)
+    if layout == VECTOR and matrix.ndim == 1:
+        matrix = matrix[:, None]
+    if matrix.ndim != 2 or matrix.shape[0] < 1 or matrix.shape[1] < 1:
+        raise ValueError(f"a {layout} needs a matrix of at least 1 x 1, not shape {matrix.shape}")
+    if layout == VECTOR and (dtype != "float32" or matrix.shape[1] != 1):
+        raise ValueError("a vector is one column of float32")
+    rounded = round_weights(matrix, dtype)
+    rows, cols = rounded.shape
+    if layout in BLOCKS:
+        return _pack_blocks(rounded, layout, dtype)
+    if layout == TABLE:
+        values = _padded(rounded, rows, ceil_div(cols, GROUP) * GROUP).ravel()
+    else:  # a vector is a dense matrix of one column
+        panels = ceil_div(rows, GROUP)
+        padded = _padded(rounded, panels * GROUP, cols)
+        values = padded.reshape(panels, GROUP, cols).transpose(0, 2, 1).ravel()
+    return Packed(layout, dtype, rows, cols, values)
+
+
+def _pack_blocks(rounded: npt.NDArray[Any], block: str, dtype: str) -> Packed:
+    rows, cols = rounded.shape
+    r, c = BLOCKS[block]
+    block_rows, block_cols = ceil_div(rows, r), ceil_div(cols, c)
+    if block_rows > MAX_BLOCK_ROWS or block_cols > MAX_BLOCK_COLS:
+        raise ValueError(f"{rows} x {cols} has more than 65536 block rows or columns of {block}")
+    padded = _padded(rounded, block_rows * r, block_cols * c)
+    grid = padded.reshape(block_rows, r, block_cols, c).transpose(0, 2, 1, 3)
+    occupied = (_magnitude_bits(grid, dtype) != 0).any(axis=(2, 3))
+    counts = occupied.sum(axis=1)
+    if counts.max() >= MAX_BLOCK_COLS:
+        raise ValueError(f"a row of {counts.max()} {block} blocks: the file counts to 65535")
+    order = np.argsort(-counts, kind="stable")
+    listed, columns = np.nonzero(occupied[order])
+    row_list = np.stack([order, counts[order]], axis=1).astype("<u2")
+    return Packed(
+        block,
+        dtype,
+        rows,
+        cols,
+        np.ascontiguousarray(grid[order[listed], columns]).ravel(),
+        n_blocks=columns.size,
+        columns=columns.astype("u1" if block_cols <= 256 else "<u2"),
+        row_list=row_list,
+    )
+
+
+def unpack(packed: Packed) -> Float32:
+    """The inverse of `pack`: `(rows, cols)` float32; for a vector `(rows,)`."""
+    rows, cols = packed.rows, packed.cols
+    values = widen(packed.values, packed.dtype)
+    if packed.columns is not None and packed.row_list is not None:
+        r, c = BLOCKS[packed.layout]
+        block_rows, block_cols = ceil_div(rows, r), ceil_div(cols, c)
+        grid = np.zeros((block_rows, block_cols, r, c), np.float32)
+        at = np.repeat(packed.row_list[:, 0], packed.row_list[:, 1])
+        grid[at, packed.columns] = values.reshape(-1, r, c)
+        padded = grid.transpose(0, 2, 1, 3).reshape(block_rows * r, block_cols * c)
+        return np.ascontiguousarray(padded[:rows, :cols])
+    if packed.layout == TABLE:
+        return np.ascontiguousarray(values.reshape(rows, -1)[:, :cols])
+    if packed.layout == VECTOR:
+        return np.ascontiguousarray(values[:rows])
+    panels = values.reshape(-1, cols, GROUP).transpose(0, 2, 1).reshape(-1, cols)
+    return np.ascontiguousarray(panels[:rows])
+
+
+def _padded(matrix: npt.NDArray[Any], rows: int, cols: int) -> npt.NDArray[Any]:
+    if matrix.shape == (rows, cols):
+        return matrix
+    padded = np.zeros((rows, cols), matrix.dtype)
+    padded[: matrix.shape[0], : matrix.shape[1]] = matrix
+    return padded
+
+
+def _magnitude_bits(stored: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
+    """Zero exactly for +0 and -0."""
+    return stored & np.uint16(0x7FFF) if dtype == "bfloat16" else stored
+
+
+# ---- Which blocks a matrix needs
+
+
+def occupied_blocks(dense: npt.ArrayLike, block: str) -> Bool:
+    """Which blocks hold a nonzero: `(block rows, block columns)` booleans."""
+    r, c = block_shape(block)
+    nonzero = np.asarray(dense) != 0
+    rows, cols = nonzero.shape
+    block_rows, block_cols = ceil_div(rows, r), ceil_div(cols, c)
+    padded = _padded(nonzero, block_rows * r, block_cols * c)
+    return np.asarray(padded.reshape(block_rows, r, block_cols, c).any(axis=(1, 3)))
+
+
+def fill_ratio(dense: npt.ArrayLike, block: str) -> float:
+    """Weights that the block shape stores per nonzero weight; 1 is a perfect fit (also of no weights at all)."""
+    matrix = np.asarray(dense)
+    r, c = block_shape(block)
+    nonzeros = int(np.count_nonzero(matrix))
+    return int(occupied_blocks(matrix, block).sum()) * r * c / nonzeros if nonzeros else 1.0
+
+
+def stored_bytes(dense: npt.ArrayLike, layout: str, dtype: str) -> int:
+    """Bytes that `pack` would need, without packing."""
+    matrix = np.asarray(dense)
+    rows, cols = matrix.shape
+    size = storage_dtype(dtype).itemsize
+    if layout == DENSE:
+        return ceil_div(rows, GROUP) * GROUP * cols * size
+    r, c = block_shape(layout)
+    index_width = 1 if ceil_div(cols, c) <= 256 else 2
+    n_blocks = int(occupied_blocks(matrix, layout).sum())
+    return n_blocks * (r * c * size + index_width) + 4 * ceil_div(rows, r)
+
+
+def best_block(dense: npt.ArrayLike, dtype: str) -> str:
+    """The block shape that stores the matrix in the fewest bytes, or "dense".
+
+    A shape that would leave out less than half of its blocks is not considered: skipping them saves less time than
+    finding the others costs.
+    """
+    matrix = np.asarray(dense)
+    best, best_bytes = DENSE, stored_bytes(matrix, DENSE, dtype)
+    for block in BLOCKS:
+        if occupied_blocks(matrix, block).mean() <= 0.5:
+            n = stored_bytes(matrix, block, dtype)
+            if n < best_bytes:
+                best, best_bytes = block, n
+    return best

@@ -1,0 +1,190 @@
+"""The operations of a voice's two programs, and their 64 bytes in the file (export/FORMAT.md, "Programs").
+
+Each operation is a frozen dataclass whose fields are named after FORMAT.md's table. Offsets, strides and sizes are
+counted in floats of the arena; tensors are indices into the directory; slots are numbers of token slots.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, NamedTuple
+
+NONE = 0xFFFFFFFF
+N_WORDS = 16
+OPERATION_SIZE = 4 * N_WORDS
+
+ACTIVATIONS = ("none", "relu", "tanh", "sigmoid")
+COMPANDINGS = ("linear", "mu-law")
+
+
+class Operand(NamedTuple):
+    """Floats of the arena from offset + stride * i, i being the number of the sample within its frame."""
+
+    offset: int
+    stride: int = 0
+
+
+def _word(at: int, kind: str = "u32", **default: Any) -> Any:
+    return field(metadata={"word": at, "kind": kind}, **default)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """out = activation((W in + bias) + add)."""
+
+    number: ClassVar[int] = 1
+    weights: int = _word(1)
+    bias: int | None = _word(2, "optional")
+    activation: int = _word(3)
+    input: Operand = _word(4, "operand")
+    out: Operand = _word(6, "operand")
+    add: Operand | None = _word(8, "optional operand", default=None)
+
+
+@dataclass(frozen=True)
+class Gates:
+    """A GRU step; recurrent and input hold update, reset and candidate sums, `units` of each."""
+
+    number: ClassVar[int] = 2
+    units: int = _word(1)
+    recurrent: Operand = _word(4, "operand")
+    state: Operand = _word(6, "operand")
+    input: Operand = _word(8, "operand")
+
+
+@dataclass(frozen=True)
+class History:
+    """out (frames x size, oldest first) moves up by one frame; `input` becomes the newest."""
+
+    number: ClassVar[int] = 3
+    size: int = _word(1)
+    frames: int = _word(2)
+    input: Operand = _word(4, "operand")
+    out: Operand = _word(6, "operand")
+
+
+@dataclass(frozen=True)
+class Upsample:
+    """out (hop_length rows of `channels`, out.stride apart) = weights (hop_length x window) times in (window x channels)."""
+
+    number: ClassVar[int] = 4
+    weights: int = _word(1)
+    channels: int = _word(2)
+    window: int = _word(3)
+    input: Operand = _word(4, "operand")
+    out: Operand = _word(6, "operand")
+
+
+@dataclass(frozen=True)
+class Add:
+    """out = in + add."""
+
+    number: ClassVar[int] = 5
+    size: int = _word(1)
+    input: Operand = _word(4, "operand")
+    out: Operand = _word(6, "operand")
+    add: Operand = _word(8, "operand")
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """out = the table's row of the slot's token."""
+
+    number: ClassVar[int] = 6
+    table: int = _word(1)
+    slot: int = _word(2)
+    out: Operand = _word(6, "operand")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A categorical sample from softmax(input / temperature): slot = token, out = fma(token, scale, offset)."""
+
+    number: ClassVar[int] = 7
+    classes: int = _word(1)
+    slot: int = _word(2)
+    initial_token: int = _word(3)
+    input: Operand = _word(4, "operand")
+    out: Operand = _word(6, "operand")
+    scale: float = _word(8, "f32")
+    offset: float = _word(9, "f32")
+    initial_value: float = _word(10, "f32")
+    random_word: int = _word(11)
+
+
+@dataclass(frozen=True)
+class Output:
+    """The sample: token(s) -> companded value -> expanded -> de-emphasised -> 16 bits."""
+
+    number: ClassVar[int] = 8
+    high: int = _word(1)
+    low: int | None = _word(2, "optional")
+    companding: int = _word(3)
+    state: Operand = _word(6, "operand")
+    scale: float = _word(8, "f32")
+    offset: float = _word(9, "f32")
+    mu: float = _word(10, "f32")
+    log_1_mu: float = _word(11, "f32")
+    inverse_mu: float = _word(12, "f32")
+    pre_emphasis: float = _word(13, "f32")
+
+
+Operation = Linear | Gates | History | Upsample | Add | Embedding | Draw | Output
+_KINDS: dict[int, type[Operation]] = {
+    kind.number: kind for kind in (Linear, Gates, History, Upsample, Add, Embedding, Draw, Output)
+}
+
+
+def encode(operation: Operation) -> bytes:
+    """The operation's 64 bytes."""
+    words = [0] * N_WORDS
+    words[0] = operation.number
+    for f in fields(operation):
+        at, kind = f.metadata["word"], f.metadata["kind"]
+        value = getattr(operation, f.name)
+        if kind == "f32":
+            words[at] = struct.unpack("<I", struct.pack("<f", value))[0]
+        elif value is None:
+            words[at] = NONE
+        elif kind.endswith("operand"):
+            words[at], words[at + 1] = value
+        else:
+            words[at] = value
+    return struct.pack(f"<{N_WORDS}I", *words)
+
+
+class OperationError(ValueError):
+    """A word of an operation that means nothing; `word` is its number."""
+
+    def __init__(self, word: int, message: str) -> None:
+        super().__init__(message)
+        self.word = word
+
+
+def decode(data: bytes) -> Operation:
+    """The operation in 64 bytes. Raises OperationError for an unknown number or a nonzero word that is not named."""
+    words = struct.unpack(f"<{N_WORDS}I", data)
+    if words[0] not in _KINDS:
+        raise OperationError(0, f"operation number {words[0]} is unknown to this version")
+    kind = _KINDS[words[0]]
+    values: dict[str, Any] = {}
+    named = {0}
+    for f in fields(kind):
+        at, form = f.metadata["word"], f.metadata["kind"]
+        named.add(at)
+        if form == "f32":
+            values[f.name] = struct.unpack("<f", struct.pack("<I", words[at]))[0]
+        elif form == "optional operand" and words[at] == NONE:
+            values[f.name] = None
+        elif form.endswith("operand"):
+            named.add(at + 1)
+            values[f.name] = Operand(words[at], words[at + 1])
+        elif form == "optional" and words[at] == NONE:
+            values[f.name] = None
+        else:
+            values[f.name] = words[at]
+    for at, word in enumerate(words):
+        if word and at not in named:
+            raise OperationError(at, f"word {at} is {word}, not 0")
+    return kind(**values)
