@@ -1,0 +1,197 @@
+"""Training: exact sparsity, masks that last, resuming, and one network in three forms."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch (extra: train)")
+pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audio)")
+
+from linnet_training import config as configuration  # noqa: E402
+from linnet_training.data import Corpus, prepare  # noqa: E402
+from linnet_training.model import SILENCE, StepLoop, WaveRNN, from_checkpoint  # noqa: E402
+from linnet_training.pruner import Pruner, Rule, cubic  # noqa: E402
+from linnet_training.train import Trainer  # noqa: E402
+
+RULES = [
+    {"name": "gru.weight_hh_l0", "block": "4x4", "sparsity": 0.75, "groups": 3},
+    {"name": "O1.weight", "block": "16x1", "sparsity": 0.5},
+]
+
+
+def small() -> WaveRNN:
+    torch.manual_seed(0)
+    return WaveRNN(hidden_size=32, n_mels=8, hop_length=20, channels=16, head_size=16)
+
+
+def segment(frames: int = 3, batch: int = 2) -> tuple[Any, Any, Any, Any]:
+    g = torch.Generator().manual_seed(1)
+    return (
+        torch.randint(0, 65536, (batch, frames * 20), generator=g),
+        torch.full((batch,), SILENCE),
+        torch.rand(batch, 8, frames + 6, generator=g),
+        torch.rand(1, batch, 32, generator=g) - 0.5,
+    )
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Six short recordings of noise, prepared from wav files."""
+    folder = tmp_path_factory.mktemp("corpus")
+    generator = np.random.default_rng(0)
+    for i in range(6):
+        pcm = (generator.standard_normal(6000 + 500 * i) * 3000).astype(np.int16)
+        with wave.open(str(folder / f"{i}.wav"), "wb") as file:
+            file.setparams((1, 2, 16000, 0, "NONE", ""))
+            file.writeframes(pcm.tobytes())
+    index = prepare(folder, folder / "prepared", {}, held_out=0.3)
+    assert index["train"] and index["held_out"]
+    return Corpus(folder / "prepared", configuration.Signal().__dict__, reach=3)
+
+
+def config(steps: int) -> configuration.Config:
+    return configuration.from_dict(
+        {
+            "name": "test",
+            "data": {"wavs": "", "prepared": ""},
+            "model": {"hidden_size": 32, "channels": 16, "head_size": 16},
+            "pruning": {"start": 0.2, "end": 0.8, "interval": 1, "rules": RULES},
+            "training": {"steps": steps, "batch": 2, "threads": 1, "evaluate_seconds": 1e9},
+        }
+    )
+
+
+def test_hand_written_gru_equals_torchs_with_gradients() -> None:
+    model, (tokens, previous, features, h) = small(), segment()
+    coarse, fine, last = model(tokens, previous, features, h)
+    loss = torch.nn.functional.cross_entropy
+    expected = loss(coarse.flatten(0, 1), (tokens >> 8).flatten())
+    expected = expected + loss(fine.flatten(0, 1), (tokens & 255).flatten())
+    expected.backward()
+    wanted = {n: p.grad.clone() for n, p in model.named_parameters()}
+    model.zero_grad()
+    c, f, scanned = model.nats(tokens, previous, features, h)
+    (c.mean() + f.mean()).backward()
+    torch.testing.assert_close(scanned, last)
+    torch.testing.assert_close(c.mean() + f.mean(), expected)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, wanted[name], rtol=1e-3, atol=1e-6)
+
+
+def test_sample_by_sample_loop_equals_the_gru_pass() -> None:
+    model, (tokens, previous, features, _) = small(), segment(batch=1)
+    with torch.no_grad():
+        coarse, fine, last = model(tokens, previous, features, torch.zeros(1, 1, 32))
+        frames, cell, before = model.condition(features)[0], StepLoop(model), SILENCE
+        for t, token in enumerate(tokens[0].tolist()):
+            torch.testing.assert_close(cell.coarse(before, frames[t // 20]), coarse[0, t])
+            torch.testing.assert_close(cell.fine(token >> 8), fine[0, t])
+            before = token
+    torch.testing.assert_close(cell.h, last[0, 0])
+
+
+def test_coarse_logits_never_see_the_current_coarse_byte() -> None:
+    model, (tokens, previous, features, h) = small(), segment(frames=1)
+    changed = tokens.clone()
+    changed[:, -1] ^= 0xFF00
+    with torch.no_grad():
+        a, b = (model(x, previous, features, h) for x in (tokens, changed))
+    assert torch.equal(a[0], b[0]) and not torch.equal(a[1], b[1])
+
+
+def test_schedule_is_the_cubic_of_the_paper() -> None:
+    assert [cubic(t, 0.1, 0.6) for t in (0.0, 0.1, 0.6, 1.0)] == [0, 0, 1, 1]
+    assert cubic(0.35, 0.1, 0.6) == pytest.approx(1 - 0.5**3)
+
+
+@pytest.mark.parametrize("block", ["4x4", "16x1", "1x16", "1x4"])
+def test_each_gate_reaches_its_exact_block_sparsity(block: str) -> None:
+    model = torch.nn.GRU(8, 64)
+    pruner = Pruner(model, [Rule("weight_hh_l0", block, 0.9, groups=3)], 0.0, 0.5, interval=3)
+    for i in range(11):
+        with torch.no_grad():
+            model.weight_hh_l0 += 0.01 * torch.randn_like(model.weight_hh_l0)
+        pruner.step(i / 10)
+    rows, columns = (int(x) for x in block.split("x"))
+    for gate in model.weight_hh_l0.detach().split(64):
+        blocks = gate.view(64 // rows, rows, 64 // columns, columns).transpose(1, 2)
+        empty = (blocks == 0).all(-1).all(-1)
+        assert torch.equal(empty, (blocks == 0).any(-1).any(-1))
+        assert int(empty.sum()) == round(0.9 * empty.numel())
+    assert pruner.done and "0.9" in pruner.report()
+
+
+def test_keeps_the_strongest_blocks_of_a_foreign_network() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv1d(8, 16, 2), torch.nn.Linear(16, 4))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.arange(64).view(4, 16))
+    rules = [Rule("0.weight", "4x4", 0.5), Rule("1.weight", "1x4", 0.75)]
+    pruner = Pruner(model, rules, 0.0, 0.0)
+    pruner.step(0.0)
+    assert torch.equal(model[1].weight != 0, (torch.arange(64) >= 48).view(4, 16))
+    assert float((model[0].weight == 0).float().mean()) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("rule", "word"),
+    [
+        (Rule("gru.nothing", "4x4", 0.5), "gru.nothing"),
+        (Rule("O1.weight", "5x4", 0.5), "O1.weight"),
+        (Rule("O1.weight", "4x4", 1.0), "sparsity"),
+        (Rule("O1.weight", "4", 0.5), "4x4"),
+    ],
+)
+def test_impossible_rules_are_refused(rule: Rule, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        Pruner(small(), [rule], 0.0, 1.0)
+
+
+def test_resumed_training_equals_uninterrupted(corpus: Corpus, tmp_path: Path) -> None:
+    whole = Trainer(config(12), corpus, tmp_path / "whole")
+    whole.run(quiet=True)
+    halved = Trainer(config(12), corpus, tmp_path / "halved")
+    (tmp_path / "halved").mkdir()
+    for _ in range(5):
+        halved.update()
+    halved.write()
+    resumed = Trainer(config(12), corpus, tmp_path / "halved")
+    assert resumed.step == 5 and 0 < resumed.pruner.sparsity() < 0.6
+    assert all(torch.equal(resumed.pruner.masks[n], m) for n, m in halved.pruner.masks.items())
+    resumed.run(quiet=True)
+    a, b = (
+        torch.load(tmp_path / x / "checkpoint.pt", weights_only=True) for x in ("whole", "halved")
+    )
+    for part in ("model", "average"):
+        assert all(torch.equal(a[part][n], b[part][n]) for n in a[part])
+    assert a["segments"] == b["segments"] and a["notes"].keys() == b["notes"].keys()
+
+
+def test_model_file_is_sparse_masked_and_complete(corpus: Corpus, tmp_path: Path) -> None:
+    trainer = Trainer(config(10), corpus, tmp_path)
+    trainer.run(quiet=True)
+    for weights in (
+        trainer.model.state_dict(),
+        from_checkpoint(str(tmp_path / "model.pt"))[0].state_dict(),
+    ):
+        for gate in range(3):
+            assert not weights["gru.weight_ih_l0"][gate * 32 : gate * 32 + 16, 2].any()
+            assert weights["gru.weight_ih_l0"][gate * 32 + 16 : gate * 32 + 32, 2].all()
+        assert float((weights["gru.weight_hh_l0"] == 0).float().mean()) == 0.75
+        assert float((weights["O1.weight"] == 0).float().mean()) == 0.5
+    saved = torch.load(tmp_path / "model.pt", weights_only=True)["config"]
+    assert saved["architecture"] == "wavernn-dual-softmax" and saved["hidden_size"] == 32
+    assert saved["training"]["steps"] == 10
+    assert len(saved["training"]["held_out_nats_before_pruning"]) == 2
+    assert (tmp_path / "log.csv").read_text().startswith("step,samples")
+
+
+def test_unknown_config_keys_are_named() -> None:
+    with pytest.raises(ValueError, match="hiden_size"):
+        configuration.from_dict(
+            {"name": "x", "data": {"wavs": "", "prepared": ""}, "model": {"hiden_size": 3}}
+        )

@@ -1,0 +1,1 @@
+"""Training of small WaveRNN vocoders: data preparation, model, block pruning, evaluation."""

@@ -1,0 +1,64 @@
+"""linnet-train: prepare | run | evaluate."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+from linnet_training import config as configuration
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    from linnet_training.data import prepare as prepare_data
+
+    config = configuration.load(arguments.config)
+    data = config.data
+    index = prepare_data(
+        Path(data.wavs), Path(data.prepared), config.features, data.held_out, data.pad_seconds
+    )
+    print(
+        f"{index['seconds'] / 60:.1f} minutes in {data.prepared}, of these "
+        f"{index['held_out_seconds'] / 60:.1f} held out ({len(index['held_out'])} utterances)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from linnet_training.train import start
+
+    config = configuration.load(arguments.config)
+    changes: dict[str, float | int | str] = {}
+    if arguments.hours:
+        changes |= {"hours": arguments.hours, "steps": 0}
+    if arguments.steps:
+        changes["steps"] = arguments.steps
+    if arguments.device:
+        changes["device"] = arguments.device
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, **changes))  # type: ignore[arg-type]
+    trainer = start(config, arguments.folder or Path("runs") / config.name)
+    trainer.run()
+    print(trainer.pruner.report())
+    print(f"step {trainer.step}, {trainer.progress:.0%} done")
+    print(json.dumps(trainer.notes, indent=1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="linnet-train", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    sub = commands.add_parser("prepare", help="wav files -> features and split")
+    sub.add_argument("config", type=Path)
+    sub.set_defaults(function=prepare)
+    sub = commands.add_parser("run", help="train, or continue after an interruption")
+    sub.add_argument("config", type=Path)
+    sub.add_argument("--folder", type=Path, help="default: runs/NAME")
+    sub.add_argument("--hours", type=float, help="length of the training, instead of the config's")
+    sub.add_argument("--steps", type=int, help="the same in updates")
+    sub.add_argument("--device", help="cpu or cuda")
+    sub.set_defaults(function=run)
+    arguments = parser.parse_args()
+    arguments.function(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The TOML file that describes a voice: data, signal, network, pruning, training."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from linnet.features import complete
+from linnet_training.pruner import Rule
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Data:
+    wavs: str
+    prepared: str
+    description: str = ""
+    held_out: float = 0.03  # fraction of the utterances
+    pad_seconds: float = 0.1  # digital silence added at both ends
+
+
+@dataclass(frozen=True)
+class Signal:
+    bits: int = 16
+    companding: str = "mu-law"
+    mu: int = 255
+    pre_emphasis: float = 0.85
+
+
+@dataclass(frozen=True)
+class Network:
+    hidden_size: int = 384
+    channels: int = 96
+    head_size: int = 128
+
+
+@dataclass(frozen=True)
+class Pruning:
+    start: float = 0.12  # both as a fraction of the training
+    end: float = 0.65
+    interval: int = 100  # updates between two growths of the masks
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Training:
+    hours: float = 2.0  # of training time, added up over resumes; the schedule follows it
+    steps: int = 0  # if not 0, the schedule follows the updates instead
+    batch: int = 16
+    frames: int = 2  # per segment, hop_length samples each
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 2e-5
+    warmup_steps: int = 100
+    hold: float = 0.4  # fraction of the training at the full rate; then a half cosine
+    clip: float = 1.0  # norm of the gradient
+    average: float = 0.999  # of the exponential moving average of the weights, which is saved
+    seed: int = 0
+    threads: int = 0  # 0: one or all cores, whichever is faster at the time
+    device: str = "cpu"
+    checkpoint_seconds: float = 45.0
+    log_seconds: float = 20.0
+    evaluate_seconds: float = 300.0
+
+
+@dataclass(frozen=True)
+class Config:
+    name: str
+    data: Data
+    signal: Signal = field(default_factory=Signal)
+    model: Network = field(default_factory=Network)
+    pruning: Pruning = field(default_factory=Pruning)
+    training: Training = field(default_factory=Training)
+    features: dict[str, Any] = field(default_factory=lambda: complete({}))
+
+    def signal_dict(self) -> dict[str, Any]:
+        return asdict(self.signal)
+
+
+def _section(kind: type[Any], values: dict[str, Any], where: str) -> Any:
+    known = {f.name for f in fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"{where}: unknown keys {unknown}; known: {sorted(known)}")
+    return kind(**values)
+
+
+def from_dict(values: dict[str, Any], where: str = "config") -> Config:
+    """ValueError names the section and key that is unknown; missing keys take their defaults."""
+    values = dict(values)
+    sections: dict[str, Any] = {}
+    for name, kind in (
+        ("data", Data),
+        ("signal", Signal),
+        ("model", Network),
+        ("pruning", Pruning),
+        ("training", Training),
+    ):
+        section = dict(values.pop(name, {}))
+        if name == "pruning":
+            rules = section.pop("rules", [])
+            section["rules"] = tuple(_section(Rule, r, f"{where} [pruning.rules]") for r in rules)
+        sections[name] = _section(kind, section, f"{where} [{name}]")
+    sections["features"] = complete(values.pop("features", {}))
+    result: Config = _section(Config, {**values, **sections}, where)
+    return result
+
+
+def load(path: Path) -> Config:
+    with path.open("rb") as file:
+        return from_dict(tomllib.load(file), str(path))

@@ -1,0 +1,281 @@
+"""The training loop: truncated backpropagation with carried state, pruning, resumable anywhere.
+
+A run folder holds checkpoint.pt (everything needed to continue), model.pt (averaged weights and
+config, what the exporter reads) and log.csv.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import math
+import os
+import signal as signals
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from linnet_training.config import Config
+from linnet_training.data import Corpus, Segments
+from linnet_training.held_out import held_out_nats
+from linnet_training.model import SILENCE, WaveRNN
+from linnet_training.pruner import Pruner
+from linnet_training.threads import Threads
+
+COLUMNS = [
+    "step",
+    "samples",
+    "seconds",
+    "train_coarse",
+    "train_fine",
+    "held_out_coarse",
+    "held_out_fine",
+    "sparsity",
+    "learning_rate",
+]
+
+
+def save(value: dict[str, Any], path: Path) -> None:
+    """Writes the whole file or leaves the old one."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        torch.save(value, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+class Trainer:
+    """One run: `Trainer(config, corpus, folder).run()`; continues from the folder's checkpoint."""
+
+    def __init__(self, config: Config, corpus: Corpus, folder: Path) -> None:
+        t = config.training
+        self.threads = Threads(t.threads)
+        torch.manual_seed(t.seed)
+        if config.signal.bits != 16 or corpus.silence != SILENCE:
+            raise ValueError(f"the dual softmax needs 16-bit signals with silence at {SILENCE}")
+        if corpus.index["features"] != config.features:
+            raise ValueError("the data was prepared with other features: prepare it again")
+        self.config, self.corpus, self.folder = config, corpus, folder
+        self.device = torch.device(t.device)
+        shape = {**asdict(config.model), "n_mels": config.features["n_mels"]}
+        self.model = WaveRNN(**shape, hop_length=corpus.hop).to(self.device)
+        self.average = WaveRNN(**shape, hop_length=corpus.hop).to(self.device)
+        self.average.load_state_dict(self.model.state_dict())
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=t.learning_rate)
+        p = config.pruning
+        self.pruner = Pruner(self.model, p.rules, p.start, p.end, p.interval)
+        self.segments = Segments(
+            corpus.train, corpus.hop, self.model.reach, t.batch, t.frames, t.seed
+        )
+        self.h = torch.zeros(1, t.batch, config.model.hidden_size, device=self.device)
+        self.previous = torch.full((t.batch,), SILENCE, device=self.device)
+        self.step, self.seconds, self.skipped = 0, 0.0, 0
+        self.notes: dict[str, Any] = {}
+        self.checkpoint = folder / "checkpoint.pt"
+        if self.checkpoint.exists():
+            self.load()
+
+    @property
+    def progress(self) -> float:
+        """The fraction of the training that is done: of its steps if given, else of its time."""
+        t = self.config.training
+        return self.step / t.steps if t.steps else self.seconds / (t.hours * 3600)
+
+    def learning_rate(self) -> float:
+        t = self.config.training
+        warm = min(1.0, (self.step + 1) / max(t.warmup_steps, 1))
+        part = min(max((self.progress - t.hold) / (1 - t.hold), 0.0), 1.0)
+        cosine = 0.5 * (1 + math.cos(math.pi * part))
+        return warm * (t.final_learning_rate + (t.learning_rate - t.final_learning_rate) * cosine)
+
+    def update(self) -> tuple[float, float]:
+        """One segment of every stream; returns its coarse and fine nats per sample."""
+        tokens, features, fresh = (x.to(self.device) for x in self.segments.segment())
+        self.h[:, fresh] = 0.0
+        self.previous[fresh] = SILENCE
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        coarse, fine, h = self.model.nats(tokens, self.previous, features, self.h)
+        coarse, fine = coarse.mean(), fine.mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        (coarse + fine).backward()
+        parameters = list(self.model.parameters())
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.training.clip)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        else:
+            self.skipped += 1
+            h = torch.zeros_like(h)
+        self.pruner.step(self.progress)
+        self.h, self.previous = h.clone(), tokens[:, -1].clone()
+        self.step += 1
+        # The average follows faster while it is young, or it would remember the random start.
+        decay = min(self.config.training.average, self.step / (self.step + 10))
+        with torch.no_grad():
+            for a, p in zip(self.average.parameters(), parameters, strict=True):
+                a.lerp_(p, 1 - decay)
+        return float(coarse.detach()), float(fine.detach())
+
+    def evaluate(self, max_frames: int = 160) -> tuple[float, float]:
+        """Held-out nats of the averaged weights; by default 8 utterances' first 2 seconds."""
+        self.pruner.apply(dict(self.average.named_parameters()))
+        some = self.corpus.held_out if max_frames > 160 else self.corpus.held_out[:8]
+        score: tuple[float, float] = held_out_nats(self.average, some, max_frames)
+        return score
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "pruner": self.pruner.state_dict(),
+            "segments": self.segments.state_dict(),
+            "h": self.h,
+            "previous": self.previous,
+            "step": self.step,
+            "seconds": self.seconds,
+            "notes": self.notes,
+            "rng": torch.get_rng_state(),
+        }
+
+    def load(self) -> None:
+        state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
+        for name in ("model", "average", "optimizer", "pruner", "segments"):
+            getattr(self, name).load_state_dict(state[name])
+        self.h = state["h"].to(self.device)
+        self.previous = state["previous"].to(self.device)
+        self.step, self.seconds, self.notes = state["step"], state["seconds"], state["notes"]
+        torch.set_rng_state(state["rng"])
+
+    def exported(self) -> dict[str, Any]:
+        """What model.pt holds: plain tensors and plain python values."""
+        c, t = self.config, self.config.training
+        self.pruner.apply(dict(self.average.named_parameters()))
+        return {
+            "state_dict": {k: v.detach().cpu() for k, v in self.average.state_dict().items()},
+            "config": {
+                "name": c.name,
+                "architecture": "wavernn-dual-softmax",
+                "hidden_size": c.model.hidden_size,
+                "features": c.features,
+                "signal": c.signal_dict(),
+                "conditioning_padding": "valid",
+                "training": {
+                    "data": c.data.description,
+                    "seconds_of_speech": self.corpus.index["seconds"],
+                    "steps": self.step,
+                    "samples": self.step * t.batch * t.frames * self.corpus.hop,
+                    "batch": t.batch,
+                    "segment": t.frames * self.corpus.hop,
+                    "hours": round(self.seconds / 3600, 3),
+                    "progress": round(min(self.progress, 1.0), 4),
+                    "sparsity": {rule.name: rule.sparsity for rule in c.pruning.rules},
+                    **self.notes,
+                    "torch": str(torch.__version__),
+                    "seed": t.seed,
+                    "date": datetime.date.today().isoformat(),
+                },
+            },
+        }
+
+    def write(self) -> None:
+        save(self.state(), self.checkpoint)
+        save(self.exported(), self.folder / "model.pt")
+
+    def run(self, quiet: bool = False) -> None:
+        """Trains until the schedule's end, or until SIGTERM or Ctrl-C; a new run then resumes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        t = self.config.training
+        log = Log(self.folder / "log.csv", self.step)
+        stopped: list[int] = []
+        handlers = {
+            s: signals.signal(s, lambda number, frame: stopped.append(number))
+            for s in (signals.SIGTERM, signals.SIGINT)
+        }
+        total, done = (t.steps, self.step) if t.steps else (t.hours * 3600, self.seconds)
+        bar = tqdm(
+            total=round(total), initial=round(done), desc=self.config.name, disable=quiet,
+            unit="step" if t.steps else "s", miniters=0, mininterval=1 if os.isatty(2) else 30,
+        )  # fmt: skip
+        sums, count = np.zeros(2), 0
+        last = saved = logged = evaluated = time.monotonic()
+        try:
+            while self.progress < 1 and not stopped:
+                row: tuple[float, ...] = ()
+                unpruned = self.progress >= self.config.pruning.start and self.config.pruning.rules
+                if unpruned and "held_out_nats_before_pruning" not in self.notes:
+                    self.notes["held_out_nats_before_pruning"] = list(self.evaluate())
+                began = time.monotonic()
+                sums += self.update()
+                count += 1
+                now = time.monotonic()
+                self.threads.tick(now - began)
+                if now - evaluated > t.evaluate_seconds:
+                    row = self.evaluate()
+                    self.notes["held_out_nats"] = list(row)
+                    evaluated = now = time.monotonic()
+                if row or now - logged > t.log_seconds:
+                    log.write(self, sums / count, row)
+                    c, f = sums / count
+                    bar.set_postfix_str(
+                        f"step {self.step} nats {c:.3f}+{f:.3f} sparse {self.pruner.sparsity():.2f}"
+                    )
+                    sums, count, logged = np.zeros(2), 0, now
+                if now - saved > t.checkpoint_seconds:
+                    self.write()
+                    saved = now = time.monotonic()
+                self.seconds += now - last
+                last = now
+                bar.n = self.step if t.steps else round(self.seconds)
+                bar.update(0)
+            if self.progress >= 1:
+                whole = max(u.features.shape[1] for u in self.corpus.held_out)
+                row = self.evaluate(max(whole, 161))
+                self.notes["held_out_nats"] = list(row)
+                log.write(self, sums / max(count, 1), row)
+            self.write()
+        finally:
+            bar.close()
+            for number, handler in handlers.items():
+                signals.signal(number, handler)
+
+
+class Log:
+    """log.csv; rows that a resumed run will write again are dropped first."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        kept = []
+        if path.exists():
+            with path.open(newline="") as file:
+                kept = [r for r in list(csv.reader(file))[1:] if r and int(r[0]) <= step]
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *kept])
+
+    def write(self, trainer: Trainer, train: Any, held_out: tuple[float, ...]) -> None:
+        t = trainer.config.training
+        row = [
+            trainer.step,
+            trainer.step * t.batch * t.frames * trainer.corpus.hop,
+            f"{trainer.seconds:.1f}",
+            *(f"{x:.4f}" for x in train),
+            *([f"{x:.4f}" for x in held_out] or ["", ""]),
+            f"{trainer.pruner.sparsity():.4f}",
+            f"{trainer.learning_rate():.2e}",
+        ]
+        with self.path.open("a", newline="") as file:
+            csv.writer(file).writerow(row)
+
+
+def start(config: Config, folder: Path) -> Trainer:
+    """A trainer on the prepared data that the config names."""
+    prepared = Path(config.data.prepared)
+    if not (prepared / "prepared.json").exists():
+        raise FileNotFoundError(f"{prepared}: no prepared data; run `linnet-train prepare` first")
+    return Trainer(config, Corpus(prepared, config.signal_dict(), reach=3), folder)
