@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tomllib
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -44,12 +48,12 @@ class Signal:
     @property
     def scale(self) -> float:
         """The step from one token's value to the next."""
-        return 1 / 2 ** (self.bits - 1) if self.grid == "pcm" else 2 / (2**self.bits - 1)
+        return 1 / (1 << self.bits - 1) if self.grid == "pcm" else 2 / ((1 << self.bits) - 1)
 
     @property
     def silence(self) -> int:
         """The token that stands before the first sample."""
-        return 2 ** (self.bits - 1)
+        return 1 << self.bits - 1
 
     def metadata(self) -> dict[str, Any]:
         """The `signal` of the file."""

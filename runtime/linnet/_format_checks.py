@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from linnet.blocks import BLOCKS, DENSE, GROUP, TABLE, VECTOR, ceil_div, widen
+from linnet.blocks import BLOCKS, DENSE, GROUP, TABLE, VECTOR, Float32, ceil_div, widen
 from linnet.errors import FormatError
 from linnet.format import Bytes, Section, Tensor, VoiceFile
 from linnet.operations import (
@@ -99,22 +99,22 @@ def _check_blocks(tensor: Tensor, sections: list[Section]) -> None:
         raise FormatError(f"columns of {tensor.name!r}: not strictly increasing", columns_at)
 
 
-def _padding_weights(tensor: Tensor, weights: np.ndarray) -> np.ndarray:
+def _padding_weights(tensor: Tensor, weights: Float32) -> Float32:
     """The stored weights that stand for rows or columns beyond the matrix."""
     packed = tensor.packed
     rows, cols = tensor.shape
     if tensor.layout == TABLE:
-        return weights.reshape(rows, -1)[:, cols:]
+        return np.asarray(weights.reshape(rows, -1)[:, cols:])
     if tensor.layout in (VECTOR, DENSE):
         last = weights.reshape(-1, cols, GROUP)[-1]
-        return last[:, rows - (ceil_div(rows, GROUP) - 1) * GROUP :]
+        return np.asarray(last[:, rows - (ceil_div(rows, GROUP) - 1) * GROUP :])
     assert packed.columns is not None and packed.row_list is not None
     r, c = BLOCKS[tensor.layout]
     block_row = np.repeat(packed.row_list[:, 0], packed.row_list[:, 1]).astype(np.int64)
     row = block_row[:, None] * r + np.arange(r)
     col = packed.columns.astype(np.int64)[:, None] * c + np.arange(c)
     beyond = (row >= rows)[:, :, None] | (col >= cols)[:, None, :]
-    return weights.reshape(-1, r, c)[beyond]
+    return np.asarray(weights.reshape(-1, r, c)[beyond])
 
 
 class _Programs:
@@ -155,7 +155,7 @@ class _Programs:
                 self.expect(
                     operation.slot not in self.classes, f"slot {operation.slot} is drawn twice"
                 )
-                self.expect(1 <= operation.classes <= 1 << 20, f"{operation.classes} classes")
+                self.expect(1 <= operation.classes <= 65536, f"{operation.classes} classes")
                 self.classes[operation.slot] = operation.classes
         if len(self.classes) != header.n_slots:
             raise FormatError("n_slots: a slot that no draw writes", 56)
@@ -177,11 +177,10 @@ class _Programs:
         )
 
     def apart(self, a: Operand, a_size: int, b: Operand, b_size: int, what: str) -> None:
-        i = np.arange(self.steps, dtype=np.int64)
-        a_at, b_at = a.offset + i * a.stride, b.offset + i * b.stride
-        self.expect(
-            not bool(((a_at < b_at + b_size) & (b_at < a_at + a_size)).any()), f"{what} overlap"
-        )
+        """The floats that either touches over a whole frame must be different ones."""
+        a_end = a.offset + a.stride * (self.steps - 1) + a_size
+        b_end = b.offset + b.stride * (self.steps - 1) + b_size
+        self.expect(a.offset >= b_end or b.offset >= a_end, f"{what} overlap")
 
     def tensor(self, index: int, layouts: tuple[str, ...], what: str) -> Tensor:
         self.expect(index < len(self.voice.tensors), f"{what} {index} does not exist")
@@ -265,13 +264,17 @@ class _Programs:
 
     def output(self, op: Output) -> None:
         self.expect(op.high in self.classes, f"slot {op.high} does not exist")
-        high, low = self.classes[op.high], 1
+        tokens = self.classes[op.high]
         if op.low is not None:
-            self.expect(op.low in self.classes, f"slot {op.low} does not exist")
-            low = self.classes[op.low]
-            self.expect(low <= 256, "the low slot has more than 256 classes")
-            high = 256 * (high - 1) + low
-        self.expect(high <= 65536, "tokens beyond 65535")
+            self.expect(
+                op.low in self.classes and op.low != op.high, f"slot {op.low} does not exist"
+            )
+            self.expect(self.classes[op.low] <= 256, "the low slot has more than 256 classes")
+            tokens *= 256
+        self.expect(tokens <= 65536, "tokens beyond 65535")
+        self.expect(
+            set(self.classes) == {op.high, op.low} - {None}, "a slot is neither high nor low"
+        )
         self.expect(op.companding < len(COMPANDINGS), f"companding {op.companding} is unknown")
         self.finite()
         self.expect(-1 < op.pre_emphasis < 1, "pre_emphasis is not within (-1, 1)")

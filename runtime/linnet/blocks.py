@@ -33,7 +33,11 @@ BLOCKS: Mapping[str, tuple[int, int]] = MappingProxyType(
 GROUP = 16  # floats or elements that vectors, table rows and dense panels are padded to
 MAX_BLOCK_ROWS = MAX_BLOCK_COLS = 65536  # block rows and block columns are counted in 16 bits
 
-_STORAGE = {"float16": np.dtype("<f2"), "bfloat16": np.dtype("<u2"), "float32": np.dtype("<f4")}
+_STORAGE: Mapping[str, np.dtype[Any]] = {
+    "float16": np.dtype("<f2"),
+    "bfloat16": np.dtype("<u2"),
+    "float32": np.dtype("<f4"),
+}
 
 
 def storage_dtype(dtype: str) -> np.dtype[Any]:
@@ -248,11 +252,11 @@ def stored_bytes(dense: npt.ArrayLike, layout: str, dtype: str) -> int:
     rows, cols = matrix.shape
     size = storage_dtype(dtype).itemsize
     if layout == DENSE:
-        return ceil_div(rows, GROUP) * GROUP * cols * size
+        return int(ceil_div(rows, GROUP) * GROUP * cols * size)
     r, c = block_shape(layout)
     index_width = 1 if ceil_div(cols, c) <= 256 else 2
     n_blocks = int(occupied_blocks(matrix, layout).sum())
-    return n_blocks * (r * c * size + index_width) + 4 * ceil_div(rows, r)
+    return int(n_blocks * (r * c * size + index_width) + 4 * ceil_div(rows, r))
 
 
 def best_block(dense: npt.ArrayLike, dtype: str) -> str:

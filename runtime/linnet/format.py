@@ -167,7 +167,7 @@ def _read_header(data: Bytes) -> tuple[Header, tuple[int, ...], tuple[int, ...]]
     _expect(
         file_size == data.size, "file_size", 16, f"{file_size} bytes promised, {data.size} there"
     )
-    actual = zlib.crc32(data[CHECKSUM_FROM:])
+    actual = zlib.crc32(data[CHECKSUM_FROM:].data)
     _expect(
         checksum == actual,
         "checksum",
