@@ -96,7 +96,7 @@ class ReferenceVoice:
         self, mel: npt.ArrayLike, seed: int = 0, stream: int = 0, temperature: float = 1.0
     ) -> npt.NDArray[np.int16]:
         """Audio (n_frames * hop_length) int16 for mel (n_features, n_frames)."""
-        run = _Run(self, seed, stream, np.float32(temperature))
+        run = _Run(self, seed, stream, _inverse(temperature))
         return np.array(self._samples(run, mel), np.int16)
 
     def score(self, mel: npt.ArrayLike, tokens: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -139,6 +139,15 @@ def _prepare(packed: Packed) -> Matrix | Floats:
     return Matrix(packed)
 
 
+def _inverse(temperature: float) -> np.float32 | None:
+    """1 / temperature, None where that is not finite: then the likeliest class is drawn."""
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"temperature {temperature} is not in [0, infinity)")
+    with np.errstate(divide="ignore", over="ignore"):
+        inverse = np.float32(1) / np.float32(temperature)
+    return inverse if np.isfinite(inverse) else None
+
+
 class _Run:
     """One utterance: the arena, the token slots, the samples made; teacher-forced by `tokens`."""
 
@@ -147,11 +156,12 @@ class _Run:
         voice: ReferenceVoice,
         seed: int,
         stream: int,
-        temperature: np.float32,
+        inverse_temperature: np.float32 | None,
         tokens: list[int] | None = None,
     ) -> None:
         self.voice = voice
-        self.seed, self.stream, self.temperature = seed, stream, temperature
+        self.seed, self.stream = seed, stream
+        self.inverse_temperature = inverse_temperature
         self.tokens = tokens
         self.nats: list[float] = []
         self.arena = np.zeros(voice.header.arena_size, np.float32)
@@ -197,7 +207,7 @@ class _Run:
                 bias = None if operation.bias is None else tensors[operation.bias]
                 y = matrix.times(self._at(operation.input, i, matrix.readable), bias)
                 if operation.add is not None:
-                    y = y + self._at(operation.add, i, len(y))
+                    y = functions.add(y, self._at(operation.add, i, len(y)))
                 functions.activate(operation.activation, y)
                 self._at(operation.out, i, len(y))[:] = y
             case Gates(units=units):
@@ -219,8 +229,8 @@ class _Run:
                 for row in range(hop):
                     self._at(out, row, channels)[:] = y[row]
             case Add(size=size):
-                y = self._at(operation.input, i, size) + self._at(operation.add, i, size)
-                self._at(operation.out, i, size)[:] = y
+                a, b = self._at(operation.input, i, size), self._at(operation.add, i, size)
+                self._at(operation.out, i, size)[:] = functions.add(a, b)
             case Embedding():
                 row = tensors[operation.table][self.slots[operation.slot]]
                 self._at(operation.out, i, len(row))[:] = row
@@ -234,11 +244,10 @@ class _Run:
     def _draw(self, draw: Draw, logits: Floats) -> int:
         if self.tokens is not None:
             return self._forced(draw, logits)
-        if self.temperature == 0:
+        if self.inverse_temperature is None:
             m, _, _ = functions.exponentials(logits, np.float32(1))
             return functions.likeliest(logits, np.float32(m))
-        inverse = np.float32(1) / self.temperature
-        _, e, groups = functions.exponentials(logits, inverse)
+        _, e, groups = functions.exponentials(logits, self.inverse_temperature)
         u = functions.uniform(self.seed, self.stream, self.made, draw.random_word)
         return functions.draw(draw.classes, e, groups, u)
 

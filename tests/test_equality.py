@@ -1,0 +1,216 @@
+"""Every kernel set gives the reference's bits, which are as near to float64 as their sums allow."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("numba", reason="the reference needs Numba")
+
+from linnet import SparseMatrix, _core, blocks, kernels  # noqa: E402
+from linnet import _reference_functions as functions  # noqa: E402
+from linnet.reference import matvec  # noqa: E402
+
+Floats = npt.NDArray[np.float32]
+
+LAYOUTS = ["dense", *blocks.BLOCKS]
+
+# Numba compiles within the first example.
+every_example = settings(deadline=None, max_examples=60)
+each_set = pytest.mark.parametrize("name", kernels())
+seeds = st.integers(0, 2**32 - 1)
+
+
+def assert_same_bits(actual: Floats, expected: Floats) -> None:
+    """Of two NaN, such as infinity less infinity, the bits may differ."""
+    assert actual.dtype == expected.dtype == np.float32
+    nan = np.isnan(expected)
+    np.testing.assert_array_equal(np.isnan(actual), nan)
+    np.testing.assert_array_equal(actual[~nan].view(np.uint32), expected[~nan].view(np.uint32))
+
+
+def awkward(rng: np.random.Generator, shape: tuple[int, ...], largest: float) -> Floats:
+    """Numbers of all magnitudes up to `largest`: zeros of both signs, subnormals, equal ones."""
+    wide = rng.normal(size=shape) * 2.0 ** rng.integers(-140, 1, shape)
+    plain = rng.normal(size=shape)
+    edges = rng.choice(
+        [0.0, -0.0, 1.0, -1.0, 2.0**-24, 2.0**-14, 2.0**-149, largest, -largest], shape
+    )
+    kind = rng.choice(3, shape, p=[0.2, 0.6, 0.2])
+    return np.choose(kind, [wide, plain, edges]).astype(np.float32)
+
+
+def random_packed(
+    rng: np.random.Generator, rows: int, cols: int, density: float, layout: str, dtype: str
+) -> blocks.Packed:
+    """A random matrix with about `density` of its blocks, whose row list is in any order."""
+    dense = awkward(rng, (rows, cols), 65504.0)
+    if layout != "dense":
+        r, c = blocks.block_shape(layout)
+        grid = rng.random((-(-rows // r), -(-cols // c))) < density
+        grid[rng.random(len(grid)) < 0.2] = False  # empty block rows
+        dense *= np.repeat(np.repeat(grid, r, 0), c, 1)[:rows, :cols]
+    packed = blocks.pack(dense, layout, dtype)
+    if packed.row_list is None or packed.columns is None:
+        return packed
+    ends = np.cumsum(packed.row_list[:, 1], dtype=np.int64)
+    starts = ends - packed.row_list[:, 1]
+    order = rng.permutation(len(ends))
+    listed = np.concatenate([np.arange(starts[i], ends[i]) for i in order])
+    r, c = blocks.block_shape(layout)
+    stored = packed.values.reshape(-1, r * c)[listed]
+    return blocks.Packed(
+        packed.layout,
+        packed.dtype,
+        rows,
+        cols,
+        stored.ravel(),
+        packed.n_blocks,
+        packed.columns[listed],
+        packed.row_list[order],
+    )
+
+
+def assert_near_float64(y: Floats, dense: Floats, x: Floats, bias: Floats) -> None:
+    """|y - W x - b| <= n u / (1 - n u) (|W| |x| + |b|): each term passes at most n roundings.
+
+    n = cols products, at most 5 sums of partial sums and the bias; u = 2^-24, or 2^-150 absolutely
+    below the normal numbers. Higham, "Accuracy and stability of numerical algorithms", 3.1.
+    """
+    wide, x64 = dense.astype(np.float64), x.astype(np.float64)
+    n = len(x) + 6
+    gamma = n * 2.0**-24 / (1 - n * 2.0**-24)
+    bound = gamma * (np.abs(wide) @ np.abs(x64) + np.abs(bias)) + n * 2.0**-150
+    assert (np.abs(y - (wide @ x64 + bias)) <= bound).all()
+
+
+@each_set
+@pytest.mark.parametrize("dtype", list(blocks.DTYPES))
+@pytest.mark.parametrize("layout", LAYOUTS)
+@every_example
+@given(
+    rows=st.integers(1, 70),
+    cols=st.integers(1, 150),
+    density=st.sampled_from([0, 0.1, 0.6, 1]),
+    seed=seeds,
+)
+def test_products(
+    name: str, layout: str, dtype: str, rows: int, cols: int, density: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    packed = random_packed(rng, rows, cols, density, layout, dtype)
+    matrix = SparseMatrix.from_packed(packed, name)
+    assert matrix.kernels == name
+    x, bias = awkward(rng, (cols,), 1e4), awkward(rng, (rows,), 1e4)
+
+    expected = matvec(packed, x)
+    assert_same_bits(matrix @ x, expected)
+    assert_near_float64(expected, matrix.to_dense(), x, np.zeros(rows, np.float32))
+
+    expected = matvec(packed, x, bias)
+    y = np.full(rows, np.nan, np.float32)
+    matrix._core.matvec(x, y, bias)
+    assert_same_bits(y, expected)
+    assert_near_float64(expected, matrix.to_dense(), x, bias)
+
+
+@each_set
+@pytest.mark.parametrize("block", list(blocks.BLOCKS))
+def test_products_with_wide_column_indices(name: str, block: str) -> None:
+    rng = np.random.default_rng(0)
+    cols = 300 * blocks.block_shape(block)[1] - 1
+    packed = random_packed(rng, 33, cols, 0.3, block, "float16")
+    assert packed.columns is not None and packed.columns.dtype == np.uint16
+    x = awkward(rng, (cols,), 1e4)
+    assert_same_bits(SparseMatrix.from_packed(packed, name) @ x, matvec(packed, x))
+
+
+@each_set
+def test_products_of_a_real_model(name: str) -> None:
+    root = Path(os.environ.get("LINNET_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    path = root / "lyra-sparse-wavernn-1024" / "wavernn_1024_95_4x4.npz"
+    if not path.exists():
+        pytest.skip(f"{path.name} is absent: set LINNET_TEST_DATA")
+    rng = np.random.default_rng(0)
+    with np.load(path) as tensors:
+        weights = [tensors[key] for key in tensors.files if tensors[key].ndim == 2]
+    for dense in weights:
+        x = rng.uniform(-1, 1, dense.shape[1]).astype(np.float32)
+        for layout in LAYOUTS:
+            matrix = SparseMatrix(dense, layout, kernels=name)
+            expected = matvec(blocks.pack(dense, layout, "float16"), x)
+            assert_same_bits(matrix @ x, expected)
+            rounded = dense.astype(np.float16).astype(np.float32)
+            assert_near_float64(expected, rounded, x, np.zeros(len(dense), np.float32))
+
+
+@each_set
+@every_example
+@given(units=st.integers(1, 70), seed=seeds)
+def test_gates(name: str, units: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    recurrent, input = (awkward(rng, (3, units), 100.0) * 4 for _ in range(2))
+    state = rng.uniform(-1, 1, units).astype(np.float32)
+    actual = _core.gates(name, recurrent, input, state)
+    functions.gates(recurrent.ravel(), input.ravel(), state)
+    assert_same_bits(actual, state)
+
+
+@each_set
+@every_example
+@given(n=st.integers(1, 300), temperature=st.sampled_from([0.1, 0.7, 1.0, 3.0]), seed=seeds)
+def test_exponentials(name: str, n: int, temperature: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    logits = awkward(rng, (n,), 300.0) * 5
+    logits[rng.random(n) < 0.02] = rng.choice([np.nan, -np.inf, np.inf])
+    inverse = np.float32(1) / np.float32(temperature)
+    actual = _core.exponentials(name, logits, float(inverse))
+    expected = functions.exponentials(logits, inverse)
+    assert actual[0] == expected[0]
+    assert_same_bits(actual[1], expected[1])
+    assert_same_bits(actual[2], expected[2])
+
+
+@each_set
+@pytest.mark.parametrize("activation", range(4))
+def test_activations(name: str, activation: int) -> None:
+    patterns = np.arange(0, 2**32, 65521, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    edges = np.array([0.0, -0.0, np.inf, -np.inf, 1e-45, 86, -86, 88, -88], np.float32)
+    y = np.concatenate([patterns, edges, np.linspace(-100, 100, 10_001, dtype=np.float32)])
+    add = np.roll(y, 1)
+    for other, wanted in ((None, y.copy()), (add, functions.add(y, add))):
+        functions.activate(activation, wanted)
+        assert_same_bits(_core.finish(name, activation, y, other), wanted)
+
+
+@each_set
+@every_example
+@given(rows=st.integers(1, 9), window=st.integers(1, 7), channels=st.integers(1, 40), seed=seeds)
+def test_upsampling(name: str, rows: int, window: int, channels: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights, frames = awkward(rng, (rows, window), 1e4), awkward(rng, (window, channels), 1e4)
+    expected = np.empty((rows, channels), np.float32)
+    functions.upsample(weights, frames, expected)
+    assert_same_bits(_core.upsample(name, weights, frames), expected)
+
+
+@each_set
+@pytest.mark.parametrize(("dtype", "number"), blocks.DTYPES.items())
+def test_every_16_bit_weight_is_widened_exactly(name: str, dtype: str, number: int) -> None:
+    stored = np.arange(2**16, dtype=np.uint32)
+    if dtype == "float32":
+        bits = stored * np.uint32(0xFFFB)
+    elif dtype == "float16":
+        bits = stored.astype(np.uint16)[(stored & 0x7C00) != 0x7C00]
+    else:
+        bits = stored.astype(np.uint16)
+    values = bits.view(np.float16) if dtype == "float16" else bits
+    wide = values.view(np.float32) if dtype == "float32" else blocks.widen(values, dtype)
+    finite = np.isfinite(wide)
+    assert_same_bits(_core.widen(name, number, values[finite].tobytes()), wide[finite])
