@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from native import build  # noqa: E402
-from voices import seeds  # noqa: E402
+from varied_voices import varied_voices  # noqa: E402
 
 
 def main() -> int:
@@ -20,7 +20,7 @@ def main() -> int:
     corpus, seed_folder = folder / "corpus", folder / "seeds"
     for path in (corpus, seed_folder):
         path.mkdir(exist_ok=True)
-    for name, data in seeds().items():
+    for name, data in varied_voices().items():
         (seed_folder / name).write_bytes(data)
     limits = ["-max_len=65536", "-timeout=10", "-rss_limit_mb=2048", "-use_value_profile=1"]
     command = [folder / "fuzz" / "fuzz_model", f"-max_total_time={sys.argv[1]}", *limits]

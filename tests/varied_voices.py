@@ -1,0 +1,21 @@
+"""Small voices that between them use every operation, layout and type of the format."""
+
+from __future__ import annotations
+
+import functools
+
+from voices import tiny_voice
+
+SINGLE = "wavernn-softmax"
+
+
+@functools.cache
+def varied_voices() -> dict[str, bytes]:
+    """Files by name; each has 10 features per frame and 20 samples per frame."""
+    return {
+        "dual-4x4-fp16": tiny_voice(),
+        "dual-16x1-bf16": tiny_voice(block="16x1", dtype="bfloat16", seed=1),
+        "scalar-1x4-fp32": tiny_voice(16, "1x4", "float32", 2, SINGLE, window=3),
+        "embedding-1x16-fp16": tiny_voice(16, "1x16", "float16", 3, SINGLE, embedding=5),
+        "dense-fp16": tiny_voice(16, None, "float16", 4),
+    }
