@@ -12,8 +12,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch (extra: train)")
 pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audio)")
 
+from linnet.features import complete, log_mel  # noqa: E402
 from linnet_training import config as configuration  # noqa: E402
 from linnet_training.data import Corpus, prepare  # noqa: E402
+from linnet_training.evaluate import griffin_lim, log_spectrum_correlation  # noqa: E402
+from linnet_training.held_out import held_out_nats  # noqa: E402
 from linnet_training.model import SILENCE, StepLoop, WaveRNN, from_checkpoint  # noqa: E402
 from linnet_training.pruner import Pruner, Rule, cubic  # noqa: E402
 from linnet_training.train import Trainer  # noqa: E402
@@ -195,3 +198,27 @@ def test_unknown_config_keys_are_named() -> None:
         configuration.from_dict(
             {"name": "x", "data": {"wavs": "", "prepared": ""}, "model": {"hiden_size": 3}}
         )
+
+
+def test_held_out_score_does_not_depend_on_padding_or_chunks(corpus: Corpus) -> None:
+    """Utterances of different lengths in one batch score as each does alone, in one pass."""
+    torch.manual_seed(0)
+    model, sums, count = WaveRNN(hidden_size=32), 0.0, 0
+    for u in corpus.train[:3]:
+        tokens = torch.from_numpy(u.tokens.astype(np.int64))[None]
+        silence, h = torch.tensor([SILENCE]), torch.zeros(1, 1, 32)
+        with torch.no_grad():
+            c, f, _ = model.nats(tokens, silence, torch.from_numpy(u.features)[None], h)
+        sums, count = sums + float(c.sum() + f.sum()), count + len(u.tokens)
+    assert sum(held_out_nats(model, corpus.train[:3], 10**6)) == pytest.approx(sums / count)
+
+
+def test_griffin_lim_inverts_the_features_it_is_given() -> None:
+    t = np.arange(8000) / 16000
+    tone = (8000 * np.sin(2 * np.pi * 440 * t)).astype(np.int16)
+    other = griffin_lim(log_mel(tone, 16000, {}), complete({}), iterations=20)
+    assert len(other) == 8000
+    # Bins of 4 Hz; a mel band is 37 Hz wide there.
+    assert abs(int(np.abs(np.fft.rfft(other[2000:6000])).argmax()) - 110) < 9
+    assert log_spectrum_correlation(tone, tone, 16000) == pytest.approx(1.0)
+    assert log_spectrum_correlation(tone, other, 16000) > 0.5

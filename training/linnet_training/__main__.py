@@ -43,6 +43,22 @@ def run(arguments: argparse.Namespace) -> None:
     print(json.dumps(trainer.notes, indent=1))
 
 
+def evaluate(arguments: argparse.Namespace) -> None:
+    from linnet_training import evaluate as evaluation
+
+    config = configuration.load(arguments.config)
+    voice = evaluation.open_voice(arguments.voice)
+    result = evaluation.evaluate(
+        voice,
+        Path(config.data.prepared),
+        arguments.utterances,
+        lambda line: print(line, flush=True),
+    )
+    print(evaluation.markdown(result))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="linnet-train", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -56,6 +72,12 @@ def main() -> None:
     sub.add_argument("--steps", type=int, help="the same in updates")
     sub.add_argument("--device", help="cpu or cuda")
     sub.set_defaults(function=run)
+    sub = commands.add_parser("evaluate", help="resynthesis of the held-out utterances")
+    sub.add_argument("voice", type=Path, help="an exported voice, or a model.pt (slow)")
+    sub.add_argument("--config", type=Path, required=True)
+    sub.add_argument("--utterances", type=int, default=0, help="only the first so many")
+    sub.add_argument("--json", type=Path, help="also write all figures there")
+    sub.set_defaults(function=evaluate)
     arguments = parser.parse_args()
     arguments.function(arguments)
 

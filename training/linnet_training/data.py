@@ -135,7 +135,7 @@ class Segments:
         return int(self.order[self.next - 1])
 
     def segment(self) -> tuple[Tensor, Tensor, Tensor]:
-        """tokens (batch, frames hop), features (batch, n_mels, frames + 2 reach), fresh (batch,)."""
+        """tokens (batch, frames hop), features (batch, n_mels, frames + 2 reach), fresh (batch,)"""
         tokens, features, fresh = [], [], []
         for stream in self.streams:
             u = self.utterances[stream[0]]

@@ -84,7 +84,8 @@ class WaveRNN(nn.Module):
         """Teacher-forced segment.
 
         tokens (B, T), previous (B,) the token before the segment, features
-        (B, n_mels, S + 2 reach), h (1, B, H). Returns coarse and fine logits (B, T, 256) and the state after the segment.
+        (B, n_mels, S + 2 reach), h (1, B, H). Returns coarse and fine logits (B, T, 256) and the
+        state after the segment.
         """
         conditioning = self.condition(features).repeat_interleave(self.hop_length, dim=1)
         shifted = torch.cat([previous[:, None], tokens[:, :-1]], dim=1)

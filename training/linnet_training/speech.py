@@ -3,8 +3,9 @@
     python -m linnet_training.speech data/slt/wavs --minutes 75
 
 Needs the Debian packages `flite` and `fortunes`. The list of sentences depends only on the
-installed texts: candidates are ordered by a hash of their words, so nothing depends on a random generator or
-on the order of a directory. Writes 0001.wav, 0002.wav, ... (16 kHz int16) and texts.json.
+installed texts: candidates are ordered by a hash of their words, so nothing depends on a random
+generator or on the order of a directory. Writes 0001.wav, 0002.wav, ... (16 kHz int16) and
+texts.json.
 """
 
 from __future__ import annotations

@@ -1,0 +1,175 @@
+"""How close free-running resynthesis of held-out utterances comes to the recordings.
+
+Per utterance, for the voice and for Griffin-Lim from the same mel: STOI, PESQ (wide band) and the
+correlation of log spectra; for the voice also its teacher-forced nats per sample.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linnet.companding import decode, encode
+from linnet.features import log_mel
+
+Pcm = NDArray[np.int16]
+Mel = NDArray[np.float32]
+MEASURES = {"stoi": "STOI", "pesq": "PESQ-WB", "correlation": "log-spectrum correlation"}
+
+
+def log_spectrum_correlation(reference: Pcm, other: Pcm, sample_rate: int) -> float:
+    """Pearson correlation over all bins of log magnitudes: 25 ms Hann windows every 12.5 ms."""
+    import librosa
+
+    window, hop = round(0.025 * sample_rate), round(0.0125 * sample_rate)
+
+    def spectrum(pcm: Pcm) -> NDArray[np.float64]:
+        audio = pcm.astype(np.float32) / 32768.0
+        size = np.abs(librosa.stft(audio, n_fft=window, hop_length=hop, window="hann"))
+        result: NDArray[np.float64] = np.log10(np.maximum(size, 1e-5)).astype(np.float64).ravel()
+        return result
+
+    return float(np.corrcoef(spectrum(reference), spectrum(other))[0, 1])
+
+
+def measure(reference: Pcm, other: Pcm, sample_rate: int) -> dict[str, float]:
+    """All measures of `other` (n,) against `reference` (n,); NaN where PESQ finds no speech."""
+    import librosa
+    from pesq import PesqError, pesq
+    from pystoi import stoi
+
+    pair = [x.astype(np.float32) / 32768.0 for x in (reference, other)]
+    wide = [librosa.resample(x, orig_sr=sample_rate, target_sr=16000) for x in pair]
+    score = pesq(16000, wide[0], wide[1], "wb", on_error=PesqError.RETURN_VALUES)
+    return {
+        "stoi": float(stoi(pair[0], pair[1], sample_rate)),
+        "pesq": float(score) if score > 0 else float("nan"),
+        "correlation": log_spectrum_correlation(reference, other, sample_rate),
+    }
+
+
+def griffin_lim(mel: Mel, definition: dict[str, Any], iterations: int = 60) -> Pcm:
+    """Mel (n_mels, S) as `log_mel` defines it -> int16 (S * hop,), phases from a fixed seed."""
+    import librosa
+
+    level = mel.astype(np.float64) / definition["scale"] - definition["offset"]
+    if definition["log"] == "ln":
+        amplitude = np.exp(level)
+    else:
+        decibels = 20.0 / definition["power"] if definition["log"] == "db" else 1.0
+        amplitude = 10.0 ** (level / decibels)
+    hop, n_fft = definition["hop_length"], definition["n_fft"]
+    size = librosa.feature.inverse.mel_to_stft(
+        np.maximum(amplitude - definition["floor"], 0.0),
+        sr=definition["sample_rate"],
+        n_fft=n_fft,
+        power=definition["power"],
+        fmin=definition["fmin"],
+        fmax=definition["fmax"],
+        htk=definition["mel_scale"] == "htk",
+        norm="slaney" if definition["mel_norm"] == "slaney" else None,
+    )
+    audio = librosa.griffinlim(
+        size,
+        n_iter=iterations,
+        hop_length=hop,
+        win_length=definition["win_length"],
+        n_fft=n_fft,
+        random_state=0,
+    )
+    audio = np.pad(audio, (0, max(0, mel.shape[1] * hop - len(audio))))[: mel.shape[1] * hop]
+    return np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
+
+
+class TorchVoice:
+    """A `model.pt` behind the interface of a loaded voice; slow, for use before any export."""
+
+    def __init__(self, path: Path) -> None:
+        from linnet_training.model import from_checkpoint
+
+        self.model, self.config = from_checkpoint(str(path))
+        self.sample_rate = int(self.config["features"]["sample_rate"])
+
+    def features(self, audio: Pcm, sample_rate: int) -> Mel:
+        return log_mel(audio, sample_rate, self.config["features"])
+
+    def synthesize(self, mel: Mel, seed: int = 0) -> Pcm:
+        import torch
+
+        generator = torch.Generator().manual_seed(seed)
+        tokens = self.model.generate(torch.from_numpy(mel), generator)
+        return decode(tokens.numpy(), self.config["signal"])
+
+    def score(self, mel: Mel, pcm: Pcm) -> float:
+        from linnet_training.data import Utterance
+        from linnet_training.held_out import held_out_nats
+
+        reach = self.model.reach
+        tokens = encode(pcm, self.config["signal"]).astype(np.int32)
+        utterance = Utterance(np.pad(mel, ((0, 0), (reach, reach))), tokens)
+        return float(sum(held_out_nats(self.model, [utterance], mel.shape[1])))
+
+
+def open_voice(path: Path) -> Any:
+    """An exported voice through the public interface, or a training's model.pt."""
+    if path.suffix == ".pt":
+        return TorchVoice(path)
+    import linnet
+
+    return linnet.load(str(path))
+
+
+def evaluate(
+    voice: Any,
+    prepared: Path,
+    utterances: int = 0,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Measures of the first `utterances` held-out recordings (0: all), and their means."""
+    index = json.loads((prepared / "prepared.json").read_text())
+    names = index["held_out"][: utterances or None]
+    rows = []
+    for name in names:
+        with np.load(prepared / f"{name}.npz") as file:
+            pcm: Pcm = file["pcm"]
+        mel = voice.features(pcm, voice.sample_rate)
+        row: dict[str, Any] = {
+            "name": name,
+            "seconds": len(pcm) / voice.sample_rate,
+            "nats": float(np.mean(voice.score(mel, pcm))),
+            "voice": measure(pcm, voice.synthesize(mel, seed=0), voice.sample_rate),
+            "griffin_lim": measure(pcm, griffin_lim(mel, index["features"]), voice.sample_rate),
+        }
+        rows.append(row)
+        progress(f"{name}: {row['nats']:.3f} nats, STOI {row['voice']['stoi']:.3f}")
+    weights = [row["seconds"] for row in rows]
+    mean: dict[str, Any] = {
+        "nats": float(np.average([row["nats"] for row in rows], weights=weights)),
+        "seconds": sum(weights),
+    }
+    for method in ("voice", "griffin_lim"):
+        mean[method] = {m: float(np.nanmean([row[method][m] for row in rows])) for m in MEASURES}
+    return {"mean": mean, "utterances": rows}
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The means as a table."""
+    mean = result["mean"]
+    lines = [
+        f"{len(result['utterances'])} held-out utterances, {mean['seconds']:.0f} s",
+        "",
+        f"| resynthesis | nats per sample | {' | '.join(MEASURES.values())} |",
+        "|---|---|---|---|---|",
+    ]
+    for title, method, nats in (
+        ("voice", "voice", f"{mean['nats']:.3f}"),
+        ("Griffin-Lim, 60 iterations", "griffin_lim", "-"),
+    ):
+        cells = " | ".join(f"{mean[method][m]:.3f}" for m in MEASURES)
+        lines.append(f"| {title} | {nats} | {cells} |")
+    return "\n".join(lines)
