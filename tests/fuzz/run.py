@@ -22,11 +22,19 @@ def main() -> int:
         path.mkdir(exist_ok=True)
     for name, data in varied_voices().items():
         (seed_folder / name).write_bytes(data)
-    limits = ["-max_len=65536", "-timeout=10", "-rss_limit_mb=2048", "-use_value_profile=1"]
-    command = [folder / "fuzz" / "fuzz_model", f"-max_total_time={sys.argv[1]}", *limits]
-    return subprocess.run(
-        [*command, f"-artifact_prefix={folder}/", "-print_final_stats=1", corpus, seed_folder]
-    ).returncode
+    command = [
+        str(folder / "fuzz" / "fuzz_model"),
+        f"-max_total_time={sys.argv[1]}",
+        "-max_len=65536",
+        "-timeout=10",
+        "-rss_limit_mb=2048",
+        "-use_value_profile=1",
+        "-print_final_stats=1",
+        f"-artifact_prefix={folder}/",
+        str(corpus),
+        str(seed_folder),
+    ]
+    return subprocess.run(command).returncode
 
 
 if __name__ == "__main__":
