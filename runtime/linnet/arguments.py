@@ -23,13 +23,13 @@ def checked_seed(seed: SupportsIndex) -> int:
 
 
 def checked_temperature(temperature: SupportsFloat) -> float:
-    """0, or a number that divides float32 logits without leaving their range."""
+    """A finite float32, 0 or more."""
     try:
         number = float(temperature)
     except (TypeError, ValueError):
         raise ValueError(f"temperature must be a number, not {temperature!r}") from None
-    if not (number == 0 or 1e-6 <= number <= 1e6):
-        raise ValueError(f"temperature must be 0 or lie in 1e-6 .. 1e6, not {number}")
+    if not 0 <= number <= float(np.finfo(np.float32).max):
+        raise ValueError(f"temperature must be 0 or a positive float32, not {number}")
     return number
 
 

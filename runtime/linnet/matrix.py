@@ -70,6 +70,11 @@ class SparseMatrix:
         )
 
     @property
+    def packed(self) -> blocks.Packed:
+        """The matrix as it stands in a file."""
+        return self._packed
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(rows, cols)."""
         return self._packed.rows, self._packed.cols
@@ -139,6 +144,10 @@ class SparseMatrix:
         for column, product in zip(columns, products, strict=True):
             self._core.matvec(column, product)
         return np.ascontiguousarray(products.T)
+
+    def time(self, x: Float32, repeats: int) -> float:
+        """Seconds per product with x (cols,) float32, averaged over `repeats` products."""
+        return self._core.time(x, repeats)
 
     def to_dense(self) -> Float32:
         """The matrix as stored, (rows, cols) float32."""

@@ -1,5 +1,6 @@
 // Matrix: one packed matrix outside a model, and the kernel that multiplies with it.
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -86,6 +87,22 @@ class PackedMatrix {
     }
   }
 
+  // Seconds per product, for benchmarks: a call from Python costs as much as a small product.
+  double time(const py::array& x, uint32_t repeats) const {
+    if (repeats == 0) throw py::value_error("repeats must be at least 1");
+    const float* in = floats(x, matrix_.cols, "x");
+    py::gil_scoped_release release;
+    std::vector<float> padded(round_up(matrix_.cols, block_.cols));
+    std::copy_n(in, matrix_.cols, padded.data());
+    std::vector<float> y(matrix_.rows);
+    const IeeeFloatMode mode;
+    const MatvecFn product = kernels_.matvec_for(matrix_);
+    product(matrix_, padded.data(), nullptr, y.data());
+    const auto start = std::chrono::steady_clock::now();
+    for (uint32_t i = 0; i < repeats; ++i) product(matrix_, padded.data(), nullptr, y.data());
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / repeats;
+  }
+
   const char* kernels() const { return kernels_.name; }
 
  private:
@@ -152,6 +169,7 @@ void bind_matrix(py::module_& module) {
            arg("layout"), arg("dtype"), arg("rows"), arg("cols"), arg("values"), arg("columns") = py::bytes(),
            arg("row_list") = py::bytes(), arg("kernels") = py::none())
       .def("matvec", &PackedMatrix::matvec, arg("x"), arg("out"), arg("bias") = py::none())
+      .def("time", &PackedMatrix::time, arg("x"), arg("repeats"))
       .def_property_readonly("kernels", &PackedMatrix::kernels);
 }
 

@@ -55,29 +55,29 @@ inline __m256 load8(const unsigned char* p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
 }
 
-// Eight chains: enough to hide the latency of the multiply-add (4 cycles, two a cycle).
+// Eight chains in registers: enough to hide the latency of the multiply-add (4 cycles, two a cycle).
 template <Dtype D>
 float pass_avx2(const StreamBlock* blocks, size_t n) {
-  constexpr size_t kBytes = D == Dtype::fp32 ? 32 : 16;       // of eight weights
-  constexpr size_t kLoads = sizeof(StreamBlock) / kBytes;     // 4, or 2
-  constexpr size_t kTogether = 8 / kLoads;                    // blocks
+  constexpr size_t kStep = D == Dtype::fp32 ? 32 : 16;  // bytes of eight weights
   const __m256 x = _mm256_set1_ps(0.5f);
-  __m256 sums[8];
-  for (__m256& sum : sums) sum = _mm256_setzero_ps();
-  size_t i = 0;
-  for (; i + kTogether <= n; i += kTogether) {
-    const unsigned char* p = blocks[i].bytes;
-    for (size_t l = 0; l < 8; ++l) sums[l] = _mm256_fmadd_ps(load8<D>(p + l * kBytes), x, sums[l]);
+  __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
+  const unsigned char* p = blocks->bytes;
+  const unsigned char* end = p + n * sizeof(StreamBlock);
+  for (; p + 8 * kStep <= end; p += 8 * kStep) {
+    s0 = _mm256_fmadd_ps(load8<D>(p), x, s0);
+    s1 = _mm256_fmadd_ps(load8<D>(p + kStep), x, s1);
+    s2 = _mm256_fmadd_ps(load8<D>(p + 2 * kStep), x, s2);
+    s3 = _mm256_fmadd_ps(load8<D>(p + 3 * kStep), x, s3);
+    s4 = _mm256_fmadd_ps(load8<D>(p + 4 * kStep), x, s4);
+    s5 = _mm256_fmadd_ps(load8<D>(p + 5 * kStep), x, s5);
+    s6 = _mm256_fmadd_ps(load8<D>(p + 6 * kStep), x, s6);
+    s7 = _mm256_fmadd_ps(load8<D>(p + 7 * kStep), x, s7);
   }
-  for (; i < n; ++i) {
-    for (size_t l = 0; l < kLoads; ++l) {
-      sums[l] = _mm256_fmadd_ps(load8<D>(blocks[i].bytes + l * kBytes), x, sums[l]);
-    }
-  }
-  __m256 sum = sums[0];
-  for (size_t l = 1; l < 8; ++l) sum = _mm256_add_ps(sum, sums[l]);
+  for (; p < end; p += kStep) s0 = _mm256_fmadd_ps(load8<D>(p), x, s0);
+  s0 = _mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3));
+  s4 = _mm256_add_ps(_mm256_add_ps(s4, s5), _mm256_add_ps(s6, s7));
   float lanes[8];
-  _mm256_storeu_ps(lanes, sum);
+  _mm256_storeu_ps(lanes, _mm256_add_ps(s0, s4));
   return lanes[0] + lanes[1] + lanes[2] + lanes[3] + lanes[4] + lanes[5] + lanes[6] + lanes[7];
 }
 

@@ -1,0 +1,58 @@
+"""Recordings as arrays, and samples as wav files."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import wave
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def read_wav(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], int]:
+    """A mono recording: samples (n,), int16 or float32 in [-1, 1], and the sample rate in Hz.
+
+    16-bit wav files need nothing else; other formats need soundfile (`linnet[audio]`).
+    Raises ValueError for a file of several channels or of no known format, OSError from the system.
+    """
+    try:
+        with wave.open(os.fspath(path), "rb") as file:
+            if file.getsampwidth() == 2:
+                _require_mono(path, file.getnchannels())
+                samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+                return samples.astype(np.int16), file.getframerate()
+    except (wave.Error, EOFError):
+        pass  # not a plain wav file
+    try:
+        soundfile: Any = importlib.import_module("soundfile")
+    except ImportError:
+        raise ValueError(
+            f"{path}: not a 16-bit wav file; others need soundfile: pip install 'linnet[audio]'"
+        ) from None
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{path}: {error.error_string}") from None
+    _require_mono(path, samples.shape[1])
+    return samples[:, 0], int(rate)
+
+
+def write_wav(path: str | os.PathLike[str], samples: npt.NDArray[np.int16], rate: int) -> None:
+    """Write int16 samples (n,) at `rate` Hz as a mono wav file, whole or not at all."""
+    from linnet_export.writer import write_atomic
+
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    write_atomic(path, content.getvalue())
+
+
+def _require_mono(path: str | os.PathLike[str], channels: int) -> None:
+    if channels != 1:
+        raise ValueError(f"{path}: {channels} channels; a voice takes mono")

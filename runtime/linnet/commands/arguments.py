@@ -1,0 +1,74 @@
+"""What the subcommands share: the voice, and values that argparse checks."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+import linnet
+from linnet.arguments import checked_seed, checked_temperature
+
+if TYPE_CHECKING:
+    Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_voice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("voice", metavar="VOICE", help="a .linnet file")
+    add_kernels(parser)
+
+
+def add_kernels(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--kernels", choices=linnet.kernels(), help="kernel set (default: the best of this CPU)"
+    )
+
+
+def load_voice(options: argparse.Namespace) -> linnet.Voice:
+    return linnet.load(options.voice, kernels=options.kernels)
+
+
+def load_mel(path: str) -> npt.NDArray[Any]:
+    """Features from a .npy file, as they stand there."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: not a .npy file of numbers ({error})") from None
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path}: not a single array")
+    return array
+
+
+def _checked(check: Any, text: str) -> Any:
+    try:
+        return check(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def seed(text: str) -> int:
+    return int(_checked(lambda t: checked_seed(int(t)), text))
+
+
+def temperature(text: str) -> float:
+    return float(_checked(checked_temperature, text))
+
+
+def positive(text: str) -> int:
+    def check(t: str) -> int:
+        if int(t) < 1:
+            raise ValueError(f"must be at least 1, not {t}")
+        return int(t)
+
+    return int(_checked(check, text))
+
+
+def sparsity(text: str) -> float:
+    def check(t: str) -> float:
+        if not 0 <= float(t) < 1:
+            raise ValueError(f"must lie in [0, 1), not {t}")
+        return float(t)
+
+    return float(_checked(check, text))

@@ -1,0 +1,106 @@
+"""linnet inspect: what a voice's file holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from linnet.commands.arguments import add_voice, load_voice
+from linnet.commands.plot import draw_patterns
+from linnet.commands.table import facts, table
+from linnet.operations import Embedding, Linear, Operand, Operation, Upsample
+
+if TYPE_CHECKING:
+    from linnet.commands.arguments import Parsers
+    from linnet.format import VoiceFile
+
+
+def add(parsers: Parsers) -> None:
+    parser = parsers.add_parser("inspect", help="layers, sparsity, bytes and programs of a voice")
+    add_voice(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--plot", metavar="OUT.png", help="draw the block patterns")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    voice = load_voice(options)
+    info, file = voice.info(), voice.file()
+    if options.plot:
+        draw_patterns(file, options.plot)
+    if options.json:
+        programs = {
+            "frame_program": [program_line(op, file) for op in file.frame_program],
+            "sample_program": [program_line(op, file) for op in file.sample_program],
+        }
+        print(json.dumps({**info, **programs}, indent=2))
+        return
+    print(facts(summary(info)))
+    print()
+    print(layer_table(info))
+    for title, program in (("frame", file.frame_program), ("sample", file.sample_program)):
+        print(f"\n{title} program")
+        for number, op in enumerate(program):
+            print(f"{number:4d}  {program_line(op, file)}")
+
+
+def summary(info: dict[str, Any]) -> list[tuple[str, object]]:
+    return [
+        ("voice", f"{info['name']} ({info['architecture']})"),
+        ("audio", f"{info['sample_rate']} Hz, {info['hop_length']} samples per frame"),
+        ("features", f"{info['n_mels']} per frame, {info['features'].get('kind', 'unknown')}"),
+        ("look-ahead", f"{info['lookahead_frames']} frames, {info['latency_ms']:g} ms"),
+        ("hidden size", info["hidden_size"]),
+        ("recurrent matrix", f"{info['sparsity']:.1%} sparse, {info['block']}, {info['dtype']}"),
+        ("file", f"{info['file_bytes']} bytes"),
+        (
+            "stored weights",
+            f"{info['stored_weights']}, {info['bytes_per_weight']:.3f} bytes of the file each",
+        ),
+        ("kernels", info["kernels"]),
+    ]
+
+
+def layer_table(info: dict[str, Any]) -> str:
+    titles = ["layer", "shape", "layout", "dtype", "density", "weights", "bytes"]
+    rows: list[list[object]] = [[*titles]]
+    for layer in info["layers"]:
+        rows.append(
+            [
+                layer["name"],
+                f"{layer['rows']} x {layer['cols']}",
+                layer["block"],
+                layer["dtype"],
+                f"{layer['density']:.1%}",
+                layer["stored_weights"],
+                layer["bytes"],
+            ]
+        )
+    total = sum(layer["bytes"] for layer in info["layers"])
+    rows.append(["total", "", "", "", "", info["stored_weights"], total])
+    return table(rows, left=4)
+
+
+def program_line(op: Operation, file: VoiceFile) -> str:
+    """One operation as text: its name, its tensors by name, its places in the arena."""
+    words = [type(op).__name__.lower()]
+    for name, value in vars(op).items():
+        if value is None or (name == "activation" and value == 0):
+            continue
+        if isinstance(value, Operand):
+            value = f"@{value.offset}" + (f"+{value.stride}i" if value.stride else "")
+        elif name in _tensor_fields(op):
+            value = file.tensors[value].name
+        elif isinstance(value, float):
+            value = f"{value:.6g}"
+        words.append(f"{name}={value}")
+    return " ".join(words)
+
+
+def _tensor_fields(op: Operation) -> tuple[str, ...]:
+    if isinstance(op, Linear):
+        return ("weights", "bias")
+    if isinstance(op, Upsample):
+        return ("weights",)
+    return ("table",) if isinstance(op, Embedding) else ()

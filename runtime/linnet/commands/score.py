@@ -1,0 +1,35 @@
+"""linnet score: how likely a voice finds a recording."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from linnet.audio import read_wav
+from linnet.commands.arguments import add_voice, load_mel, load_voice
+
+if TYPE_CHECKING:
+    from linnet.commands.arguments import Parsers
+
+
+def add(parsers: Parsers) -> None:
+    parser = parsers.add_parser("score", help="likelihood of a recording, teacher-forced")
+    add_voice(parser)
+    parser.add_argument("input", metavar="IN.wav", help="16-bit, mono, at the voice's sample rate")
+    parser.add_argument("--mel", metavar="MEL.npy", help="its features; default: computed from it")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    voice = load_voice(options)
+    samples, rate = read_wav(options.input)
+    if rate != voice.sample_rate:
+        raise ValueError(f"{options.input}: {rate} Hz; the voice has {voice.sample_rate} Hz")
+    if samples.dtype != np.int16:
+        raise ValueError(f"{options.input}: not 16-bit")
+    mel = load_mel(options.mel) if options.mel else voice.features(samples, rate)
+    nats = voice.score(mel, samples)
+    print(f"{nats:.4f} nats per sample ({nats / math.log(2):.4f} bits)")
