@@ -1,1 +1,10 @@
-"""From pruned checkpoints to `.linnet` files."""
+"""From pruned checkpoints to `.linnet` files.
+
+from linnet_export import export
+print(export("voice.pt", "voice.linnet"))
+"""
+
+from linnet_export.export import Report, export
+from linnet_export.storage import Layer
+
+__all__ = ["Layer", "Report", "export"]

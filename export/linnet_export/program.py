@@ -67,8 +67,14 @@ class Builder:
     """
 
     def __init__(
-        self, sample_rate: int, hop_length: int, n_features: int, storage: Storage
+        self,
+        sample_rate: int,
+        hop_length: int,
+        n_features: int,
+        storage: Storage,
+        margin: tuple[int, int] = (0, 0),
     ) -> None:
+        """margin: floats that stay zero before and behind the features of a frame."""
         self.sample_rate = sample_rate
         self.hop_length = hop_length
         self.storage = storage
@@ -80,7 +86,8 @@ class Builder:
         self._frame: list[Operation] = []
         self._sample: list[Operation] = []
         self._operations = self._frame
-        self.features = self.buffer(n_features)
+        self.features_with_margin = self.buffer(margin[0] + n_features + margin[1])
+        self.features = self.features_with_margin[margin[0] : margin[0] + n_features]
 
     def buffer(self, size: int) -> Buffer:
         """New floats, zero after a reset, at a multiple of 16.

@@ -37,6 +37,7 @@ class Layer:
     nonzeros: int
     density: float  # nonzeros / (rows cols)
     block: str
+    stored_weights: int
     bytes: int
     bytes_per_weight: float  # per stored weight
     rounding_error: float  # the largest, relative to the largest weight
@@ -136,6 +137,7 @@ class Storage:
                 nonzeros,
                 nonzeros / dense.size,
                 layout,
+                packed.stored_weights,
                 packed.nbytes,
                 packed.nbytes / max(packed.stored_weights, 1),
                 error_ / largest if largest else 0.0,

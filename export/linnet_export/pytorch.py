@@ -1,0 +1,140 @@
+"""PyTorch checkpoints without PyTorch: a zip of one pickle and the storages' bytes.
+
+The pickle may name only what a state dict needs: dicts, tensors, parameters and storages. Anything else is refused by
+its name before it is looked up, so no code of the file's choosing runs.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from linnet_export.checkpoint import Checkpoint, split_state_dict
+from linnet_export.storage import Weights
+
+# torch's storage classes and dtypes -> numpy; bfloat16 is held as uint16 until it is widened.
+_BFLOAT16 = "bfloat16"
+_STORAGES = {
+    "DoubleStorage": "<f8",
+    "FloatStorage": "<f4",
+    "HalfStorage": "<f2",
+    "BFloat16Storage": _BFLOAT16,
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "?",
+}
+
+
+class _StorageType:
+    def __init__(self, name: str) -> None:
+        self.numpy = _STORAGES[name]
+
+
+class _Storage:
+    def __init__(self, data: bytes, numpy: str) -> None:
+        if numpy == _BFLOAT16:
+            bits = np.frombuffer(data, "<u2").astype(np.uint32) << np.uint32(16)
+            self.values: Weights = bits.view(np.float32)
+        else:
+            self.values = np.frombuffer(data, numpy)
+
+
+def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Weights:
+    """A tensor as a view of its storage, after checking that it lies inside."""
+    if not isinstance(storage, _Storage):
+        raise pickle.UnpicklingError("a tensor without a storage")
+    shape, strides = tuple(size), tuple(stride)
+    integers = (offset, *shape, *strides)
+    if len(shape) != len(strides) or not all(isinstance(n, int) and n >= 0 for n in integers):
+        raise pickle.UnpicklingError(f"a tensor of shape {shape} and strides {strides}")
+    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    if 0 in shape:
+        return np.zeros(shape, storage.values.dtype)
+    if last >= storage.values.size:
+        raise pickle.UnpicklingError("a tensor leaves its storage")
+    itemsize = storage.values.itemsize
+    view = np.lib.stride_tricks.as_strided(
+        storage.values[offset:], shape, [step * itemsize for step in strides], writeable=False
+    )
+    return np.ascontiguousarray(view).reshape(shape)
+
+
+def _rebuild_parameter(data: Any, *_: Any) -> Any:
+    return data
+
+
+_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, archive: zipfile.ZipFile, prefix: str) -> None:
+        super().__init__(archive.open(prefix + "data.pkl"))
+        self.archive = archive
+        self.prefix = prefix
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "torch" and name in _STORAGES:
+            return _StorageType(name)
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it names {module}.{name}; arbitrary pickles are refused")
+        return _ALLOWED[module, name]
+
+    def persistent_load(self, pid: Any) -> Any:
+        if not (isinstance(pid, tuple) and len(pid) >= 4 and pid[0] == "storage"):
+            raise pickle.UnpicklingError("a persistent object that is no storage")
+        kind, key = pid[1], pid[2]
+        if not isinstance(kind, _StorageType) or not isinstance(key, str):
+            raise pickle.UnpicklingError("a storage of no known type")
+        return _Storage(self.archive.read(f"{self.prefix}data/{key}"), kind.numpy)
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a file of torch.save. Raises ValueError for anything but a state dict, with or without a config."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
+            if len(pickles) != 1:
+                raise ValueError(
+                    f"{path}: a zip file, but neither of torch.save nor of numpy.savez"
+                )
+            prefix = pickles[0].removesuffix("data.pkl")
+            if (
+                prefix + "byteorder" in archive.namelist()
+                and archive.read(prefix + "byteorder") != b"little"
+            ):
+                raise ValueError(f"{path}: a big-endian checkpoint")
+            loaded = _Unpickler(archive, prefix).load()
+    except (
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+        KeyError,
+        EOFError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        OverflowError,
+        UnicodeDecodeError,
+    ) as error:
+        raise ValueError(f"{path}: not a checkpoint of weights only: {error}") from None
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{path}: holds a {type(loaded).__name__}, not a state dict")
+    state, config = split_state_dict(loaded, str(path))
+    tensors = {}
+    for name, value in state.items():
+        if not isinstance(value, np.ndarray):
+            raise ValueError(f"{path}: {name} is a {type(value).__name__}, not a tensor")
+        tensors[name] = value
+    return Checkpoint(tensors, config)
