@@ -41,10 +41,15 @@ lint: $(extension) $(test_packages)  ## ruff and mypy
 native: $(test_packages)  ## the C library, its example and its tests, plain and with sanitizers
 	$(python) tests/native.py native sanitize
 
-voice: $(extension)  ## train the bundled voice (many hours; VOICE=slt names voices/slt.toml; resumes)
+voice: $(extension) $(if $(filter slt,$(VOICE)),data/slt/wavs/texts.json)  ## train the bundled voice: hours; resumes
 	$(install) -e '.[train]'
 	$(bin)/linnet-train prepare voices/$(VOICE).toml
 	$(bin)/linnet-train run voices/$(VOICE).toml
+	$(bin)/linnet export runs/$(VOICE)/model.pt -o voices/$(VOICE).linnet
+
+data/slt/wavs/texts.json: | $(core)
+	@command -v flite >/dev/null || { echo "make voice needs Debian's flite and fortunes"; exit 1; }
+	$(python) -m linnet_training.speech $(@D) --minutes 75
 
 fuzz: $(extension) $(test_packages)  ## fuzz the loader and the engine for FUZZ_SECONDS (needs clang)
 	$(python) tests/fuzz/run.py $(FUZZ_SECONDS)
