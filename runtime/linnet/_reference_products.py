@@ -12,8 +12,8 @@ import numpy.typing as npt
 from linnet._reference_functions import ZERO, Floats, fold
 from linnet._reference_numba import compiled, fma
 
-Columns = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
-RowList = npt.NDArray[np.uint16]  # (block rows, 2): block row, stored blocks
+Columns = npt.NDArray[np.int64]  # (blocks): block column
+RowList = npt.NDArray[np.int64]  # (block rows, 2): block row, stored blocks
 
 
 @compiled
@@ -37,7 +37,8 @@ def blocks_4x4(
     p = np.empty((2, 4), np.float32)
     s = np.empty(4, np.float32)
     first = 0
-    for block_row, count in row_list:
+    for i in range(len(row_list)):
+        block_row, count = row_list[i, 0], row_list[i, 1]
         for r in range(min(4, len(y) - 4 * block_row)):
             p[:] = ZERO
             for k in range(count):
@@ -59,7 +60,8 @@ def blocks_16x1(
     blocks = values.reshape((-1, 16))
     p = np.empty(2, np.float32)
     first = 0
-    for block_row, count in row_list:
+    for i in range(len(row_list)):
+        block_row, count = row_list[i, 0], row_list[i, 1]
         for r in range(min(16, len(y) - 16 * block_row)):
             p[:] = ZERO
             for k in range(count):
@@ -77,7 +79,8 @@ def blocks_1x16(
     blocks = values.reshape((-1, 16))
     p = np.empty(16, np.float32)
     first = 0
-    for row, count in row_list:
+    for i in range(len(row_list)):
+        row, count = row_list[i, 0], row_list[i, 1]
         p[:] = ZERO
         for k in range(count):
             for c in range(16):
@@ -94,11 +97,12 @@ def blocks_1x4(
     blocks = values.reshape((-1, 4))
     p = np.empty(16, np.float32)
     first = 0
-    for row, count in row_list:
+    for i in range(len(row_list)):
+        row, count = row_list[i, 0], row_list[i, 1]
         p[:] = ZERO
         for k in range(count):
             for c in range(4):
-                i = 4 * (k % 4) + c
-                p[i] = fma(blocks[first + k, c], x[4 * columns[first + k] + c], p[i])
+                lane = 4 * (k % 4) + c
+                p[lane] = fma(blocks[first + k, c], x[4 * columns[first + k] + c], p[lane])
         y[row] = fold(p) + bias[row]
         first += count
