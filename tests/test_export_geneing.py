@@ -37,13 +37,13 @@ def smooth(signal: Float64, weight: npt.NDArray[np.float32]) -> Float64:
     k = len(weight)
     padded = np.pad(signal, ((0, 0), (k // 2, k // 2)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, k, axis=1)
-    return windows @ weight.astype(np.float64)
+    return np.asarray(windows @ weight.astype(np.float64))
 
 
 def conv(x: Float64, layer: Conv) -> Float64:
     windows = np.lib.stride_tricks.sliding_window_view(x, layer.weight.shape[2], axis=1)
     y = np.einsum("oik,itk->ot", layer.weight.astype(np.float64), windows)
-    return y if layer.bias is None else y + layer.bias[:, None]
+    return np.asarray(y if layer.bias is None else y + layer.bias[:, None])
 
 
 def norm(x: Float64, layer: BatchNorm) -> Float64:
@@ -56,7 +56,8 @@ def sigmoid(x: Float64) -> Float64:
 
 
 class Direct:
-    """The network as its authors wrote it down, layer after layer, in float64; nothing is folded."""
+    """The network as its authors wrote it down, layer after layer, in float64; nothing is
+    folded."""
 
     def __init__(self, model: ModelFile, mel: Float64) -> None:
         layers = iter(model.layers)

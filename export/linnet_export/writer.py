@@ -1,4 +1,4 @@
-"""Writing `.linnet` files: a `VoiceFile` to bytes (export/FORMAT.md), and bytes to a path, whole or not at all."""
+"""Writing `.linnet` files (export/FORMAT.md), whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `linnet.format.read` proves about a file beyond its header and directory: sections, blocks and programs."""
+"""What `linnet.format.read` proves beyond header and directory: sections, blocks, programs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Block-sparse matrices: which blocks a matrix needs, and how the file stores them.
 
-Everything here follows export/FORMAT.md, "Tensors". Matrices are `(rows, cols)` arrays of y = W x; a block shape
-is rows x columns of W.
+Everything here follows export/FORMAT.md, "Tensors". Matrices are `(rows, cols)` arrays of y = W x;
+a block shape is rows x columns of W.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def ceil_div(n: int, by: int) -> int:
 def round_weights(weights: npt.ArrayLike, dtype: str) -> npt.NDArray[Any]:
     """Round to the storage type, to nearest even, keeping subnormals; once, also from float64.
 
-    Returns an array of `storage_dtype(dtype)` of the same shape. Raises ValueError where a weight is NaN or
-    infinite, or beyond the range of the type: the message names the largest value.
+    Returns an array of `storage_dtype(dtype)` of the same shape. Raises ValueError where a weight
+    is NaN or infinite, or beyond the range of the type: the message names the largest value.
     """
     target = storage_dtype(dtype)
     source = np.asarray(weights)
@@ -84,7 +84,7 @@ def round_weights(weights: npt.ArrayLike, dtype: str) -> npt.NDArray[Any]:
 
 
 def _float32_bits_rounded_to_odd(source: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
-    """float32 bits of which the last says "inexact", so that rounding them again rounds only once."""
+    """float32 bits of which the last says "inexact": rounding them again is rounding once."""
     nearest = source.astype(np.float32)
     bits = nearest.view(np.uint32) if nearest.ndim else nearest.reshape(1).view(np.uint32)[0:1]
     if source.dtype == np.float64:
@@ -138,10 +138,11 @@ class Packed:
 
 
 def pack(dense: npt.ArrayLike, layout: str, dtype: str) -> Packed:
-    """Lay a matrix out as `layout`: "vector" (1-d or one column), "table", "dense", or a block shape.
+    """Lay a matrix out: "vector" (1-d or one column), "table", "dense", or a block shape.
 
-    Blocks whose weights all round to zero are not stored. Raises ValueError as `round_weights` does, for an array of
-    the wrong shape, and for a matrix of more block rows or block columns than the file can count.
+    Blocks whose weights all round to zero are not stored. Raises ValueError as `round_weights`
+    does, for an array of the wrong shape, and for a matrix of more block rows or block columns than
+    the file can count.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r} is none of {', '.join(LAYOUTS)}")
@@ -239,7 +240,7 @@ def occupied_blocks(dense: npt.ArrayLike, block: str) -> Bool:
 
 
 def fill_ratio(dense: npt.ArrayLike, block: str) -> float:
-    """Weights that the block shape stores per nonzero weight; 1 is a perfect fit (also of no weights at all)."""
+    """Weights that the block shape stores per nonzero weight; 1 where it fits, or none is there."""
     matrix = np.asarray(dense)
     r, c = block_shape(block)
     nonzeros = int(np.count_nonzero(matrix))
@@ -262,8 +263,8 @@ def stored_bytes(dense: npt.ArrayLike, layout: str, dtype: str) -> int:
 def best_block(dense: npt.ArrayLike, dtype: str) -> str:
     """The block shape that stores the matrix in the fewest bytes, or "dense".
 
-    A shape that would leave out less than half of its blocks is not considered: skipping them saves less time than
-    finding the others costs.
+    A shape that would leave out less than half of its blocks is not considered: skipping them saves
+    less time than finding the others costs.
     """
     matrix = np.asarray(dense)
     best, best_bytes = DENSE, stored_bytes(matrix, DENSE, dtype)

@@ -1,4 +1,4 @@
-"""The `.linnet` file in Python: `read` maps a file, checks it and describes it (export/FORMAT.md)."""
+"""The `.linnet` file in Python: `read` maps, checks and describes it (export/FORMAT.md)."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Section:
 
 
 def read(source: str | os.PathLike[str] | bytes | Bytes) -> VoiceFile:
-    """Map the file at a path (or take its bytes), check all of it, and describe it without copying the weights.
+    """Map the file at a path (or take its bytes), check all of it, and copy no weights.
 
     Raises FormatError naming the field and its offset, OSError where the path cannot be read.
     """
