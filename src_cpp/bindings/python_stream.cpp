@@ -45,8 +45,10 @@ class Model {
     }
     if (status == LINNET_ERROR_SYSTEM) {
       errno = system_error;
-      PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, py::reinterpret_steal<py::object>(
-          PyUnicode_DecodeFSDefaultAndSize(path.data(), static_cast<Py_ssize_t>(path.size()))).ptr());
+      PyErr_SetFromErrnoWithFilenameObject(
+          PyExc_OSError, py::reinterpret_steal<py::object>(
+                             PyUnicode_DecodeFSDefaultAndSize(path.data(), static_cast<Py_ssize_t>(path.size())))
+                             .ptr());
       throw py::error_already_set();
     }
     check_opened(status, error);
