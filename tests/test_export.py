@@ -226,7 +226,7 @@ def test_one_shot_pruning_is_exact(tmp_path: Path) -> None:
     reset, update, candidate = gates
     halves = [g[half] for half in (slice(0, 16), slice(16, 32)) for g in (update, reset, candidate)]
     recurrent = voice.tensor("gru.recurrent")
-    assert recurrent.layout == "4x4" and recurrent.packed.n_blocks == 3 * 64 // 4
+    assert recurrent.layout == "4x4" and recurrent.packed.stored_weights == 3 * 64 // 4 * 16
     np.testing.assert_array_equal(recurrent.dense, np.concatenate(halves))
     for name in ("O1", "O2", "O3", "O4"):
         expected = prune(tensors[f"{name}.weight"], "4x4", 0.75)

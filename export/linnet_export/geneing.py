@@ -6,7 +6,8 @@ x the previous sample
 
     y = I [x; m_up; a1] + b;  h = GRU(y, h);  l = fc2 relu(fc1 [y + h; a2] + b) + b
 
-of which k is drawn, and x = 2 k / (2^bits - 1) - 1. Here a1 is the first A/2 - 1 rows of aux, a2 the last A/2.
+of which k is drawn, and x = 2 k / (2^bits - 1) - 1. Here a1 is the first A/2 - 1 rows of aux, a2
+the last A/2.
 
 What is done here once, and not for every sample: batch norms go into the convolutions; the chain of
 stretching and smoothing is one matrix (hop x window) over frames; since it works on every channel

@@ -199,7 +199,7 @@ def _pack_blocks(rounded: npt.NDArray[Any], block: str, dtype: str) -> Packed:
     order[:block_rows] = np.argsort(-counts, kind="stable")
     quads["block_rows"] = order.reshape(-1, 4)
     quads["steps"] = counts[order[::4]]
-    # One row per block row in the quads' order: its block columns, the last one repeated up to the longest row's end.
+    # A row per block row, in the quads' order: its block columns, the last repeated to the end.
     longest = max(int(counts.max()), 1)
     listed = np.argsort(~occupied, axis=1, kind="stable")[:, :longest]
     step = np.arange(longest)
