@@ -67,6 +67,9 @@ constexpr KernelSet kSets[] = {
 #if defined(__x86_64__) || defined(_M_X64)
     {"avx2", has_avx2, overlay_avx2},
 #endif
+#if defined(__aarch64__) || defined(_M_ARM64)
+    {"neon", [] { return true; }, overlay_neon},
+#endif
     {"portable", [] { return true; }, overlay_portable},
 };
 constexpr size_t kSetCount = sizeof kSets / sizeof kSets[0];

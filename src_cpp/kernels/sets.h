@@ -12,4 +12,8 @@ void overlay_portable(Kernels* kernels);
 void overlay_avx2(Kernels* kernels);  // AVX2, FMA, F16C
 #endif
 
+#if defined(__aarch64__) || defined(_M_ARM64)
+void overlay_neon(Kernels* kernels);
+#endif
+
 }  // namespace linnet
