@@ -19,6 +19,8 @@ inline F4 load4(const float* p) { return vld1q_f32(p); }
 inline void store4(float* p, F4 v) { vst1q_f32(p, v); }
 inline F4 all4(float v) { return vdupq_n_f32(v); }
 inline F4 add4(F4 a, F4 b) { return vaddq_f32(a, b); }
+inline F4 sub4(F4 a, F4 b) { return vsubq_f32(a, b); }
+inline F4 mul4(F4 a, F4 b) { return vmulq_f32(a, b); }
 inline F4 fma4(F4 a, F4 b, F4 c) { return vfmaq_f32(c, a, b); }
 inline F4 greater4(F4 a, F4 b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }  // a > b ? a : b; fmax would keep a NaN
 inline F4 less4(F4 a, F4 b) { return vbslq_f32(vcltq_f32(a, b), a, b); }     // a < b ? a : b
@@ -28,6 +30,7 @@ struct F16 {
   F4 a, b, c, d;
 };
 
+inline F16 load16(const float* p) { return {load4(p), load4(p + 4), load4(p + 8), load4(p + 12)}; }
 inline F16 zero16() { return {zero4(), zero4(), zero4(), zero4()}; }
 inline void store16(float* p, F16 v) {
   store4(p, v.a);
@@ -36,6 +39,7 @@ inline void store16(float* p, F16 v) {
   store4(p + 12, v.d);
 }
 inline F16 add16(F16 x, F16 y) { return {add4(x.a, y.a), add4(x.b, y.b), add4(x.c, y.c), add4(x.d, y.d)}; }
+inline F16 sub16(F16 x, F16 y) { return {sub4(x.a, y.a), sub4(x.b, y.b), sub4(x.c, y.c), sub4(x.d, y.d)}; }
 inline F16 fma16(F16 x, F16 y, F16 z) {
   return {fma4(x.a, y.a, z.a), fma4(x.b, y.b, z.b), fma4(x.c, y.c, z.c), fma4(x.d, y.d, z.d)};
 }
@@ -48,16 +52,16 @@ inline float sum4(F4 v) { return vpadds_f32(vpadd_f32(vget_low_f32(v), vget_high
 
 inline float fold16(F16 v) { return sum4(add4(add4(v.a, v.c), add4(v.b, v.d))); }
 
-// The first n < 4 floats, zeros after them.
-inline F4 load_part(const float* p, size_t n) {
-  float t[4] = {0};
+// The first n < 16 floats, zeros after them.
+inline F16 load_part(const float* p, size_t n) {
+  float t[16] = {0};
   memcpy(t, p, n * sizeof *t);
-  return load4(t);
+  return load16(t);
 }
 
-inline void store_part(float* p, F4 v, size_t n) {
-  float t[4];
-  store4(t, v);
+inline void store_part(float* p, F16 v, size_t n) {
+  float t[16];
+  store16(t, v);
   memcpy(p, t, n * sizeof *t);
 }
 
@@ -112,7 +116,7 @@ constexpr float kZeros[16] = {0};
 inline void store_rows16(const Matrix& w, size_t row, F16 sums, const float* bias, float* y) {
   const size_t n = w.rows - row;
   if (n >= 16) {
-    store16(y + row, add16(sums, Fp32::load16(bias ? bias + row : kZeros)));
+    store16(y + row, add16(sums, load16(bias ? bias + row : kZeros)));
     return;
   }
   float t[16];
@@ -202,7 +206,7 @@ void matvec_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
   for (size_t i = 0; i < w.n_block_rows; ++i) {
     F16 p = zero16();
     for (size_t n = w.row_list[i].count; n != 0; --n, ++j, v += 16) {
-      p = fma16(W::load16(v), Fp32::load16(x + 16 * size_t{j[0]}), p);
+      p = fma16(W::load16(v), load16(x + 16 * size_t{j[0]}), p);
     }
     const size_t row = w.row_list[i].block_row;
     y[row] = fold16(p) + (bias ? bias[row] : 0.0f);
@@ -232,13 +236,13 @@ void matvec_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
   }
 }
 
-// The functions of arithmetic.h, four at a time.
+// The functions of arithmetic.h. Sixteen at a time below: four chains hide each other's latency.
 
 inline F4 exp4(F4 x) {
   x = greater4(x, all4(kExpLow));
   x = less4(x, all4(kExpHigh));
   const F4 t = fma4(x, all4(kLog2E), all4(kRound));
-  const F4 n = vsubq_f32(t, all4(kRound));
+  const F4 n = sub4(t, all4(kRound));
   F4 r = fma4(n, all4(-kLn2High), x);
   r = fma4(n, all4(-kLn2Low), r);
   F4 p = all4(kExp6);
@@ -256,60 +260,59 @@ inline F4 sigmoid4(F4 x) { return vdivq_f32(all4(1.0f), add4(all4(1.0f), exp4(vn
 
 inline F4 tanh4(F4 x) { return fma4(all4(2.0f), sigmoid4(add4(x, x)), all4(-1.0f)); }
 
-inline F4 activate4(Activation activation, F4 x) {
+inline F4 relu4(F4 x) { return greater4(x, zero4()); }
+
+inline F16 sigmoid16(F16 x) { return {sigmoid4(x.a), sigmoid4(x.b), sigmoid4(x.c), sigmoid4(x.d)}; }
+inline F16 tanh16(F16 x) { return {tanh4(x.a), tanh4(x.b), tanh4(x.c), tanh4(x.d)}; }
+
+inline F16 activate16(Activation activation, F16 x) {
   switch (activation) {
     case Activation::none:
       return x;
     case Activation::relu:
-      return greater4(x, zero4());
+      return {relu4(x.a), relu4(x.b), relu4(x.c), relu4(x.d)};
     case Activation::tanh:
-      return tanh4(x);
+      return tanh16(x);
     case Activation::sigmoid:
-      return sigmoid4(x);
+      return sigmoid16(x);
   }
   return x;
 }
 
 void finish(uint32_t n, Activation activation, const float* add, float* y) {
   uint32_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    const F4 v = add ? add4(load4(y + i), load4(add + i)) : load4(y + i);
-    store4(y + i, activate4(activation, v));
+  for (; i + 16 <= n; i += 16) {
+    const F16 v = add ? add16(load16(y + i), load16(add + i)) : load16(y + i);
+    store16(y + i, activate16(activation, v));
   }
   if (i < n) {
-    const F4 v = add ? add4(load_part(y + i, n - i), load_part(add + i, n - i)) : load_part(y + i, n - i);
-    store_part(y + i, activate4(activation, v), n - i);
+    const F16 v = add ? add16(load_part(y + i, n - i), load_part(add + i, n - i)) : load_part(y + i, n - i);
+    store_part(y + i, activate16(activation, v), n - i);
   }
 }
 
-inline F4 gates4(F4 ru, F4 rr, F4 re, F4 iu, F4 ir, F4 ie, F4 state) {
-  const F4 u = sigmoid4(add4(ru, iu));
-  const F4 r = sigmoid4(add4(rr, ir));
-  const F4 e = tanh4(fma4(r, re, ie));
-  return fma4(u, vsubq_f32(state, e), e);
+inline F16 gates16(F16 ru, F16 rr, F16 re, F16 iu, F16 ir, F16 ie, F16 state) {
+  const F16 u = sigmoid16(add16(ru, iu));
+  const F16 r = sigmoid16(add16(rr, ir));
+  const F16 e = tanh16(fma16(r, re, ie));
+  return fma16(u, sub16(state, e), e);
 }
 
 void gates(uint32_t units, const float* recurrent, const float* input, float* state) {
   const float *ru = recurrent, *rr = ru + units, *re = rr + units;
   const float *iu = input, *ir = iu + units, *ie = ir + units;
   uint32_t i = 0;
-  for (; i + 4 <= units; i += 4) {
-    store4(state + i, gates4(load4(ru + i), load4(rr + i), load4(re + i), load4(iu + i), load4(ir + i), load4(ie + i),
-                             load4(state + i)));
+  for (; i + 16 <= units; i += 16) {
+    store16(state + i, gates16(load16(ru + i), load16(rr + i), load16(re + i), load16(iu + i), load16(ir + i),
+                               load16(ie + i), load16(state + i)));
   }
   if (i < units) {
     const size_t n = units - i;
     store_part(state + i,
-               gates4(load_part(ru + i, n), load_part(rr + i, n), load_part(re + i, n), load_part(iu + i, n),
-                      load_part(ir + i, n), load_part(ie + i, n), load_part(state + i, n)),
+               gates16(load_part(ru + i, n), load_part(rr + i, n), load_part(re + i, n), load_part(iu + i, n),
+                       load_part(ir + i, n), load_part(ie + i, n), load_part(state + i, n)),
                n);
   }
-}
-
-// Lanes that lie beyond the n-th are zero.
-inline F4 mask_lanes(F4 v, uint32_t n) {
-  constexpr uint32_t kLanes[4] = {0, 1, 2, 3};
-  return float4_of(vandq_u32(vreinterpretq_u32_f32(v), vcltq_u32(vld1q_u32(kLanes), vdupq_n_u32(n))));
 }
 
 float exponentials(uint32_t n, float inverse_temperature, const float* logits, float* e, float* groups) {
@@ -320,17 +323,16 @@ float exponentials(uint32_t n, float inverse_temperature, const float* logits, f
   for (; i < n; ++i) greatest = logits[i] > greatest ? logits[i] : greatest;
 
   const F4 m = all4(greatest), s = all4(inverse_temperature);
-  for (uint32_t g = 0; g < n; g += kGroup) {
-    F4 part[4];
-    for (uint32_t h = 0; h < 4; ++h) {
-      const uint32_t at = g + 4 * h;
-      const uint32_t left = at < n ? n - at : 0;
-      const F4 l = left >= 4 ? load4(logits + at) : load_part(logits + at, left);
-      part[h] = exp4(vmulq_f32(vsubq_f32(l, m), s));
-      if (left < 4) part[h] = mask_lanes(part[h], left);
-      store4(e + at, part[h]);
+  for (i = 0; i < n; i += kGroup) {
+    const F16 l = n - i >= kGroup ? load16(logits + i) : load_part(logits + i, n - i);
+    F16 g = {exp4(mul4(sub4(l.a, m), s)), exp4(mul4(sub4(l.b, m), s)), exp4(mul4(sub4(l.c, m), s)),
+             exp4(mul4(sub4(l.d, m), s))};
+    store16(e + i, g);
+    if (n - i < kGroup) {
+      for (uint32_t k = n; k < i + kGroup; ++k) e[k] = 0.0f;
+      g = load16(e + i);
     }
-    groups[g / kGroup] = fold16({part[0], part[1], part[2], part[3]});
+    groups[i / kGroup] = fold16(g);
   }
   return greatest;
 }
@@ -358,11 +360,11 @@ template <class W>
 void widen_as(uint32_t n, const void* values, float* out) {
   const auto* v = static_cast<const typename W::Stored*>(values);
   uint32_t i = 0;
-  for (; i + 4 <= n; i += 4) store4(out + i, W::load4(v + i));
+  for (; i + 16 <= n; i += 16) store16(out + i, W::load16(v + i));
   if (i < n) {
-    typename W::Stored rest[4] = {};
+    typename W::Stored rest[16] = {};
     memcpy(rest, v + i, (n - i) * sizeof *v);
-    store_part(out + i, W::load4(rest), n - i);
+    store_part(out + i, W::load16(rest), n - i);
   }
 }
 
@@ -402,7 +404,7 @@ inline bool scale(size_t n, const float* x, float* scaled) {
   for (; i + 4 <= n; i += 4) {
     const F4 v = load4(x + i);
     fits = vandq_u32(fits, vcaltq_f32(v, all4(0x1p16f)));
-    store4(scaled + i, vmulq_f32(v, all4(0x1p112f)));
+    store4(scaled + i, mul4(v, all4(0x1p112f)));
   }
   bool all_fit = vminvq_u32(fits) != 0;
   for (; i < n; ++i) {
