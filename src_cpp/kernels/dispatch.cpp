@@ -12,6 +12,10 @@
 #endif
 #endif
 
+#if defined(LINNET_NEON_VFPV4)
+#include <sys/auxv.h>
+#endif
+
 namespace linnet {
 namespace {
 
@@ -56,6 +60,15 @@ bool has_avx2() {
 
 #endif
 
+#if defined(LINNET_NEON_VFPV4)
+
+bool has_neon_vfpv4() {
+  constexpr unsigned long kNeon = 1u << 12, kVfpv4 = 1u << 16;  // AT_HWCAP of 32-bit Arm
+  return (getauxval(AT_HWCAP) & (kNeon | kVfpv4)) == (kNeon | kVfpv4);
+}
+
+#endif
+
 struct KernelSet {
   const char* name;
   bool (*usable)();
@@ -69,6 +82,9 @@ constexpr KernelSet kSets[] = {
 #endif
 #if defined(__aarch64__) || defined(_M_ARM64)
     {"neon", [] { return true; }, overlay_neon},
+#endif
+#if defined(LINNET_NEON_VFPV4)
+    {"neon_vfpv4", has_neon_vfpv4, overlay_neon_vfpv4},
 #endif
     {"portable", [] { return true; }, overlay_portable},
 };

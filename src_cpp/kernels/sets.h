@@ -16,4 +16,10 @@ void overlay_avx2(Kernels* kernels);  // AVX2, FMA, F16C
 void overlay_neon(Kernels* kernels);
 #endif
 
+// Clang has NEON's intrinsics only where its baseline has NEON, as Android's has.
+#if defined(__arm__) && defined(__linux__) && defined(__ARM_FP) && (defined(__ARM_NEON) || !defined(__clang__))
+#define LINNET_NEON_VFPV4
+void overlay_neon_vfpv4(Kernels* kernels);
+#endif
+
 }  // namespace linnet
