@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from linnet.blocks import VECTOR
 from linnet.format import Tensor, VoiceFile
 from linnet.operations import Gates, Linear
 
@@ -12,7 +13,7 @@ def describe(file: VoiceFile) -> dict[str, Any]:
     """The dict that `Voice.info` documents, without the kernel set."""
     header, metadata = file.header, file.metadata
     recurrent = recurrent_matrix(file)
-    stored = sum(t.packed.stored_weights for t in file.tensors)
+    stored = sum(t.packed.stored_weights for t in file.tensors if t.layout != VECTOR)
     return {
         "name": metadata.get("name", ""),
         "architecture": metadata.get("architecture", ""),
@@ -36,7 +37,7 @@ def describe(file: VoiceFile) -> dict[str, Any]:
 
 
 def density(tensor: Tensor) -> float:
-    """Stored weights of all weights; above 1 where the last blocks stick out of the matrix."""
+    """Stored weights over all weights."""
     return tensor.packed.stored_weights / (tensor.packed.rows * tensor.packed.cols)
 
 

@@ -92,8 +92,9 @@ class Voice:
         Keys: name, architecture, sample_rate (Hz), hop_length (samples), n_mels, lookahead_frames,
         latency_ms (from a frame's arrival to its first sample, frames arriving one per hop),
         hidden_size, and of the recurrent matrix: sparsity, block, dtype; file_bytes,
-        stored_weights, bytes_per_weight (file_bytes / stored_weights), kernels, features and signal
-        (their definitions), layers (one dict per tensor), training (free-form provenance).
+        stored_weights (of all matrices), bytes_per_weight (file_bytes / stored_weights), kernels,
+        features and signal (their definitions), layers (one dict per tensor), training (free-form
+        provenance).
         """
         return {**describe(self.file()), "kernels": self._kernels}
 
@@ -112,7 +113,7 @@ class Voice:
 
         definition = self._metadata["features"]
         if definition.get("kind") != "log-mel":
-            description = definition.get("description", "no description is stored")
+            description = definition.get("description") or "it stores no description"
             raise ValueError(
                 f"only the tool that made this voice makes its features: {description}"
             )

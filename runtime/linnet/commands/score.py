@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add(parsers: Parsers) -> None:
     parser = parsers.add_parser("score", help="likelihood of a recording, teacher-forced")
     add_voice(parser)
-    parser.add_argument("input", metavar="IN.wav", help="16-bit, mono, at the voice's sample rate")
+    parser.add_argument("input", metavar="IN.wav", help="mono, at the voice's sample rate")
     parser.add_argument("--mel", metavar="MEL.npy", help="its features; default: computed from it")
     parser.set_defaults(run=run)
 
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     if rate != voice.sample_rate:
         raise ValueError(f"{options.input}: {rate} Hz; the voice has {voice.sample_rate} Hz")
     if samples.dtype != np.int16:
-        raise ValueError(f"{options.input}: not 16-bit")
+        samples = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
     mel = load_mel(options.mel) if options.mel else voice.features(samples, rate)
     nats = voice.score(mel, samples)
     print(f"{nats:.4f} nats per sample ({nats / math.log(2):.4f} bits)")
