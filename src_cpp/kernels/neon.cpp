@@ -22,6 +22,7 @@ inline F4 add4(F4 a, F4 b) { return vaddq_f32(a, b); }
 inline F4 sub4(F4 a, F4 b) { return vsubq_f32(a, b); }
 inline F4 mul4(F4 a, F4 b) { return vmulq_f32(a, b); }
 inline F4 fma4(F4 a, F4 b, F4 c) { return vfmaq_f32(c, a, b); }
+inline F4 pairs4(F4 a, F4 b) { return vpaddq_f32(a, b); }                    // a0 + a1, a2 + a3, b0 + b1, b2 + b3
 inline F4 greater4(F4 a, F4 b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }  // a > b ? a : b; fmax would keep a NaN
 inline F4 less4(F4 a, F4 b) { return vbslq_f32(vcltq_f32(a, b), a, b); }     // a < b ? a : b
 
@@ -31,6 +32,10 @@ struct F16 {
 };
 
 inline F16 load16(const float* p) { return {load4(p), load4(p + 4), load4(p + 8), load4(p + 12)}; }
+inline F16 four_times(const float* p) {
+  const F4 v = load4(p);
+  return {v, v, v, v};
+}
 inline F16 zero16() { return {zero4(), zero4(), zero4(), zero4()}; }
 inline void store16(float* p, F16 v) {
   store4(p, v.a);
@@ -47,10 +52,17 @@ inline F16 fma16(F16 x, float y, F16 z) {
   return {vfmaq_n_f32(z.a, x.a, y), vfmaq_n_f32(z.b, x.b, y), vfmaq_n_f32(z.c, x.c, y), vfmaq_n_f32(z.d, x.d, y)};
 }
 
-// (v0 + v1) + (v2 + v3)
-inline float sum4(F4 v) { return vpadds_f32(vpadd_f32(vget_low_f32(v), vget_high_f32(v))); }
+// (a0 + a1) + (a2 + a3), and likewise of b, c and d.
+inline F4 sums_of_4(F16 v) { return pairs4(pairs4(v.a, v.b), pairs4(v.c, v.d)); }
 
-inline float fold16(F16 v) { return sum4(add4(add4(v.a, v.c), add4(v.b, v.d))); }
+// What is left to sum when sixteen are folded to four.
+inline F4 quarters(F16 v) { return add4(add4(v.a, v.c), add4(v.b, v.d)); }
+
+inline float fold16(F16 v) {
+  const F4 q = quarters(v);
+  const float32x2_t pairs = vpadd_f32(vget_low_f32(q), vget_high_f32(q));
+  return vget_lane_f32(vpadd_f32(pairs, pairs), 0);
+}
 
 // The first n < 16 floats, zeros after them.
 inline F16 load_part(const float* p, size_t n) {
@@ -114,25 +126,27 @@ constexpr float kZeros[16] = {0};
 
 // y[row .. row + 16) = sums + bias, no further than the last row.
 inline void store_rows16(const Matrix& w, size_t row, F16 sums, const float* bias, float* y) {
-  const size_t n = w.rows - row;
-  if (n >= 16) {
-    store16(y + row, add16(sums, load16(bias ? bias + row : kZeros)));
-    return;
-  }
+  if (row + 16 <= w.rows) return store16(y + row, add16(sums, load16(bias ? bias + row : kZeros)));
   float t[16];
   store16(t, sums);
-  for (size_t r = 0; r < n; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
+  for (size_t r = 0; row + r < w.rows; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
 }
 
 inline void store_rows4(const Matrix& w, size_t row, F4 sums, const float* bias, float* y) {
-  const size_t n = w.rows - row;
-  if (n >= 4) {
-    store4(y + row, add4(sums, load4(bias ? bias + row : kZeros)));
-    return;
-  }
+  if (row + 4 <= w.rows) return store4(y + row, add4(sums, load4(bias ? bias + row : kZeros)));
   float t[4];
   store4(t, sums);
-  for (size_t r = 0; r < n; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
+  for (size_t r = 0; row + r < w.rows; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
+}
+
+// One sum for each of a quad's four rows.
+inline void store_quad(const Matrix& w, const Quad& quad, F4 sums, const float* bias, float* y) {
+  float t[4];
+  store4(t, sums);
+  for (size_t q = 0; q < 4; ++q) {
+    const size_t row = quad.block_rows[q];
+    if (row < w.rows) y[row] = t[q] + (bias ? bias[row] : 0.0f);
+  }
 }
 
 // Panels of 16 rows: two sets of sums, even and odd columns.
@@ -159,23 +173,18 @@ template <class W, class Index>
 void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename W::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    F16 p = zero16(), q = zero16();
-    size_t n = w.row_list[i].count;
-    for (; n >= 2; n -= 2, j += 2, v += 32) {
-      const F4 xa = load4(x + 4 * size_t{j[0]}), xb = load4(x + 4 * size_t{j[1]});
-      p = fma16(W::load16(v), {xa, xa, xa, xa}, p);
-      q = fma16(W::load16(v + 16), {xb, xb, xb, xb}, q);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    F16 a = zero16(), b = zero16(), c = zero16(), d = zero16();
+    for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
+      a = fma16(W::load16(v), four_times(x + 4 * size_t{j[0]}), a);
+      b = fma16(W::load16(v + 16), four_times(x + 4 * size_t{j[1]}), b);
+      c = fma16(W::load16(v + 32), four_times(x + 4 * size_t{j[2]}), c);
+      d = fma16(W::load16(v + 48), four_times(x + 4 * size_t{j[3]}), d);
     }
-    if (n != 0) {
-      const F4 xa = load4(x + 4 * size_t{j[0]});
-      p = fma16(W::load16(v), {xa, xa, xa, xa}, p);
-      j += 1;
-      v += 16;
-    }
-    const F16 s = add16(p, q);
-    const F4 sums = vpaddq_f32(vpaddq_f32(s.a, s.b), vpaddq_f32(s.c, s.d));
-    store_rows4(w, size_t{4} * w.row_list[i].block_row, sums, bias, y);
+    store_rows4(w, size_t{4} * quad->block_rows[0], sums_of_4(a), bias, y);
+    store_rows4(w, size_t{4} * quad->block_rows[1], sums_of_4(b), bias, y);
+    store_rows4(w, size_t{4} * quad->block_rows[2], sums_of_4(c), bias, y);
+    store_rows4(w, size_t{4} * quad->block_rows[3], sums_of_4(d), bias, y);
   }
 }
 
@@ -183,19 +192,18 @@ template <class W, class Index>
 void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename W::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    F16 p = zero16(), q = zero16();
-    size_t n = w.row_list[i].count;
-    for (; n >= 2; n -= 2, j += 2, v += 32) {
-      p = fma16(W::load16(v), x[j[0]], p);
-      q = fma16(W::load16(v + 16), x[j[1]], q);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    F16 a = zero16(), b = zero16(), c = zero16(), d = zero16();
+    for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
+      a = fma16(W::load16(v), x[j[0]], a);
+      b = fma16(W::load16(v + 16), x[j[1]], b);
+      c = fma16(W::load16(v + 32), x[j[2]], c);
+      d = fma16(W::load16(v + 48), x[j[3]], d);
     }
-    if (n != 0) {
-      p = fma16(W::load16(v), x[j[0]], p);
-      j += 1;
-      v += 16;
-    }
-    store_rows16(w, size_t{16} * w.row_list[i].block_row, add16(p, q), bias, y);
+    store_rows16(w, size_t{16} * quad->block_rows[0], a, bias, y);
+    store_rows16(w, size_t{16} * quad->block_rows[1], b, bias, y);
+    store_rows16(w, size_t{16} * quad->block_rows[2], c, bias, y);
+    store_rows16(w, size_t{16} * quad->block_rows[3], d, bias, y);
   }
 }
 
@@ -203,36 +211,43 @@ template <class W, class Index>
 void matvec_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename W::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    F16 p = zero16();
-    for (size_t n = w.row_list[i].count; n != 0; --n, ++j, v += 16) {
-      p = fma16(W::load16(v), load16(x + 16 * size_t{j[0]}), p);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    F16 a = zero16(), b = zero16(), c = zero16(), d = zero16();
+    for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
+      a = fma16(W::load16(v), load16(x + 16 * size_t{j[0]}), a);
+      b = fma16(W::load16(v + 16), load16(x + 16 * size_t{j[1]}), b);
+      c = fma16(W::load16(v + 32), load16(x + 16 * size_t{j[2]}), c);
+      d = fma16(W::load16(v + 48), load16(x + 16 * size_t{j[3]}), d);
     }
-    const size_t row = w.row_list[i].block_row;
-    y[row] = fold16(p) + (bias ? bias[row] : 0.0f);
+    store_quad(w, *quad, sums_of_4({quarters(a), quarters(b), quarters(c), quarters(d)}), bias, y);
   }
 }
 
-// Four blocks fill the sixteen sums.
+// One step is a block of each of four rows: sixteen weights, and four pieces of x.
+template <class W, class Index>
+inline F16 step_1x4(const typename W::Stored* v, const Index* j, const float* x, F16 sums) {
+  const F16 pieces = {load4(x + 4 * size_t{j[0]}), load4(x + 4 * size_t{j[1]}), load4(x + 4 * size_t{j[2]}),
+                      load4(x + 4 * size_t{j[3]})};
+  return fma16(W::load16(v), pieces, sums);
+}
+
 template <class W, class Index>
 void matvec_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename W::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    F16 p = zero16();
-    size_t n = w.row_list[i].count;
-    for (; n >= 4; n -= 4, j += 4, v += 16) {
-      const F16 xs = {load4(x + 4 * size_t{j[0]}), load4(x + 4 * size_t{j[1]}), load4(x + 4 * size_t{j[2]}),
-                      load4(x + 4 * size_t{j[3]})};
-      p = fma16(W::load16(v), xs, p);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    F16 even = zero16(), odd = zero16();
+    uint32_t n = quad->steps;
+    for (; n >= 2; n -= 2, j += 8, v += 32) {
+      even = step_1x4<W>(v, j, x, even);
+      odd = step_1x4<W>(v + 16, j + 4, x, odd);
     }
-    if (n >= 1) p.a = fma4(W::load4(v), load4(x + 4 * size_t{j[0]}), p.a);
-    if (n >= 2) p.b = fma4(W::load4(v + 4), load4(x + 4 * size_t{j[1]}), p.b);
-    if (n >= 3) p.c = fma4(W::load4(v + 8), load4(x + 4 * size_t{j[2]}), p.c);
-    j += n;
-    v += 4 * n;
-    const size_t row = w.row_list[i].block_row;
-    y[row] = fold16(p) + (bias ? bias[row] : 0.0f);
+    if (n != 0) {
+      even = step_1x4<W>(v, j, x, even);
+      j += 4;
+      v += 16;
+    }
+    store_quad(w, *quad, sums_of_4(add16(even, odd)), bias, y);
   }
 }
 

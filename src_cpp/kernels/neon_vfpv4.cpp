@@ -78,6 +78,10 @@ struct F16 {
 };
 
 inline F16 load16(const float* p) { return {load4(p), load4(p + 4), load4(p + 8), load4(p + 12)}; }
+inline F16 four_times(const float* p) {
+  const F4 v = load4(p);
+  return {v, v, v, v};
+}
 inline F16 zero16() { return {zero4(), zero4(), zero4(), zero4()}; }
 inline void store16(float* p, F16 v) {
   store4(p, v.a);
@@ -95,13 +99,17 @@ inline F16 fma16(F16 x, float y, F16 z) {
   return fma16(x, {ys, ys, ys, ys}, z);
 }
 
-// (v0 + v1) + (v2 + v3)
-inline float sum4(F4 v) {
-  const F4 pairs = pairs4(v, v);
-  return vgetq_lane_f32(pairs, 0) + vgetq_lane_f32(pairs, 1);
-}
+// (a0 + a1) + (a2 + a3), and likewise of b, c and d.
+inline F4 sums_of_4(F16 v) { return pairs4(pairs4(v.a, v.b), pairs4(v.c, v.d)); }
 
-inline float fold16(F16 v) { return sum4(add4(add4(v.a, v.c), add4(v.b, v.d))); }
+// What is left to sum when sixteen are folded to four.
+inline F4 quarters(F16 v) { return add4(add4(v.a, v.c), add4(v.b, v.d)); }
+
+inline float fold16(F16 v) {
+  const F4 q = quarters(v);
+  const float32x2_t pairs = vpadd_f32(vget_low_f32(q), vget_high_f32(q));
+  return vget_lane_f32(vpadd_f32(pairs, pairs), 0);
+}
 
 // The first n < 16 floats, zeros after them.
 inline F16 load_part(const float* p, size_t n) {
@@ -139,25 +147,27 @@ constexpr float kZeros[16] = {0};
 
 // y[row .. row + 16) = sums + bias, no further than the last row.
 inline void store_rows16(const Matrix& w, size_t row, F16 sums, const float* bias, float* y) {
-  const size_t n = w.rows - row;
-  if (n >= 16) {
-    store16(y + row, add16(sums, load16(bias ? bias + row : kZeros)));
-    return;
-  }
+  if (row + 16 <= w.rows) return store16(y + row, add16(sums, load16(bias ? bias + row : kZeros)));
   float t[16];
   store16(t, sums);
-  for (size_t r = 0; r < n; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
+  for (size_t r = 0; row + r < w.rows; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
 }
 
 inline void store_rows4(const Matrix& w, size_t row, F4 sums, const float* bias, float* y) {
-  const size_t n = w.rows - row;
-  if (n >= 4) {
-    store4(y + row, add4(sums, load4(bias ? bias + row : kZeros)));
-    return;
-  }
+  if (row + 4 <= w.rows) return store4(y + row, add4(sums, load4(bias ? bias + row : kZeros)));
   float t[4];
   store4(t, sums);
-  for (size_t r = 0; r < n; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
+  for (size_t r = 0; row + r < w.rows; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
+}
+
+// One sum for each of a quad's four rows.
+inline void store_quad(const Matrix& w, const Quad& quad, F4 sums, const float* bias, float* y) {
+  float t[4];
+  store4(t, sums);
+  for (size_t q = 0; q < 4; ++q) {
+    const size_t row = quad.block_rows[q];
+    if (row < w.rows) y[row] = t[q] + (bias ? bias[row] : 0.0f);
+  }
 }
 
 // Panels of 16 rows: two sets of sums, even and odd columns.
@@ -179,28 +189,25 @@ LINNET_APART void matvec_dense(const Matrix& w, const float* x, const float* bia
   }
 }
 
-// A register holds one row of a block.
+// Two block rows of a quad at a time: there are 16 registers. A register holds one row of a block.
 template <class W, class Index>
 LINNET_APART void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename W::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    F16 p = zero16(), q = zero16();
-    size_t n = w.row_list[i].count;
-    for (; n >= 2; n -= 2, j += 2, v += 32) {
-      const F4 xa = load4(x + 4 * size_t{j[0]}), xb = load4(x + 4 * size_t{j[1]});
-      p = fma16(W::load16(v), {xa, xa, xa, xa}, p);
-      q = fma16(W::load16(v + 16), {xb, xb, xb, xb}, q);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    for (size_t half = 0; half < 4; half += 2) {
+      const auto* u = v + 16 * half;
+      const Index* i = j + half;
+      F16 a = zero16(), b = zero16();
+      for (uint32_t n = quad->steps; n != 0; --n, i += 4, u += 64) {
+        a = fma16(W::load16(u), four_times(x + 4 * size_t{i[0]}), a);
+        b = fma16(W::load16(u + 16), four_times(x + 4 * size_t{i[1]}), b);
+      }
+      store_rows4(w, size_t{4} * quad->block_rows[half], sums_of_4(a), bias, y);
+      store_rows4(w, size_t{4} * quad->block_rows[half + 1], sums_of_4(b), bias, y);
     }
-    if (n != 0) {
-      const F4 xa = load4(x + 4 * size_t{j[0]});
-      p = fma16(W::load16(v), {xa, xa, xa, xa}, p);
-      j += 1;
-      v += 16;
-    }
-    const F16 s = add16(p, q);
-    const F4 sums = pairs4(pairs4(s.a, s.b), pairs4(s.c, s.d));
-    store_rows4(w, size_t{4} * w.row_list[i].block_row, sums, bias, y);
+    v += size_t{64} * quad->steps;
+    j += size_t{4} * quad->steps;
   }
 }
 
@@ -208,19 +215,20 @@ template <class W, class Index>
 LINNET_APART void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename W::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    F16 p = zero16(), q = zero16();
-    size_t n = w.row_list[i].count;
-    for (; n >= 2; n -= 2, j += 2, v += 32) {
-      p = fma16(W::load16(v), x[j[0]], p);
-      q = fma16(W::load16(v + 16), x[j[1]], q);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    for (size_t half = 0; half < 4; half += 2) {
+      const auto* u = v + 16 * half;
+      const Index* i = j + half;
+      F16 a = zero16(), b = zero16();
+      for (uint32_t n = quad->steps; n != 0; --n, i += 4, u += 64) {
+        a = fma16(W::load16(u), x[i[0]], a);
+        b = fma16(W::load16(u + 16), x[i[1]], b);
+      }
+      store_rows16(w, size_t{16} * quad->block_rows[half], a, bias, y);
+      store_rows16(w, size_t{16} * quad->block_rows[half + 1], b, bias, y);
     }
-    if (n != 0) {
-      p = fma16(W::load16(v), x[j[0]], p);
-      j += 1;
-      v += 16;
-    }
-    store_rows16(w, size_t{16} * w.row_list[i].block_row, add16(p, q), bias, y);
+    v += size_t{64} * quad->steps;
+    j += size_t{4} * quad->steps;
   }
 }
 
@@ -228,36 +236,50 @@ template <class W, class Index>
 LINNET_APART void matvec_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename W::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    F16 p = zero16();
-    for (size_t n = w.row_list[i].count; n != 0; --n, ++j, v += 16) {
-      p = fma16(W::load16(v), load16(x + 16 * size_t{j[0]}), p);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    F4 sums[4];
+    for (size_t half = 0; half < 4; half += 2) {
+      const auto* u = v + 16 * half;
+      const Index* i = j + half;
+      F16 a = zero16(), b = zero16();
+      for (uint32_t n = quad->steps; n != 0; --n, i += 4, u += 64) {
+        a = fma16(W::load16(u), load16(x + 16 * size_t{i[0]}), a);
+        b = fma16(W::load16(u + 16), load16(x + 16 * size_t{i[1]}), b);
+      }
+      sums[half] = quarters(a);
+      sums[half + 1] = quarters(b);
     }
-    const size_t row = w.row_list[i].block_row;
-    y[row] = fold16(p) + (bias ? bias[row] : 0.0f);
+    store_quad(w, *quad, sums_of_4({sums[0], sums[1], sums[2], sums[3]}), bias, y);
+    v += size_t{64} * quad->steps;
+    j += size_t{4} * quad->steps;
   }
 }
 
-// Four blocks fill the sixteen sums.
+// One step is a block of each of four rows: sixteen weights, and four pieces of x.
+template <class W, class Index>
+inline F16 step_1x4(const typename W::Stored* v, const Index* j, const float* x, F16 sums) {
+  const F16 pieces = {load4(x + 4 * size_t{j[0]}), load4(x + 4 * size_t{j[1]}), load4(x + 4 * size_t{j[2]}),
+                      load4(x + 4 * size_t{j[3]})};
+  return fma16(W::load16(v), pieces, sums);
+}
+
 template <class W, class Index>
 LINNET_APART void matvec_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename W::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    F16 p = zero16();
-    size_t n = w.row_list[i].count;
-    for (; n >= 4; n -= 4, j += 4, v += 16) {
-      const F16 xs = {load4(x + 4 * size_t{j[0]}), load4(x + 4 * size_t{j[1]}), load4(x + 4 * size_t{j[2]}),
-                      load4(x + 4 * size_t{j[3]})};
-      p = fma16(W::load16(v), xs, p);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    F16 even = zero16(), odd = zero16();
+    uint32_t n = quad->steps;
+    for (; n >= 2; n -= 2, j += 8, v += 32) {
+      even = step_1x4<W>(v, j, x, even);
+      odd = step_1x4<W>(v + 16, j + 4, x, odd);
     }
-    if (n >= 1) p.a = fma4(W::load4(v), load4(x + 4 * size_t{j[0]}), p.a);
-    if (n >= 2) p.b = fma4(W::load4(v + 4), load4(x + 4 * size_t{j[1]}), p.b);
-    if (n >= 3) p.c = fma4(W::load4(v + 8), load4(x + 4 * size_t{j[2]}), p.c);
-    j += n;
-    v += 4 * n;
-    const size_t row = w.row_list[i].block_row;
-    y[row] = fold16(p) + (bias ? bias[row] : 0.0f);
+    if (n != 0) {
+      even = step_1x4<W>(v, j, x, even);
+      j += 4;
+      v += 16;
+    }
+    store_quad(w, *quad, sums_of_4(add16(even, odd)), bias, y);
   }
 }
 
