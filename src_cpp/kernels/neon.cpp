@@ -52,6 +52,15 @@ inline F16 fma16(F16 x, float y, F16 z) {
   return {vfmaq_n_f32(z.a, x.a, y), vfmaq_n_f32(z.b, x.b, y), vfmaq_n_f32(z.c, x.c, y), vfmaq_n_f32(z.d, x.d, y)};
 }
 
+// Nothing is loaded from v before these sums are made. GCC would load and widen a whole step first and then spill
+// sums: 7.3 cycles per 16 weights (fp16, 4x4) instead of 6.3 by llvm-mca's model of the Neoverse N1.
+template <class T>
+inline void load_after(const T*& v, F16& sums) {
+#if defined(__GNUC__)
+  __asm__("" : "+r"(v), "+w"(sums.a), "+w"(sums.b), "+w"(sums.c), "+w"(sums.d));
+#endif
+}
+
 // (a0 + a1) + (a2 + a3), and likewise of b, c and d.
 inline F4 sums_of_4(F16 v) { return pairs4(pairs4(v.a, v.b), pairs4(v.c, v.d)); }
 
@@ -178,6 +187,7 @@ void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
     for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
       a = fma16(W::load16(v), four_times(x + 4 * size_t{j[0]}), a);
       b = fma16(W::load16(v + 16), four_times(x + 4 * size_t{j[1]}), b);
+      load_after(v, b);
       c = fma16(W::load16(v + 32), four_times(x + 4 * size_t{j[2]}), c);
       d = fma16(W::load16(v + 48), four_times(x + 4 * size_t{j[3]}), d);
     }
@@ -197,6 +207,7 @@ void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
     for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
       a = fma16(W::load16(v), x[j[0]], a);
       b = fma16(W::load16(v + 16), x[j[1]], b);
+      load_after(v, b);
       c = fma16(W::load16(v + 32), x[j[2]], c);
       d = fma16(W::load16(v + 48), x[j[3]], d);
     }
@@ -215,8 +226,11 @@ void matvec_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
     F16 a = zero16(), b = zero16(), c = zero16(), d = zero16();
     for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
       a = fma16(W::load16(v), load16(x + 16 * size_t{j[0]}), a);
+      load_after(v, a);
       b = fma16(W::load16(v + 16), load16(x + 16 * size_t{j[1]}), b);
+      load_after(v, b);
       c = fma16(W::load16(v + 32), load16(x + 16 * size_t{j[2]}), c);
+      load_after(v, c);
       d = fma16(W::load16(v + 48), load16(x + 16 * size_t{j[3]}), d);
     }
     store_quad(w, *quad, sums_of_4({quarters(a), quarters(b), quarters(c), quarters(d)}), bias, y);
