@@ -18,13 +18,13 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo test lint voice fuzz native clean
+.PHONY: all help demo test lint voice fuzz native clean test-arm
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 demo: $(extension) $(demo_packages)  ## vocode the bundled clip: out/demo.wav, out/demo.png and a table of figures
 	$(python) bench/demo.py
@@ -32,6 +32,12 @@ demo: $(extension) $(demo_packages)  ## vocode the bundled clip: out/demo.wav, o
 test: lint native  ## lint, C and C++ tests, Python tests
 	$(python) -m pytest -n 2 --dist loadgroup
 	@echo "make test: all passed"
+
+test-arm: $(extension) $(test_packages)  ## cross-compile for ARM and compare with this machine under QEMU (apt packages)
+	$(python) tests/arm/packages.py
+	$(python) tests/native.py native arm64 arm64-sanitize armv7
+	LINNET_TEST_ARM=1 PYTHONPATH=tests $(python) -m pytest -n 2 tests/arm
+	@echo "make test-arm: all passed"
 
 lint: $(extension) $(test_packages)  ## ruff and mypy
 	$(bin)/ruff check .

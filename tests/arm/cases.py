@@ -1,4 +1,4 @@
-"""What every machine computes alike: voices with frames and matrices with inputs, written as files."""
+"""What every machine computes alike: voices with frames and matrices with inputs, as files."""
 
 from __future__ import annotations
 
