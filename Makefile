@@ -3,6 +3,8 @@
 PYTHON ?= python3
 FUZZ_SECONDS ?= 60
 VOICE ?= slt
+PHONE_VOICE ?= voices/$(VOICE).linnet
+PHONE_CLIP ?= voices/$(VOICE)-heldout.wav
 
 bin := .venv/bin
 python := $(bin)/python
@@ -18,7 +20,7 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo test lint voice fuzz native clean test-arm
+.PHONY: all help demo test lint voice fuzz native clean test-arm test-arm-python phone
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -35,9 +37,17 @@ test: lint native  ## lint, C and C++ tests, Python tests
 
 test-arm: $(extension) $(test_packages)  ## cross-compile for ARM and compare with this machine under QEMU (apt packages)
 	$(python) tests/arm/packages.py
-	$(python) tests/native.py native arm64 arm64-sanitize armv7
-	LINNET_TEST_ARM=1 PYTHONPATH=tests $(python) -m pytest -n 2 tests/arm
+	$(python) tests/native.py native arm64 arm64-sanitize armv7 phone-arm64 phone-armv7
+	LINNET_TEST_ARM=native PYTHONPATH=tests:bench $(python) -m pytest -n 2 tests/arm
 	@echo "make test-arm: all passed"
+
+test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm64 Python under QEMU (apt packages, PyPI)
+	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ qemu-aarch64
+	LINNET_TEST_ARM=python PYTHONPATH=tests:bench $(python) -m pytest tests/arm
+
+phone: $(extension) $(test_packages)  ## folders for `adb push`: static programs, PHONE_VOICE, features of PHONE_CLIP (apt packages)
+	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++
+	PYTHONPATH=tests $(python) bench/phone.py $(PHONE_VOICE) $(PHONE_CLIP)
 
 lint: $(extension) $(test_packages)  ## ruff and mypy
 	$(bin)/ruff check .
