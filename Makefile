@@ -52,7 +52,7 @@ data/slt/wavs/texts.json: | $(core)
 	$(python) -m linnet_training.speech $(@D) --minutes 75
 
 fuzz: $(extension) $(test_packages)  ## fuzz the loader and the engine for FUZZ_SECONDS (needs clang)
-	$(python) tests/fuzz/run.py $(FUZZ_SECONDS)
+	$(python) tests/run_fuzzer.py $(FUZZ_SECONDS)
 
 clean:  ## remove everything that was built, but not .venv, checkpoints or outputs
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info runtime/linnet/_core*.so $(extension)

@@ -98,16 +98,25 @@ def assert_near_float64(y: Floats, dense: Floats, x: Floats, bias: Floats) -> No
     rows=st.integers(1, 70),
     cols=st.integers(1, 150),
     density=st.sampled_from([0, 0.1, 0.6, 1]),
+    scale=st.sampled_from([1, 2**-130]),  # the second gives subnormal sums and zeros of both signs
     seed=seeds,
 )
 def test_products(
-    name: str, layout: str, dtype: str, rows: int, cols: int, density: float, seed: int
+    name: str,
+    layout: str,
+    dtype: str,
+    rows: int,
+    cols: int,
+    density: float,
+    scale: float,
+    seed: int,
 ) -> None:
     rng = np.random.default_rng(seed)
     packed = random_packed(rng, rows, cols, density, layout, dtype)
     matrix = SparseMatrix.from_packed(packed, name)
     assert matrix.kernels == name
-    x, bias = awkward(rng, (cols,), 1e4), awkward(rng, (rows,), 1e4)
+    x = awkward(rng, (cols,), 1e4) * np.float32(scale)
+    bias = awkward(rng, (rows,), 1e4)
 
     expected = matvec(packed, x)
     assert_same_bits(matrix @ x, expected)

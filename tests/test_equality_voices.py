@@ -14,7 +14,7 @@ from linnet import _core, kernels  # noqa: E402
 from linnet.reference import ReferenceVoice  # noqa: E402
 from varied_voices import varied_voices  # noqa: E402
 
-N_FRAMES = 12
+N_FRAMES = 60
 
 each_set = pytest.mark.parametrize("name", kernels())
 each_voice = pytest.mark.parametrize("voice", list(varied_voices()))

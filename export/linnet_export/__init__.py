@@ -4,7 +4,7 @@ from linnet_export import export
 print(export("voice.pt", "voice.linnet"))
 """
 
-from linnet_export.export import Report, export
+from linnet_export.exporting import Report, export
 from linnet_export.storage import Layer
 
 __all__ = ["Layer", "Report", "export"]

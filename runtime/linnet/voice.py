@@ -113,7 +113,7 @@ class Voice:
 
         definition = self._metadata["features"]
         if definition.get("kind") != "log-mel":
-            description = definition.get("description", "no description is stored")
+            description = definition.get("description") or "it stores no description"
             raise ValueError(
                 f"only the tool that made this voice makes its features: {description}"
             )

@@ -28,14 +28,19 @@ void bind_hooks(py::module_& module);
 
 Kernels named_kernels(const KernelName& name);
 
-// ValueError unless `array` is a C-contiguous array of T.
+// ValueError unless `array` is a C-contiguous and aligned array of T.
 template <typename T>
 void require_array(const py::array& array, const char* name, const char* type) {
-  if (!py::dtype::of<T>().equal(array.dtype()) || (array.flags() & py::array::c_style) == 0) {
-    throw py::value_error(std::string(name) + " must be a contiguous " + type + " array, not " +
-                          (py::dtype::of<T>().equal(array.dtype()) ? "a strided view"
-                                                                   : std::string(py::str(array.dtype()))));
+  constexpr int kPlain = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  std::string came;
+  if (!py::dtype::of<T>().equal(array.dtype())) {
+    came = std::string(py::str(array.dtype()));
+  } else if ((array.flags() & kPlain) != kPlain) {
+    came = "a strided or unaligned view";
+  } else {
+    return;
   }
+  throw py::value_error(std::string(name) + " must be a contiguous " + type + " array, not " + came);
 }
 
 // The floats of a contiguous float32 array of shape (n); ValueError otherwise.

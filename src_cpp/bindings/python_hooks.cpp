@@ -21,7 +21,8 @@ const float* shaped(const py::array& array, std::initializer_list<py::ssize_t> s
 }
 
 py::ssize_t length(const py::array& array, int axis, int n_axes, const char* name) {
-  if (array.ndim() != n_axes) throw py::value_error(std::string(name) + " must have " + std::to_string(n_axes) + " axes");
+  if (array.ndim() != n_axes)
+    throw py::value_error(std::string(name) + " must have " + std::to_string(n_axes) + " axes");
   return array.shape(axis);
 }
 

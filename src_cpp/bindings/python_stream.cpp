@@ -34,6 +34,7 @@ void check(linnet_status status) {
 class Model {
  public:
   explicit Model(const std::string& path) {
+    if (path.find('\0') != std::string::npos) throw py::value_error("embedded null byte in the path");
     linnet_error error{};
     linnet_status status;
     int system_error;
@@ -45,8 +46,10 @@ class Model {
     }
     if (status == LINNET_ERROR_SYSTEM) {
       errno = system_error;
-      PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, py::reinterpret_steal<py::object>(
-          PyUnicode_DecodeFSDefaultAndSize(path.data(), static_cast<Py_ssize_t>(path.size()))).ptr());
+      PyErr_SetFromErrnoWithFilenameObject(
+          PyExc_OSError, py::reinterpret_steal<py::object>(
+                             PyUnicode_DecodeFSDefaultAndSize(path.data(), static_cast<Py_ssize_t>(path.size())))
+                             .ptr());
       throw py::error_already_set();
     }
     check_opened(status, error);
@@ -60,7 +63,12 @@ class Model {
     memory_.reset(static_cast<unsigned char*>(::operator new(size, std::align_val_t(kAlignment))));
     std::memcpy(memory_.get(), bytes.ptr, size);
     linnet_error error{};
-    check_opened(linnet_model_open_memory(memory_.get(), size, &model_, &error), error);
+    linnet_status status;
+    {
+      py::gil_scoped_release release;
+      status = linnet_model_open_memory(memory_.get(), size, &model_, &error);
+    }
+    check_opened(status, error);
   }
 
   ~Model() { linnet_model_close(model_); }

@@ -99,16 +99,22 @@ StreamLimitFn choose_stream_limit(Dtype dtype) {
   Kernels kernels;
   if (select_kernels("avx2", &kernels)) {
     switch (dtype) {
-      case Dtype::fp16: return pass_avx2<Dtype::fp16>;
-      case Dtype::bf16: return pass_avx2<Dtype::bf16>;
-      case Dtype::fp32: return pass_avx2<Dtype::fp32>;
+      case Dtype::fp16:
+        return pass_avx2<Dtype::fp16>;
+      case Dtype::bf16:
+        return pass_avx2<Dtype::bf16>;
+      case Dtype::fp32:
+        return pass_avx2<Dtype::fp32>;
     }
   }
 #endif
   switch (dtype) {
-    case Dtype::fp16: return pass_portable<Dtype::fp16>;
-    case Dtype::bf16: return pass_portable<Dtype::bf16>;
-    case Dtype::fp32: break;
+    case Dtype::fp16:
+      return pass_portable<Dtype::fp16>;
+    case Dtype::bf16:
+      return pass_portable<Dtype::bf16>;
+    case Dtype::fp32:
+      break;
   }
   return pass_portable<Dtype::fp32>;
 }

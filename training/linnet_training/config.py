@@ -54,9 +54,9 @@ class Training:
     steps: int = 0  # if not 0, the schedule follows the updates instead
     batch: int = 16
     frames: int = 2  # per segment, hop_length samples each
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 2e-5
-    warmup_steps: int = 100
+    learning_rate: float = 5e-4
+    final_learning_rate: float = 1e-5
+    warmup_steps: int = 300
     hold: float = 0.4  # fraction of the training at the full rate; then a half cosine
     clip: float = 1.0  # norm of the gradient
     average: float = 0.999  # of the exponential moving average of the weights, which is saved

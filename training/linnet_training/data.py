@@ -103,6 +103,14 @@ class Corpus:
         self.train = [read(name) for name in self.index["train"]]
         self.held_out = [read(name) for name in self.index["held_out"]]
 
+    def counts(self) -> Tensor:
+        """How often each byte occurs in training, (2, 256): coarse, fine."""
+        total = np.zeros((2, 256))
+        for u in self.train:
+            total[0] += np.bincount(u.tokens >> 8, minlength=256)
+            total[1] += np.bincount(u.tokens & 255, minlength=256)
+        return torch.from_numpy(total).float()
+
 
 class Segments:
     """Endless consecutive segments of `batch` parallel streams, for backpropagation truncated in

@@ -37,6 +37,7 @@ COLUMNS = [
     "held_out_fine",
     "sparsity",
     "learning_rate",
+    "saturated",
 ]
 
 
@@ -65,6 +66,7 @@ class Trainer:
         self.device = torch.device(t.device)
         shape = {**asdict(config.model), "n_mels": config.features["n_mels"]}
         self.model = WaveRNN(**shape, hop_length=corpus.hop).to(self.device)
+        self.model.start_from(corpus.counts())
         self.average = WaveRNN(**shape, hop_length=corpus.hop).to(self.device)
         self.average.load_state_dict(self.model.state_dict())
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=t.learning_rate)
@@ -268,6 +270,7 @@ class Log:
             *([f"{x:.4f}" for x in held_out] or ["", ""]),
             f"{trainer.pruner.sparsity():.4f}",
             f"{trainer.learning_rate():.2e}",
+            f"{float((trainer.h.abs() > 0.99).float().mean()):.3f}",
         ]
         with self.path.open("a", newline="") as file:
             csv.writer(file).writerow(row)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +41,12 @@ def load_mel(path: str) -> npt.NDArray[Any]:
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{path}: not a single array")
     return array
+
+
+def require_folder_of(path: str) -> None:
+    """Before long work: the folder that is to hold its result must exist."""
+    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
 
 def _checked(check: Any, text: str) -> Any:

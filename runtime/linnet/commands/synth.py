@@ -6,7 +6,14 @@ import argparse
 from typing import TYPE_CHECKING
 
 from linnet.audio import read_wav, write_wav
-from linnet.commands.arguments import add_voice, load_mel, load_voice, seed, temperature
+from linnet.commands.arguments import (
+    add_voice,
+    load_mel,
+    load_voice,
+    require_folder_of,
+    seed,
+    temperature,
+)
 
 if TYPE_CHECKING:
     from linnet.commands.arguments import Parsers
@@ -24,6 +31,7 @@ def add(parsers: Parsers) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    require_folder_of(options.output)
     voice = load_voice(options)
     if options.input.endswith(".npy"):
         mel = load_mel(options.input)

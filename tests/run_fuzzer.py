@@ -1,0 +1,54 @@
+"""Fuzz the loader and the engine: `python tests/run_fuzzer.py SECONDS`.
+
+Findings and the corpus stay in build/fuzz.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+from native import build
+from varied_voices import SINGLE, varied_voices
+from voices import tiny_voice
+
+
+def small_voices() -> dict[str, bytes]:
+    """Voices of a few thousand bytes, of which most describe and few are weights."""
+    config: dict[str, Any] = {"features": {"n_mels": 2, "hop_length": 4}}
+    single = {**config, "signal": {"bits": 4}}
+    shape: dict[str, Any] = {"head": 4, "channels": 2, "kernels": (3,)}
+    return {
+        "small-dual": tiny_voice(8, "4x4", config=config, **shape),
+        "small-scalar": tiny_voice(8, "1x4", "float32", 2, SINGLE, single, window=3, **shape),
+        "small-embedding": tiny_voice(
+            8, "1x16", "bfloat16", 3, SINGLE, single, embedding=3, **shape
+        ),
+    }
+
+
+def main() -> int:
+    folder = build("fuzz")
+    corpus, seed_folder = folder / "corpus", folder / "seeds"
+    for path in (corpus, seed_folder):
+        path.mkdir(exist_ok=True)
+    for name, data in {**varied_voices(), **small_voices()}.items():
+        (seed_folder / name).write_bytes(data)
+    command = [
+        str(folder / "fuzz" / "fuzz_model"),
+        f"-max_total_time={sys.argv[1]}",
+        "-max_len=65536",
+        "-timeout=10",
+        "-rss_limit_mb=2048",
+        "-use_value_profile=1",
+        "-print_final_stats=1",
+        f"-artifact_prefix={folder}/",
+        str(corpus),
+        str(seed_folder),
+    ]
+    return subprocess.run(command).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""The command line: what each command leaves behind, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import linnet
+from linnet.cli import main
+from voices import tiny_config, tiny_tensors, tiny_voice
+
+FEATURES = {"mel_norm": "none", "log": "ln"}
+VOICE_BYTES = tiny_voice(config={"features": FEATURES})
+MEL = np.random.default_rng(0).standard_normal((10, 5)).astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a voice, and its features."""
+    monkeypatch.chdir(tmp_path)
+    Path("voice.linnet").write_bytes(VOICE_BYTES)
+    np.save("mel.npy", MEL)
+    return tmp_path
+
+
+def read_wav(path: Path) -> tuple[npt.NDArray[np.int16], int]:
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2"), file.getframerate()
+
+
+def write_wav(path: Path, samples: npt.NDArray[np.int16], channels: int = 1) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(samples.tobytes())
+
+
+@pytest.mark.parametrize("kernels", linnet.kernels())
+def test_synth_writes_what_synthesize_gives(folder: Path, kernels: str) -> None:
+    options = ["--seed", "7", "--temperature", "0.5", "--kernels", kernels]
+    assert main(["synth", "voice.linnet", "mel.npy", "-o", "out.wav", *options]) == 0
+    samples, rate = read_wav(folder / "out.wav")
+    assert rate == 16000
+    voice = linnet.load(VOICE_BYTES)
+    np.testing.assert_array_equal(samples, voice.synthesize(MEL, seed=7, temperature=0.5))
+
+
+def test_synth_and_score_take_a_recording(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("librosa")
+    voice = linnet.load(VOICE_BYTES)
+    pcm = voice.synthesize(MEL)
+    write_wav(folder / "in.wav", pcm)
+    mel = voice.features(pcm, 16000)
+    assert main(["synth", "voice.linnet", "in.wav", "-o", "out.wav"]) == 0
+    np.testing.assert_array_equal(read_wav(folder / "out.wav")[0], voice.synthesize(mel))
+    capsys.readouterr()
+    for options, features in ([], mel), (["--mel", "mel.npy"], MEL):
+        assert main(["score", "voice.linnet", "in.wav", *options]) == 0
+        assert capsys.readouterr().out.startswith(f"{voice.score(features, pcm):.4f} nats")
+
+
+def test_export_writes_a_voice_and_prints_its_layers(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny_config(features=FEATURES)
+    arrays: dict[str, Any] = dict(tiny_tensors(config))
+    np.savez("voice.npz", **arrays)
+    Path("config.json").write_text(json.dumps(config))
+    options = ["--config", "config.json", "--name", "tiny", "--dtype", "float32"]
+    assert main(["export", "voice.npz", "-o", "new.linnet", *options]) == 0
+    assert "gru.recurrent" in capsys.readouterr().out
+    info = linnet.load("new.linnet").info()
+    assert (info["name"], info["block"], info["dtype"]) == ("tiny", "4x4", "float32")
+
+
+def test_inspect_tells_of_every_layer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    info = linnet.load(VOICE_BYTES).info()
+    assert main(["inspect", "voice.linnet"]) == 0
+    text = capsys.readouterr().out
+    lines = {words[0]: words[1:] for words in map(str.split, text.splitlines()) if words}
+    for layer in info["layers"]:
+        shape = [str(layer["rows"]), "x", str(layer["cols"])]
+        assert lines[layer["name"]][:5] == [*shape, layer["block"], layer["dtype"]]
+        assert lines[layer["name"]][-1] == str(layer["bytes"])
+    assert "gates units=16" in text and "sample program" in text
+    assert main(["inspect", "voice.linnet", "--json"]) == 0
+    parsed = json.loads(capsys.readouterr().out)
+    assert {key: parsed[key] for key in info} == info
+    assert parsed["sample_program"][-1].startswith("output ")
+
+
+def test_inspect_draws_the_patterns(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert main(["inspect", "voice.linnet", "--plot", "patterns.png"]) == 0
+    assert (folder / "patterns.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_bench_prints_its_figures(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linnet.bench.ROUND_SECONDS", 1e-5)
+    assert main(["bench", "voice.linnet"]) == 0
+    voice = capsys.readouterr().out
+    assert main(["bench", "matvec", "--rows", "40", "--cols", "30", "--kernels", "portable"]) == 0
+    matrix = capsys.readouterr().out
+    assert "real-time factor" in voice and "96 x 32, 25.00% stored" in voice
+    assert "40 x 30" in matrix and "kernels       portable" in matrix
+    for text in (voice, matrix):
+        for figure in ("sparse", "stream limit", "linnet dense", "numpy dense"):
+            assert f"\n{figure} " in text
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("synth absent.linnet mel.npy -o out.wav", "No such file or directory: 'absent.linnet'"),
+        ("synth mel.npy mel.npy -o out.wav", "at byte"),
+        ("synth voice.linnet absent.npy -o out.wav", "No such file or directory: 'absent.npy'"),
+        ("synth voice.linnet turned.npy -o out.wav", "transposed, pass mel.T"),
+        ("synth voice.linnet text.npy -o out.wav", "text.npy: not a .npy file"),
+        ("synth voice.linnet stereo.wav -o out.wav", "stereo.wav: 2 channels"),
+        ("synth voice.linnet mel.npy -o absent/out.wav", "No such file or directory: 'absent"),
+        ("score voice.linnet long.wav --mel mel.npy", "5 frames of 20 samples cover 100"),
+        ("export text.npy -o out.linnet", "text.npy"),
+    ],
+)
+def test_failures_are_one_line_and_leave_no_output(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str, message: str
+) -> None:
+    np.save("turned.npy", MEL.T)
+    Path("text.npy").write_text("no array")
+    write_wav(folder / "stereo.wav", np.zeros(200, np.int16), channels=2)
+    write_wav(folder / "long.wav", np.zeros(101, np.int16))
+    before = sorted(os.listdir())
+    assert main(command.split()) == 1
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.startswith("linnet: ")
+    assert captured.err.count("\n") == 1 and not captured.out
+    assert sorted(os.listdir()) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "sing",
+        "synth voice.linnet mel.npy",
+        "synth voice.linnet mel.npy -o out.wav --seed -1",
+        "synth voice.linnet mel.npy -o out.wav --temperature nan",
+        "synth voice.linnet mel.npy -o out.wav --kernels mmx",
+        "bench matvec --sparsity 1",
+        "bench matvec --rows 0",
+    ],
+)
+def test_wrong_arguments_exit_with_2(folder: Path, command: str) -> None:
+    with pytest.raises(SystemExit) as status:
+        main(command.split())
+    assert status.value.code == 2
+    assert not (folder / "out.wav").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_an_interrupted_synth_leaves_the_old_file(folder: Path) -> None:
+    np.save("long.npy", np.zeros((10, 1_000_000), np.float32))  # minutes of work
+    (folder / "out.wav").write_bytes(b"old")
+    before = sorted(os.listdir())
+    synth = [sys.executable, "-m", "linnet.cli", "synth", "voice.linnet", "long.npy"]
+    process = subprocess.Popen(
+        [*synth, "-o", "out.wav", "--progress"], stderr=subprocess.PIPE, cwd=folder
+    )
+    with process:
+        assert process.stderr is not None
+        process.stderr.read(1)  # progress: it runs
+        process.send_signal(signal.SIGINT)
+        errors = process.stderr.read().decode()
+    assert process.returncode == 130
+    assert errors.endswith("linnet: interrupted\n")
+    assert (folder / "out.wav").read_bytes() == b"old"
+    assert sorted(os.listdir()) == before

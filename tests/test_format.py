@@ -1,0 +1,245 @@
+"""The file: every layout comes back as it was stored, and nothing damaged is taken for whole."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from linnet import FormatError, format
+from linnet.blocks import BLOCKS, DTYPES, best_block, fill_ratio, pack, round_weights, widen
+from linnet.format import Header, Tensor, VoiceFile
+from linnet.operations import Draw, Linear, Operand, Operation, Output
+from linnet.pruning import block_scores, keep_largest, prune
+from linnet_export.writer import to_bytes
+from voices import tiny_voice
+
+LAYOUTS = ["dense", *BLOCKS]
+TINY = tiny_voice(hidden=16, channels=4, head=8, kernels=(3,))
+
+
+def sparse(rows: int, cols: int, density: float, seed: int) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    values = random.standard_normal((rows, cols)) * np.exp(random.uniform(-16, 8, (rows, cols)))
+    return np.where(random.random((rows, cols)) < density, values, 0).astype(np.float32)
+
+
+def voice_of(tensors: dict[str, tuple[np.ndarray, str, str]]) -> VoiceFile:
+    """The smallest program around some tensors."""
+    draw = Draw(2, 0, 0, Operand(0), Operand(4), 1.0, -1.0, 0.0, 0)
+    out = Output(0, None, 0, Operand(5), 1.0, -1.0, 0.0, 0.0, 0.0, 0.0)
+    packed = tuple(Tensor(name, pack(*how)) for name, how in tensors.items())
+    return VoiceFile(Header(16000, 10, 1, 0, 0, 16, 1, 0), {"name": "x"}, packed, (), (draw, out))
+
+
+@given(
+    st.integers(1, 70),
+    st.integers(1, 70),
+    st.floats(0, 1),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([*LAYOUTS, "table"]),
+    st.sampled_from(list(DTYPES)),
+)
+def test_matrices_survive_the_file(
+    rows: int, cols: int, density: float, seed: int, layout: str, dtype: str
+) -> None:
+    dense = sparse(rows, cols, density, seed)
+    rounded = widen(round_weights(dense, dtype), dtype)
+    data = to_bytes(voice_of({"a": (dense, layout, dtype), "b": (dense, layout, dtype)}))
+    voice = format.read(data)
+    for tensor in voice.tensors:
+        assert (tensor.layout, tensor.dtype, tensor.shape) == (layout, dtype, (rows, cols))
+        np.testing.assert_array_equal(tensor.dense, rounded)
+    assert to_bytes(voice) == data
+
+
+def test_wide_matrices_count_columns_in_two_bytes() -> None:
+    dense = sparse(3, 4100, 0.1, 0)
+    voice = format.read(to_bytes(voice_of({b: (dense, b, "float16") for b in BLOCKS})))
+    widths = {tensor.layout: tensor.packed.index_width for tensor in voice.tensors}
+    assert widths == {"4x4": 2, "16x1": 2, "1x16": 2, "1x4": 2}
+    for tensor in voice.tensors:
+        np.testing.assert_array_equal(tensor.dense, dense.astype(np.float16).astype(np.float32))
+
+
+@given(st.integers(1, 200), st.integers(1, 9), st.integers(0, 2**32 - 1), st.sampled_from(LAYOUTS))
+def test_row_lists_name_the_longest_first(rows: int, cols: int, seed: int, layout: str) -> None:
+    row_list = pack(sparse(rows, cols, 0.2, seed), layout, "float32").row_list
+    if row_list is None:
+        return
+    order = [(-count, row) for row, count in row_list.tolist()]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize("block", LAYOUTS)
+def test_weights_keep_their_place(block: str) -> None:
+    """FORMAT.md's formulas, spelled out weight by weight."""
+    rows, cols = 19, 9
+    dense = np.arange(1, rows * cols + 1, dtype=np.float32).reshape(rows, cols)
+    packed = pack(dense, block, "float32")
+    found = np.zeros_like(dense)
+    if packed.columns is None or packed.row_list is None:
+        for r in range(rows):
+            for c in range(cols):
+                found[r, c] = packed.values[(r // 16 * cols + c) * 16 + r % 16]
+    else:
+        height, width = BLOCKS[block]
+        at = 0
+        for block_row, count in packed.row_list.tolist():
+            for column in packed.columns[at : at + count].tolist():
+                for i, weight in enumerate(packed.values[at * height * width :][: height * width]):
+                    r, c = block_row * height + i // width, column * width + i % width
+                    if r < rows and c < cols:
+                        found[r, c] = weight
+                    else:
+                        assert weight == 0
+                at += 1
+    np.testing.assert_array_equal(found, dense)
+
+
+def test_bytes_per_stored_weight_at_the_papers_size() -> None:
+    dense = np.random.default_rng(0).standard_normal((3072, 1024)).astype(np.float32)
+    pruned = prune(dense, "4x4", 0.95)
+    data = to_bytes(voice_of({"recurrent": (pruned, "4x4", "float16")}))
+    stored = np.count_nonzero(pruned)
+    print(f"3072 x 1024, 95 %, 4x4, fp16: {len(data) / stored:.4f} bytes per stored weight")
+    assert stored == 16 * round(0.05 * 768 * 256)
+    assert len(data) <= 2.15 * stored
+
+
+def test_rounding_is_to_nearest_even_and_keeps_subnormals() -> None:
+    half = np.array([1 + 2**-11, 1 + 3 * 2**-11, 2**-24, 2**-25, 3 * 2**-26, 65519.0, -65519.0])
+    expected = np.array([1, 1 + 2**-9, 2**-24, 0, 2**-24, 65504, -65504], np.float16)
+    np.testing.assert_array_equal(round_weights(half.astype(np.float32), "float16"), expected)
+    upper = np.array([1 + 2**-8, 1 + 3 * 2**-8, 2**-133, 2**-134], np.float32)
+    expected_ = np.array([1, 1 + 2**-6, 2**-133, 0], np.float32)
+    stored = round_weights(upper, "bfloat16")
+    np.testing.assert_array_equal(widen(stored, "bfloat16"), expected_)
+    # Just above a tie in float64: by way of float32 it would become the tie, and go down.
+    above = np.array([1 + 2**-8 + 2**-40, -1 - 2**-8 - 2**-40, 1 + 2**-8 - 2**-40])
+    expected_ = np.array([1 + 2**-7, -1 - 2**-7, 1], np.float32)
+    np.testing.assert_array_equal(widen(round_weights(above, "bfloat16"), "bfloat16"), expected_)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "largest"), [("float16", -65520.0), ("bfloat16", 3.4e38), ("float32", 1e39)]
+)
+def test_weights_beyond_the_range_are_refused(dtype: str, largest: float) -> None:
+    with pytest.raises(ValueError, match=f"{largest:g}.*{dtype}".replace("+", r"\+")):
+        pack(np.array([[1.0, largest]]), "dense", dtype)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_are_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        pack(np.array([[1.0, bad]]), "4x4", "float16")
+
+
+@pytest.mark.parametrize("block", list(BLOCKS))
+def test_the_blocks_of_a_pruned_matrix_are_found(block: str) -> None:
+    dense = np.random.default_rng(1).standard_normal((96, 64)).astype(np.float32)
+    pruned = prune(dense, block, 0.9)
+    assert fill_ratio(pruned, block) == 1
+    assert best_block(pruned, "float16") == block
+    assert best_block(dense, "float16") == "dense"
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.floats(0, 0.99),
+    st.sampled_from(list(BLOCKS)),
+    st.integers(0, 99),
+)
+def test_pruning_keeps_exactly_the_greatest_blocks(
+    rows: int, cols: int, sparsity: float, block: str, seed: int
+) -> None:
+    dense = np.random.default_rng(seed).standard_normal((rows, cols)).astype(np.float32)
+    scores = block_scores(dense, block)
+    keep = keep_largest(scores, sparsity)
+    assert keep.sum() == int(np.floor((1 - sparsity) * scores.size + 0.5))
+    if keep.any() and not keep.all():
+        assert scores[keep].min() >= scores[~keep].max()
+    pruned = prune(dense, block, sparsity)
+    height, width = BLOCKS[block]
+    for i, j in np.ndindex(keep.shape):
+        part = np.s_[i * height : (i + 1) * height, j * width : (j + 1) * width]
+        np.testing.assert_array_equal(pruned[part], dense[part] * keep[i, j])
+        np.testing.assert_allclose(scores[i, j], np.abs(dense[part]).mean(), rtol=1e-6)
+
+
+def same(a: VoiceFile, b: VoiceFile) -> bool:
+    return to_bytes(a) == to_bytes(b)
+
+
+@settings(max_examples=300)
+@given(st.integers(0, len(TINY) - 1), st.integers(1, 255))
+def test_changed_bytes_are_noticed(at: int, change: int) -> None:
+    data = bytearray(TINY)
+    data[at] ^= change
+    try:
+        voice = format.read(bytes(data))
+    except FormatError:
+        return
+    assert same(voice, format.read(TINY))
+
+
+@settings(max_examples=500)
+@given(st.integers(32, len(TINY) - 1), st.integers(1, 255))
+def test_changed_bytes_under_a_valid_checksum_break_nothing(at: int, change: int) -> None:
+    """Whatever is accepted has indices in range; nothing but FormatError comes out."""
+    data = bytearray(TINY)
+    data[at] ^= change
+    data[24:28] = struct.pack("<I", zlib.crc32(data[32:]))
+    try:
+        voice = format.read(bytes(data))
+    except FormatError:
+        return
+    for tensor in voice.tensors:
+        assert np.isfinite(tensor.dense).all()
+
+
+@given(st.integers(0, len(TINY) - 1))
+def test_truncated_files_are_refused(size: int) -> None:
+    with pytest.raises(FormatError):
+        format.read(TINY[:size])
+
+
+def test_errors_name_the_field_and_its_offset() -> None:
+    newer = bytearray(TINY)
+    newer[8:10] = struct.pack("<H", 2)
+    with pytest.raises(FormatError, match=r"major: version 2.*byte 8"):
+        format.read(bytes(newer))
+    with pytest.raises(FormatError, match=r"file_size.*byte 16"):
+        format.read(TINY + b"\0" * 64)
+    with pytest.raises(FormatError, match=r"magic.*byte 0"):
+        format.read(b"RIFF" + TINY)
+
+
+def replaced(voice: VoiceFile, *sample: Operation) -> VoiceFile:
+    return VoiceFile(voice.header, voice.metadata, voice.tensors, (), sample)
+
+
+@pytest.mark.parametrize(
+    ("operation", "message"),
+    [
+        (Linear(9, None, 0, Operand(0), Operand(8)), "weights 9 does not exist"),
+        (Linear(0, None, 9, Operand(0), Operand(8)), "activation 9"),
+        (Linear(0, 0, 0, Operand(0), Operand(8)), "bias"),
+        (Linear(0, None, 0, Operand(14), Operand(8)), "in ends at float 17"),
+        (Linear(0, None, 0, Operand(0, 2), Operand(8)), "in ends at float 21"),
+        (Linear(0, None, 0, Operand(0), Operand(2)), "overlap"),
+        (Draw(2, 0, 0, Operand(0), Operand(4), 1.0, -1.0, 0.0, 0), "drawn twice"),
+        (Draw(2, 1, 0, Operand(0), Operand(4), 1.0, -1.0, 0.0, 0), "slot 1"),
+    ],
+)
+def test_programs_that_would_leave_their_memory_are_refused(
+    operation: Operation, message: str
+) -> None:
+    voice = voice_of({"w": (np.eye(3, dtype=np.float32), "dense", "float32")})
+    with pytest.raises(FormatError, match=message):
+        format.read(to_bytes(replaced(voice, operation, *voice.sample_program)))
