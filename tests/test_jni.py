@@ -1,10 +1,16 @@
-"""The Java classes on the desktop JVM: Python's samples, exceptions for misuse, no leaks."""
+"""The Java classes on the desktop JVM: Python's samples, exceptions for misuse, no leaks.
+
+tests/jni/arm64.py runs the same on an arm64 JVM: LINNET_TEST_JAVA is then the command that starts
+it, LINNET_TEST_JNI the folder of its linnet_jni, LINNET_TEST_KERNELS the kernel sets that must be
+there.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,10 +22,12 @@ import linnet
 from native import ROOT, build
 from varied_voices import varied_voices
 
-JAVA = shutil.which("java")
-JAVAC = shutil.which("javac")
+JAVA = shlex.split(os.environ.get("LINNET_TEST_JAVA", "java"))
 pytestmark = [
-    pytest.mark.skipif(JAVA is None or JAVAC is None, reason="needs a JDK (java and javac)"),
+    pytest.mark.skipif(
+        shutil.which(JAVA[0]) is None or shutil.which("javac") is None,
+        reason="needs a JDK (java and javac)",
+    ),
     pytest.mark.xdist_group("jni"),
 ]
 SEED = 2**63 + 5  # Java has no unsigned long: the bits must arrive
@@ -32,8 +40,8 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     library = sorted((ROOT / "android" / "linnet" / "src" / "main" / "java").rglob("*.java"))
     checks = sorted((ROOT / "tests" / "jni").glob("*.java"))
     strict = ["-Werror", "-Xlint:all,-options", "-d", str(folder)]
-    run(JAVAC, "--release", "8", *strict, *library)
-    run(JAVAC, "--release", "11", *strict, "-cp", folder, *checks)
+    run("javac", "--release", "8", *strict, *library)
+    run("javac", "--release", "11", *strict, "-cp", folder, *checks)
     return folder
 
 
@@ -51,7 +59,7 @@ def one_voice(tmp_path: Path) -> Path:
     return path
 
 
-def run(*command: str | Path | None) -> str:
+def run(*command: str | Path) -> str:
     done = subprocess.run(
         [str(c) for c in command],
         capture_output=True,
@@ -68,8 +76,9 @@ def run(*command: str | Path | None) -> str:
 
 def check(classes: Path, program: str, *arguments: str | Path) -> list[str]:
     """The lines that a program of tests/jni prints. -Xcheck:jni reports among them."""
-    options = ["-Xcheck:jni", f"-Djava.library.path={build('jni')}"]
-    output = run(JAVA, *options, "-cp", classes, program, *arguments)
+    library = os.environ.get("LINNET_TEST_JNI") or build("jni")
+    options = ["-Xcheck:jni", f"-Djava.library.path={library}", "-cp", str(classes)]
+    output = run(*JAVA, *options, program, *arguments)
     assert "WARNING" not in output and "FATAL" not in output, output
     return output.splitlines()
 
@@ -83,7 +92,8 @@ def test_java_gives_the_samples_of_python_in_every_way(
     frames.write_bytes(np.ascontiguousarray(features.T).astype("<f4").tobytes())
     samples = voice.synthesize(features, seed=SEED).astype("<i2")
     expected = hashlib.sha256(samples.tobytes()).hexdigest()
-    ways = [f"{way} {k}" for k in linnet.kernels() for way in ("direct", "reset", "copied")]
+    kernels = os.environ.get("LINNET_TEST_KERNELS", " ".join(linnet.kernels())).split()
+    ways = [f"{way} {k}" for k in kernels for way in ("direct", "reset", "copied")]
     lines = check(classes, "Synthesize", voice_path, frames, str(SEED))
     assert lines == [f"{way} {expected}" for way in [*ways, "whole -"]]
 

@@ -2,6 +2,9 @@ import io.github.linnet.Voice;
 import io.github.linnet.VoiceStream;
 import java.io.File;
 import java.io.IOException;
+import java.lang.ref.PhantomReference;
+import java.lang.ref.Reference;
+import java.lang.ref.ReferenceQueue;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -107,11 +110,16 @@ public final class Lifetime {
     for (int i = 0; i < count; ++i) {
       VoiceStream stream = voice.newStream(i);
       if (close) stream.close();
-      if (i % 100 == 99 && !close) {
-        System.gc();
-        Thread.sleep(2); // the collector's own thread queues what it found
-      }
+      if (i % 100 == 99 && !close) collect();
     }
+  }
+
+  /** A garbage collection, and the wait until it has queued what it found: an object of our own among it. */
+  private static void collect() throws InterruptedException {
+    ReferenceQueue<Object> queue = new ReferenceQueue<>();
+    Reference<Object> dropped = new PhantomReference<>(new Object(), queue);
+    System.gc();
+    if (queue.remove(10_000) != dropped) throw new AssertionError("nothing is collected");
   }
 
   private static long resident() throws IOException {
