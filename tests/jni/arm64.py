@@ -1,7 +1,7 @@
 """Run tests/test_jni.py on an arm64 JVM under qemu-user, for several processors.
 
 `python tests/jni/arm64.py [CPU=KERNELS ...]`; KERNELS are the kernel sets that must be there, best
-first, with commas between them. Needs a JDK, g++-aarch64-linux-gnu, qemu-user, and Debian's apt-get,
+first, with commas between them. Needs a JDK, g++-aarch64-linux-gnu, qemu-user and apt-get (Debian),
 which fetches the arm64 JVM into build/jre-arm64 without installing it.
 """
 
