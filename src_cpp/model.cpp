@@ -28,7 +28,7 @@ static_assert(sizeof(Header) == 128, "the header has 128 bytes");
 struct TensorEntry {
   char name[48];
   uint32_t layout, dtype, rows, cols, n_blocks, index_width;
-  uint64_t values_offset, values_size, columns_offset, columns_size, rows_offset, rows_size;
+  uint64_t values_offset, values_size, columns_offset, columns_size, quads_offset, quads_size;
   uint64_t reserved;
 };
 static_assert(sizeof(TensorEntry) == 128, "a directory entry has 128 bytes");
@@ -38,7 +38,7 @@ constexpr uint16_t kMajor = 1;
 constexpr size_t kChecksumFrom = 32;  // the bytes before are checked one by one
 constexpr size_t kSectionAlignment = 64;
 constexpr uint32_t kMaxSide = 1u << 20;
-constexpr uint32_t kMaxBlockIndex = 65536;
+constexpr uint32_t kMaxBlocksAside = 65535;
 
 unsigned long long printable(uint64_t n) { return n; }
 
@@ -125,39 +125,6 @@ bool all_finite(Dtype dtype, const uint8_t* values, uint64_t size) {
   return found == 0;
 }
 
-// Every block row once, counts that add up, columns in range and strictly increasing.
-bool check_blocks(Errors& errors, const TensorEntry& t, const char* name, const Matrix& m, uint32_t block_columns) {
-  uint8_t* seen = static_cast<uint8_t*>(calloc(m.n_block_rows, 1));
-  if (seen == nullptr) return errors.fail(0, "tensor %s: no memory to check it", name);
-  uint64_t k = 0;
-  bool ok = true;
-  for (uint32_t i = 0; ok && i < m.n_block_rows; ++i) {
-    const uint64_t at = t.rows_offset + uint64_t{i} * sizeof(RowEntry);
-    const RowEntry row = m.row_list[i];
-    if (row.block_row >= m.n_block_rows || seen[row.block_row]++ != 0) {
-      ok = errors.fail(at, "tensor %s: row list entry %u names block row %u twice or beyond %u", name, i, row.block_row,
-                       m.n_block_rows);
-    } else if (row.count > t.n_blocks - k) {
-      ok = errors.fail(at, "tensor %s: the row list counts more than n_blocks = %u", name, t.n_blocks);
-    }
-    uint64_t least = 0;
-    for (uint32_t n = 0; ok && n < row.count; ++n, ++k) {
-      const uint32_t column =
-          m.index_width == 1 ? static_cast<const uint8_t*>(m.columns)[k] : static_cast<const uint16_t*>(m.columns)[k];
-      if (column < least || column >= block_columns) {
-        ok = errors.fail(t.columns_offset + k * m.index_width,
-                         "tensor %s: column index %u is not increasing or beyond %u", name, column, block_columns);
-      }
-      least = uint64_t{column} + 1;
-    }
-  }
-  free(seen);
-  if (ok && k != t.n_blocks)
-    return errors.fail(t.rows_offset, "tensor %s: the row list counts %llu blocks, n_blocks is %u", name, printable(k),
-                       t.n_blocks);
-  return ok;
-}
-
 bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEntry& t, Matrix* m) {
   const auto fail = [&](size_t field, const char* what, uint64_t value) {
     return errors.fail(at + field, "tensor at %llu: %s is %llu", printable(at), what, printable(value));
@@ -176,7 +143,7 @@ bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEnt
   const BlockShape shape = block_shape(layout);
   *m = Matrix{layout, dtype, t.rows, t.cols, 0, t.index_width, nullptr, nullptr, nullptr};
   uint64_t values_size = 0;
-  uint32_t block_columns = 0;
+  uint32_t block_rows = 0, block_columns = 0;
   switch (layout) {
     case Layout::vector:
       if (dtype != Dtype::fp32) return fail(AT(TensorEntry, dtype), "dtype of a vector", t.dtype);
@@ -187,25 +154,25 @@ bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEnt
       values_size = t.rows * round_up(t.cols, kGroup) * weight;
       break;
     case Layout::dense:
-      m->n_block_rows = static_cast<uint32_t>(round_up(t.rows, shape.rows) / shape.rows);
-      values_size = uint64_t{m->n_block_rows} * shape.rows * t.cols * weight;
+      values_size = round_up(t.rows, shape.rows) * t.cols * weight;
       break;
     default:
-      m->n_block_rows = static_cast<uint32_t>(round_up(t.rows, shape.rows) / shape.rows);
+      block_rows = static_cast<uint32_t>(round_up(t.rows, shape.rows) / shape.rows);
       block_columns = static_cast<uint32_t>(round_up(t.cols, shape.cols) / shape.cols);
       values_size = uint64_t{t.n_blocks} * shape.rows * shape.cols * weight;
-      if (m->n_block_rows > kMaxBlockIndex) return fail(AT(TensorEntry, rows), "rows", t.rows);
-      if (block_columns > kMaxBlockIndex) return fail(AT(TensorEntry, cols), "cols", t.cols);
+      m->n_quads = (block_rows + 3) / 4;
+      if (block_rows > kMaxBlocksAside) return fail(AT(TensorEntry, rows), "rows", t.rows);
+      if (block_columns > kMaxBlocksAside) return fail(AT(TensorEntry, cols), "cols", t.cols);
   }
   const bool sparse = block_columns != 0;
   const uint32_t index_width = !sparse ? 0 : block_columns <= 256 ? 1 : 2;
   const uint64_t columns_size = sparse ? uint64_t{t.n_blocks} * index_width : 0;
-  const uint64_t rows_size = sparse ? uint64_t{m->n_block_rows} * sizeof(RowEntry) : 0;
+  const uint64_t quads_size = uint64_t{m->n_quads} * sizeof(Quad);
   if (t.index_width != index_width) return fail(AT(TensorEntry, index_width), "index_width", t.index_width);
   if (!sparse && t.n_blocks != 0) return fail(AT(TensorEntry, n_blocks), "n_blocks", t.n_blocks);
   if (t.values_size != values_size) return fail(AT(TensorEntry, values_size), "values_size", t.values_size);
   if (t.columns_size != columns_size) return fail(AT(TensorEntry, columns_size), "columns_size", t.columns_size);
-  if (t.rows_size != rows_size) return fail(AT(TensorEntry, rows_size), "rows_size", t.rows_size);
+  if (t.quads_size != quads_size) return fail(AT(TensorEntry, quads_size), "quads_size", t.quads_size);
   if (!check_section(errors, file, at + AT(TensorEntry, values_offset), t.name, t.values_offset, values_size,
                      kSectionAlignment))
     return false;
@@ -215,18 +182,18 @@ bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEnt
   }
   if (!sparse) {
     if (t.columns_offset != 0) return fail(AT(TensorEntry, columns_offset), "columns_offset", t.columns_offset);
-    if (t.rows_offset != 0) return fail(AT(TensorEntry, rows_offset), "rows_offset", t.rows_offset);
+    if (t.quads_offset != 0) return fail(AT(TensorEntry, quads_offset), "quads_offset", t.quads_offset);
     return true;
   }
   if (!check_section(errors, file, at + AT(TensorEntry, columns_offset), t.name, t.columns_offset, columns_size,
                      kSectionAlignment) ||
-      !check_section(errors, file, at + AT(TensorEntry, rows_offset), t.name, t.rows_offset, rows_size,
+      !check_section(errors, file, at + AT(TensorEntry, quads_offset), t.name, t.quads_offset, quads_size,
                      kSectionAlignment)) {
     return false;
   }
   m->columns = file.data + t.columns_offset;
-  m->row_list = reinterpret_cast<const RowEntry*>(file.data + t.rows_offset);
-  return check_blocks(errors, t, t.name, *m, block_columns);
+  m->quads = reinterpret_cast<const Quad*>(file.data + t.quads_offset);
+  return check_blocks(errors, t.name, *m, t.n_blocks, t.quads_offset, t.columns_offset);
 }
 
 bool read(Errors& errors, const Bytes& file, Model* model) {
@@ -252,11 +219,68 @@ bool read(Errors& errors, const Bytes& file, Model* model) {
                      &model->tensors[i]))
       return false;
   }
-  if (!check_program(errors, h.operations_offset, model)) return false;
-  return true;
+  return check_program(errors, h.operations_offset, model);
 }
 
 }  // namespace
+
+BlockShape block_shape(Layout layout) {
+  switch (layout) {
+    case Layout::block_4x4:
+      return {4, 4};
+    case Layout::block_16x1:
+    case Layout::dense:
+      return {16, 1};
+    case Layout::block_1x16:
+      return {1, 16};
+    case Layout::block_1x4:
+      return {1, 4};
+    default:
+      return {1, 1};
+  }
+}
+
+bool check_blocks(Errors& errors, const char* name, const Matrix& m, uint32_t n_blocks, uint64_t quads_offset,
+                  uint64_t columns_offset) {
+  const BlockShape shape = block_shape(m.layout);
+  const uint32_t block_rows = (m.rows + shape.rows - 1) / shape.rows;
+  const uint32_t block_columns = (m.cols + shape.cols - 1) / shape.cols;
+  uint8_t* seen = static_cast<uint8_t*>(calloc(block_rows, 1));
+  if (seen == nullptr) return errors.fail(0, "tensor %s: no memory to check it", name);
+  uint32_t rows_found = 0;
+  uint64_t blocks = 0;
+  bool ok = true;
+  for (uint32_t i = 0; ok && i < m.n_quads; ++i) {
+    const uint64_t at = quads_offset + uint64_t{i} * sizeof(Quad);
+    for (uint32_t row : m.quads[i].block_rows) {
+      if (row == kNoBlockRow) continue;
+      if (row >= block_rows || seen[row]++ != 0) {
+        ok = errors.fail(at, "tensor %s: quad %u names block row %u, which is beyond %u or in another quad", name, i,
+                         row, block_rows);
+        break;
+      }
+      ++rows_found;
+    }
+    blocks += uint64_t{4} * m.quads[i].steps;
+    if (ok && blocks > n_blocks)
+      ok = errors.fail(at, "tensor %s: the quads hold more than n_blocks = %u", name, n_blocks);
+  }
+  free(seen);
+  if (!ok) return false;
+  if (rows_found != block_rows || blocks != n_blocks) {
+    return errors.fail(quads_offset, "tensor %s: the quads hold %u block rows of %u and %llu blocks of %u", name,
+                       rows_found, block_rows, printable(blocks), n_blocks);
+  }
+  for (uint32_t k = 0; k < n_blocks; ++k) {
+    const uint32_t column =
+        m.index_width == 1 ? static_cast<const uint8_t*>(m.columns)[k] : static_cast<const uint16_t*>(m.columns)[k];
+    if (column >= block_columns) {
+      return errors.fail(columns_offset + uint64_t{k} * m.index_width, "tensor %s: column index %u is beyond %u", name,
+                         column, block_columns);
+    }
+  }
+  return true;
+}
 
 linnet_status read_model(const uint8_t* data, size_t size, Model* model, linnet_error* error) {
   memset(model, 0, sizeof *model);

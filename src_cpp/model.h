@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "checks.h"
 #include "kernels/kernels.h"
 #include "linnet.h"
 #include "operations.h"
@@ -35,6 +36,18 @@ struct Model {
   const Operation* frame_program;   // (n_frame_operations), in the file
   const Operation* sample_program;  // (n_sample_operations), in the file; the last one is the output
 };
+
+struct BlockShape {
+  uint32_t rows, cols;
+};
+
+// Rows and columns of a layout's block; a dense panel has 16 rows and reads x one by one.
+BlockShape block_shape(Layout layout);
+
+// Whether the quads of a block matrix name every block row once and hold n_blocks blocks, and its columns are in range:
+// all that a kernel relies on. The offsets say where quads and columns lie, for the error.
+bool check_blocks(Errors& errors, const char* name, const Matrix& m, uint32_t n_blocks, uint64_t quads_offset,
+                  uint64_t columns_offset);
 
 // Validate the file in data[0 .. size) and fill `model`, which points into it. `data` starts at a multiple of 64.
 // On failure `error` says which field at which offset, and nothing is owned.

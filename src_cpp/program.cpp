@@ -225,22 +225,6 @@ class ProgramChecker {
 
 }  // namespace
 
-BlockShape block_shape(Layout layout) {
-  switch (layout) {
-    case Layout::block_4x4:
-      return {4, 4};
-    case Layout::block_16x1:
-    case Layout::dense:
-      return {16, 1};
-    case Layout::block_1x16:
-      return {1, 16};
-    case Layout::block_1x4:
-      return {1, 4};
-    default:
-      return {1, 1};
-  }
-}
-
 bool check_program(Errors& errors, uint64_t operations_offset, Model* model) {
   return ProgramChecker(errors, operations_offset, model).check();
 }

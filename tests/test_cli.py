@@ -78,7 +78,7 @@ def test_export_writes_a_voice_and_prints_its_layers(
     arrays: dict[str, Any] = dict(tiny_tensors(config))
     np.savez("voice.npz", **arrays)
     Path("config.json").write_text(json.dumps(config))
-    options = ["--config", "config.json", "--name", "tiny", "--dtype", "float32"]
+    options = ["--config", "config.json", "--name", "tiny", "--dtype", "float32", "--block", "4x4"]
     assert main(["export", "voice.npz", "-o", "new.linnet", *options]) == 0
     assert "gru.recurrent" in capsys.readouterr().out
     info = linnet.load("new.linnet").info()

@@ -49,31 +49,30 @@ def awkward(rng: np.random.Generator, shape: tuple[int, ...], largest: float) ->
 def random_packed(
     rng: np.random.Generator, rows: int, cols: int, density: float, layout: str, dtype: str
 ) -> blocks.Packed:
-    """A random matrix with about `density` of its blocks, whose row list is in any order."""
+    """A random matrix with about `density` of its blocks, whose quads stand in any order."""
     dense = awkward(rng, (rows, cols), 65504.0)
-    if layout != "dense":
-        r, c = blocks.block_shape(layout)
-        grid = rng.random((-(-rows // r), -(-cols // c))) < density
-        grid[rng.random(len(grid)) < 0.2] = False  # empty block rows
-        dense *= np.repeat(np.repeat(grid, r, 0), c, 1)[:rows, :cols]
-    packed = blocks.pack(dense, layout, dtype)
-    if packed.row_list is None or packed.columns is None:
-        return packed
-    ends = np.cumsum(packed.row_list[:, 1], dtype=np.int64)
-    starts = ends - packed.row_list[:, 1]
-    order = rng.permutation(len(ends))
-    listed = np.concatenate([np.arange(starts[i], ends[i]) for i in order])
+    if layout == "dense":
+        return blocks.pack(dense, layout, dtype)
     r, c = blocks.block_shape(layout)
-    stored = packed.values.reshape(-1, r * c)[listed]
+    grid = rng.random((-(-rows // r), -(-cols // c))) < density
+    grid[rng.random(len(grid)) < 0.2] = False  # empty block rows
+    dense *= np.repeat(np.repeat(grid, r, 0), c, 1)[:rows, :cols]
+    packed = blocks.pack(dense, layout, dtype)
+    assert packed.quads is not None and packed.columns is not None
+    ends = np.cumsum(4 * packed.quads["steps"].astype(np.int64))
+    order = rng.permutation(len(ends))
+    listed = np.concatenate(
+        [np.arange(ends[i] - 4 * int(packed.quads["steps"][i]), ends[i]) for i in order]
+    )
     return blocks.Packed(
         packed.layout,
         packed.dtype,
         rows,
         cols,
-        stored.ravel(),
+        packed.values.reshape(-1, r * c)[listed].ravel(),
         packed.n_blocks,
         packed.columns[listed],
-        packed.row_list[order],
+        packed.quads[order],
     )
 
 

@@ -67,37 +67,54 @@ def test_wide_matrices_count_columns_in_two_bytes() -> None:
 
 
 @given(st.integers(1, 200), st.integers(1, 9), st.integers(0, 2**32 - 1), st.sampled_from(LAYOUTS))
-def test_row_lists_name_the_longest_first(rows: int, cols: int, seed: int, layout: str) -> None:
-    row_list = pack(sparse(rows, cols, 0.2, seed), layout, "float32").row_list
-    if row_list is None:
+def test_quads_name_every_block_row_once_and_the_longest_first(
+    rows: int, cols: int, seed: int, layout: str
+) -> None:
+    quads = pack(sparse(rows, cols, 0.2, seed), layout, "float32").quads
+    if quads is None:
         return
-    order = [(-count, row) for row, count in row_list.tolist()]
-    assert order == sorted(order)
+    steps, named = quads["steps"].tolist(), quads["block_rows"].ravel().tolist()
+    assert steps == sorted(steps, reverse=True)
+    n = -(-rows // BLOCKS[layout][0])
+    assert sorted(named[:n]) == list(range(n)) and set(named[n:]) <= {65535}
 
 
 @pytest.mark.parametrize("block", LAYOUTS)
 def test_weights_keep_their_place(block: str) -> None:
     """FORMAT.md's formulas, spelled out weight by weight."""
     rows, cols = 19, 9
-    dense = np.arange(1, rows * cols + 1, dtype=np.float32).reshape(rows, cols)
+    dense = sparse(rows, cols, 0.4, 5)
     packed = pack(dense, block, "float32")
     found = np.zeros_like(dense)
-    if packed.columns is None or packed.row_list is None:
+    if packed.columns is None or packed.quads is None:
         for r in range(rows):
             for c in range(cols):
                 found[r, c] = packed.values[(r // 16 * cols + c) * 16 + r % 16]
-    else:
-        height, width = BLOCKS[block]
-        at = 0
-        for block_row, count in packed.row_list.tolist():
-            for column in packed.columns[at : at + count].tolist():
-                for i, weight in enumerate(packed.values[at * height * width :][: height * width]):
+        np.testing.assert_array_equal(found, dense)
+        return
+    height, width = BLOCKS[block]
+    size = height * width
+    last = dict.fromkeys(range(-(-rows // height)), -1)
+    at = 0
+    for block_rows, steps in packed.quads.tolist():
+        for _ in range(steps):
+            for block_row in block_rows:
+                column = int(packed.columns[at])
+                weights = packed.values[at * size : (at + 1) * size]
+                at += 1
+                if block_row == 65535 or not weights.any():
+                    assert not weights.any()
+                    assert block_row == 65535 or column == max(last[block_row], 0)
+                    continue
+                assert column > last[block_row]
+                last[block_row] = column
+                for i, weight in enumerate(weights):
                     r, c = block_row * height + i // width, column * width + i % width
                     if r < rows and c < cols:
                         found[r, c] = weight
                     else:
                         assert weight == 0
-                at += 1
+    assert at == packed.n_blocks
     np.testing.assert_array_equal(found, dense)
 
 

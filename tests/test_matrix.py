@@ -130,19 +130,24 @@ def test_products_with_other_shapes_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "row_list", "message"),
+    ("columns", "block_rows", "steps", "message"),
     [
-        ([2], [(0, 1), (1, 0)], "column index is out of range"),
-        ([0], [(0, 1), (0, 0)], "names a row twice"),
-        ([0], [(0, 1), (2, 0)], "names a row twice or not at all"),
-        ([0], [(0, 2), (1, 0)], "does not add up"),
-        ([0], [(0, 1)], "row list has the wrong size"),
-        ([0, 1], [(0, 1), (1, 1)], "values have the wrong size"),
+        ([0, 2, 0, 0], [0, 1], 1, "column index 2 is beyond"),
+        ([0, 0, 0, 0], [0, 0], 1, "block row 0, which is beyond 2 or in another quad"),
+        ([0, 0, 0, 0], [0, 2], 1, "block row 2, which is beyond 2 or in another quad"),
+        ([0, 0, 0, 0], [0], 1, "1 block rows of 2"),
+        ([0, 0, 0, 0], [0, 1], 2, "more than n_blocks"),
+        ([0, 0, 0, 0], [0, 1], 0, "0 blocks of 4"),
+        ([0, 0, 0], [0, 1], 1, "values have the wrong size"),
     ],
 )
 def test_the_core_never_follows_a_wrong_index(
-    columns: list[int], row_list: list[tuple[int, int]], message: str
+    columns: list[int], block_rows: list[int], steps: int, message: str
 ) -> None:
-    values = np.zeros(16, np.float16).tobytes()
+    values = np.zeros((4, 16), np.float16).tobytes()
+    quads = np.zeros(1, blocks.QUAD)
+    quads["block_rows"] = blocks.NO_BLOCK_ROW
+    quads["block_rows"][0, : len(block_rows)] = block_rows
+    quads["steps"] = steps
     with pytest.raises(ValueError, match=message):
-        _core.Matrix(3, 1, 8, 8, values, bytes(columns), np.array(row_list, "<u2").tobytes())
+        _core.Matrix(3, 1, 8, 8, values, bytes(columns), quads.tobytes())

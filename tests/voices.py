@@ -16,7 +16,8 @@ Tensors = dict[str, npt.NDArray[np.float32]]
 
 
 def tiny_config(architecture: str = "wavernn-dual-softmax", **changes: Any) -> dict[str, Any]:
-    """The config of a small voice; changes: "signal" and "features" entries are merged, others replaced."""
+    """The config of a small voice; changes: "signal" and "features" entries are merged, others
+    replaced."""
     signal: dict[str, Any] = {"bits": 16, "companding": "mu-law", "mu": 255.0, "pre_emphasis": 0.85}
     if architecture != "wavernn-dual-softmax":
         signal = {"bits": 8, "companding": "linear", "mu": 0.0, "pre_emphasis": 0.0}
@@ -64,7 +65,8 @@ def tiny_tensors(
     sparsity: float = 0.75,
     head: int = 24,
 ) -> Tensors:
-    """Random weights under the canonical names; recurrent and head matrices pruned in `block`s (None: dense).
+    """Random weights under the canonical names; recurrent and head matrices pruned in `block`s
+    (None: dense).
 
     embedding: its size, 0 for a scalar; window: frames of the upsampling, 0 for repetition.
     """
@@ -124,7 +126,8 @@ def tiny_voice(
     config: dict[str, Any] | None = None,
     **shape: Any,
 ) -> bytes:
-    """The bytes of a small random voice; `config` and `shape` as in `tiny_config` and `tiny_tensors`."""
+    """The bytes of a small random voice; `config` and `shape` as in `tiny_config` and
+    `tiny_tensors`."""
     config = tiny_config(architecture, **(config or {}))
     tensors = tiny_tensors(config, hidden, block, seed, **shape)
     return to_bytes(build_voice(tensors, config, Storage(dtype=dtype), "tiny"))

@@ -12,7 +12,7 @@ from linnet_export.config import read_config
 from linnet_export.storage import Storage, Weights
 from linnet_export.tensors import Tensors, UnknownTensors
 
-# Architecture -> front end, and what its tensors are called (to find the nearest where they do not fit).
+# Architecture -> front end, and its tensors' names, to find the nearest where they do not fit.
 _CONDITIONING = r"conditioning\.\d+\.(weight|bias)|upsample\.weight"
 _GRU = r"gru\.(weight|bias)_[ih]h_l0"
 _CANONICAL: dict[str, tuple[Callable[..., VoiceFile], str]] = {
@@ -42,8 +42,8 @@ def build_voice(
     architecture = config.get("architecture")
     if architecture not in _CANONICAL:
         raise ValueError(
-            f"architecture {architecture!r} is none of {', '.join(ARCHITECTURES)}; by the names of its tensors the "
-            f"nearest is {nearest(list(tensors))}"
+            f"architecture {architecture!r} is none of {', '.join(ARCHITECTURES)}; "
+            f"by the names of its tensors the nearest is {nearest(list(tensors))}"
         )
     checked = read_config(config)
     metadata: dict[str, Any] = {
@@ -57,7 +57,8 @@ def build_voice(
         voice = _CANONICAL[architecture][0](Tensors(tensors), checked, storage, metadata)
     except UnknownTensors as error:
         raise ValueError(
-            f"not a {architecture} checkpoint: {error}; the nearest known architecture is {nearest(list(tensors))}"
+            f"not a {architecture} checkpoint: {error}; "
+            f"the nearest known architecture is {nearest(list(tensors))}"
         ) from None
     metadata["layers"] = storage.metadata()
     return voice

@@ -22,7 +22,8 @@ class Checkpoint:
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a PyTorch, safetensors, npz or ONNX checkpoint.
 
-    Raises ValueError where the file is none of these or holds what it should not, OSError from the system.
+    Raises ValueError where the file is none of these or holds what it should not, OSError from the
+    system.
     """
     from linnet_export import npz, onnx_initializers, pytorch, safetensors_file
 
@@ -37,11 +38,12 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         return onnx_initializers.read(path)
     if start[:1] == b"\x80":
         raise ValueError(
-            f"{path}: a bare pickle; arbitrary pickles are refused. Save it with torch.save (PyTorch 1.6 or later)"
+            f"{path}: a bare pickle; arbitrary pickles are refused. "
+            "Save it with torch.save (PyTorch 1.6 or later)"
         )
     raise ValueError(
-        f"{path}: not a checkpoint that linnet reads: PyTorch (.pt, .pth), .safetensors, .npz, .onnx, or model.bin of "
-        "geneing/WaveRNN-Pytorch"
+        f"{path}: not a checkpoint that linnet reads: PyTorch (.pt, .pth), .safetensors, .npz, "
+        ".onnx, or model.bin of geneing/WaveRNN-Pytorch"
     )
 
 

@@ -1,15 +1,18 @@
-"""The conditioning network: valid 1-d convolutions over feature frames, then an optional upsampling over time.
+"""The conditioning network: valid 1-d convolutions over feature frames, then an optional upsampling
+over time.
 
-Training pads the features of an utterance with `reach` zero frames at both ends and convolves without padding; frame t
-of the result sees frames t - reach .. t + reach. The frame program sees one frame at a time, so:
+Training pads the features of an utterance with `reach` zero frames at both ends and convolves
+without padding; frame t of the result sees frames t - reach .. t + reach. The frame program sees
+one frame at a time, so:
 
-* lookahead = reach: frame t's conditioning is what the program computes when frame t + reach arrives.
-* priming: let k be the first kernel. The window of the first layer starts as zeros, which is right, since the frames
-  before the padding count as zero as well. Every later layer needs the outputs that its window spans to be real outputs
-  (relu(bias) where the features are zero) and not the zeros of a reset. The conditioning of frame 0, computed when
-  frame `reach` arrives, spans first-layer outputs of the last sum of (k_i - 1) over the later layers = 2 reach - (k - 1)
-  frames, so the earliest is that of frame reach - (2 reach - (k - 1)) = k - 1 - reach. Where that is negative, as many
-  zero frames must have run before: priming = max(0, reach - (k - 1)).
+* lookahead = reach: frame t's conditioning is what the program computes when frame t + reach comes.
+* priming: let k be the first kernel. The window of the first layer starts as zeros, which is right,
+  since the frames before the padding count as zero as well. Every later layer needs its window to
+  hold real outputs (relu(bias) where the features are zero), not the zeros of a reset. The
+  conditioning of frame 0, computed when frame `reach` comes, goes back over sum (k_i - 1) of the
+  later layers = 2 reach - (k - 1) frames of first-layer outputs, so to the one computed at frame
+  reach - (2 reach - (k - 1)) = k - 1 - reach. Where that is negative, as many zero frames must have
+  run before: priming = max(0, reach - (k - 1)).
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from linnet_export.tensors import Tensors
 
 @dataclass(frozen=True)
 class Conditioning:
-    """Weights of the network: (C_out, C_in, k) and (C_out,) per layer; the upsampling (hop_length, window), if any."""
+    """Weights: (C_out, C_in, k) and (C_out,) per layer, upsampling (hop_length, window) if any."""
 
     layers: tuple[tuple[Weights, Weights], ...]
     upsampling: Weights | None
@@ -68,7 +71,7 @@ class Conditioning:
         return frame
 
     def upsampled(self, builder: Builder, frame: Buffer) -> Buffer:
-        """What follows from the conditioning vector (linearly, without a bias), for every sample of the frame."""
+        """A linear function of the conditioning vector (without a bias), for every sample."""
         if self.upsampling is None:
             return frame
         window = self.upsampling.shape[1]

@@ -37,7 +37,7 @@ def _integer(table: Mapping[str, Any], where: str, key: str, low: int, high: int
 
 @dataclass(frozen=True)
 class Signal:
-    """Samples as tokens: `bits` wide; v = token scale - 1 is the companded, pre-emphasised value."""
+    """Samples as tokens: v = token scale - 1 is the companded, pre-emphasised value."""
 
     bits: int
     companding: str  # "linear" or "mu-law"

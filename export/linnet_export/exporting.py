@@ -70,7 +70,8 @@ class Report:
             for row in [head, *rows]
         ]
         lines.append(
-            f"{self.path}: {self.architecture}, {self.file_bytes:,} bytes, {self.bytes_per_weight:.2f} per stored weight, "
+            f"{self.path}: {self.architecture}, {self.file_bytes:,} bytes, "
+            f"{self.bytes_per_weight:.2f} per stored weight, "
             f"look-ahead {self.lookahead} frames ({1000 * self.latency:.0f} ms)"
         )
         return "\n".join(lines)
@@ -89,11 +90,15 @@ def export(
 ) -> Report:
     """Turn a checkpoint into a `.linnet` file, which appears whole or not at all.
 
-    checkpoint_path: .pt or .pth of torch.save, .safetensors, .npz, .onnx, or model.bin of geneing/WaveRNN-Pytorch.
-    block: block shape of the prunable layers ("4x4", "16x1", "1x16", "1x4", "dense"); None reads it from the zeros.
-    sparsity: prune these layers by block magnitude to this share of zero blocks; needs a block shape.
-    dtype: "float16", "bfloat16" or "float32". names: a TOML or JSON file (or a mapping) from our tensor names to the
-    checkpoint's. config: a TOML or JSON file (or a mapping) whose keys supplement or override the checkpoint's config.
+    checkpoint_path: .pt or .pth of torch.save, .safetensors, .npz, .onnx, or model.bin of
+        geneing/WaveRNN-Pytorch.
+    block: block shape of the prunable layers ("4x4", "16x1", "1x16", "1x4", "dense"); None reads it
+        from the zeros.
+    sparsity: prune these layers by block magnitude to this share of zero blocks; needs a block.
+    dtype: "float16", "bfloat16" or "float32".
+    names: a TOML or JSON file (or a mapping) from our tensor names to the checkpoint's; its list
+        "ignore" names tensors to leave out.
+    config: a TOML or JSON file (or a mapping) whose keys supplement or override the checkpoint's.
     name: the voice's name; the config's or the file's otherwise.
 
     Raises ValueError for what does not fit, OSError from the system.
@@ -128,19 +133,24 @@ def _geneing(path: Path, storage: Storage, overrides: Mapping[str, Any], name: s
 
 
 def rename(checkpoint: Checkpoint, names: Mapping[str, Any]) -> Checkpoint:
-    """Put tensors under our names; unmapped ones keep theirs, an empty name on the right drops none.
+    """Put tensors under our names; those that the map does not mention keep theirs.
 
-    names: our role -> their tensor. Raises ValueError listing names that the checkpoint lacks.
+    names: our role -> their tensor; "ignore" -> their tensors that are not needed.
+    Raises ValueError listing names that the checkpoint lacks.
     """
-    absent = sorted(str(theirs) for theirs in names.values() if theirs not in checkpoint.tensors)
+    roles = {role: theirs for role, theirs in names.items() if role != "ignore"}
+    ignored = names.get("ignore", [])
+    if not isinstance(ignored, list):
+        raise ValueError('the names map\'s "ignore" is no list')
+    taken = {str(theirs) for theirs in [*roles.values(), *ignored]}
+    absent = sorted(taken - set(checkpoint.tensors))
     if absent:
         raise ValueError(
-            f"the names map asks for tensors that the checkpoint lacks: {', '.join(absent)}; it has "
-            + ", ".join(sorted(checkpoint.tensors))
+            f"the names map asks for tensors that the checkpoint lacks: {', '.join(absent)}; "
+            f"it has {', '.join(sorted(checkpoint.tensors))}"
         )
-    taken = set(names.values())
     tensors = {name: value for name, value in checkpoint.tensors.items() if name not in taken}
-    tensors.update({role: checkpoint.tensors[theirs] for role, theirs in names.items()})
+    tensors.update({role: checkpoint.tensors[theirs] for role, theirs in roles.items()})
     return Checkpoint(tensors, checkpoint.config)
 
 

@@ -1,8 +1,9 @@
 """Reading `model.bin`, the weights file of github.com/geneing/WaveRNN-Pytorch (its C++ vocoder's).
 
-Little-endian. Header: int32 residual blocks, upsampling layers, hop length, padding; then layers, each an int32 type, a
-64-byte name and its contents. Compressed matrices are rows of groups of four columns: int32 n, float32 values[n],
-int32 m, uint8 index[m]; index 255 ends a row, any other g stands for columns 4g .. 4g + 3; one 255 ends the matrix.
+Little-endian. Header: int32 residual blocks, upsampling layers, hop length, padding; then layers,
+each an int32 type, a 64-byte name and its contents. Compressed matrices are rows of groups of four
+columns: int32 n, float32 values[n], int32 m, uint8 index[m]; index 255 ends a row, any other g
+stands for columns 4g .. 4g + 3; one 255 ends the matrix.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ class _Reader:
         size = np.dtype(dtype).itemsize * n
         if n < 0 or size > len(self.data) - self.at:
             raise ValueError(
-                f"model.bin: {what} at byte {self.at} needs {size} bytes, {len(self.data) - self.at} left"
+                f"model.bin: {what} at byte {self.at} needs {size} bytes of the "
+                f"{len(self.data) - self.at} that are left"
             )
         values = np.frombuffer(self.data, dtype, n, self.at)
         self.at += size
@@ -105,7 +107,7 @@ class _Reader:
         (size,) = self.sizes(1, "element size")
         if size != ELEMENT_SIZE:
             raise ValueError(
-                f"model.bin: elements of {size} bytes at byte {self.at - 4}, not {ELEMENT_SIZE}"
+                f"model.bin: elements of {size} bytes, not {ELEMENT_SIZE}, at byte {self.at - 4}"
             )
 
     def compressed(self, rows: int, cols: int, what: str) -> Weights:
@@ -162,7 +164,7 @@ def _read_layer(reader: _Reader) -> Layer:
 
 
 def read_model(data: bytes) -> ModelFile:
-    """Parse a whole `model.bin`. Raises ValueError naming what is wrong and where; nothing may follow the layers."""
+    """Parse a whole `model.bin`. Raises ValueError naming what is wrong and where."""
     reader = _Reader(data)
     blocks, upsampling, hop, padding = reader.sizes(4, "header", least=0)
     layers = []

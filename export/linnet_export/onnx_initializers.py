@@ -1,4 +1,4 @@
-"""ONNX files as checkpoints: their initialisers; the config is a JSON text under "config" in metadata_props.
+"""ONNX files as checkpoints: their initialisers; the config is JSON under "config" in the metadata.
 
 The graph itself is not read: initialisers need the canonical names, or a names map.
 """

@@ -30,9 +30,9 @@ from linnet_export.storage import Storage, Weights
 
 @dataclass(frozen=True)
 class Buffer:
-    """Floats of the arena: `size` of them at `offset`, and `stride` floats further for every sample of a frame.
+    """Floats of the arena: `size` at `offset`, and `stride` further for every sample of a frame.
 
-    A slice of a buffer is a buffer; so concatenation is one buffer whose slices are written separately.
+    A slice is a buffer, so concatenation is one buffer whose slices are written separately.
     """
 
     offset: int
@@ -92,7 +92,8 @@ class Builder:
     def buffer(self, size: int) -> Buffer:
         """New floats, zero after a reset, at a multiple of 16.
 
-        16 spare floats follow, because products read up to the next multiple of a block's columns, also from a slice.
+        16 spare floats follow, because products read up to the next multiple of a block's columns,
+        also from a slice.
         """
         buffer = Buffer(self._floats, size)
         self._floats += (ceil_div(size, GROUP) + 1) * GROUP
@@ -125,7 +126,7 @@ class Builder:
         prunable: bool = False,
         parts: tuple[int, int] = (1, 1),
     ) -> Buffer:
-        """out = activation((W in + bias) + add), out new unless given; parts as in `Storage.matrix`."""
+        """out = activation((W in + bias) + add), new unless given; parts as in `Storage.matrix`."""
         rows, cols = weights.shape
         out = out or self.buffer(rows)
         _expect(
@@ -179,7 +180,7 @@ class Builder:
         self._operations.append(History(input.size, frames, input.operand, out.operand))
 
     def upsample(self, name: str, weights: Weights, input: Buffer) -> Buffer:
-        """out row i = sum over j of weights[i, j] in[j]; weights (hop_length, window), in (window, channels)."""
+        """out[i] = sum over j of weights[i, j] in[j]; (hop_length, window), (window, channels)."""
         hop, window = weights.shape
         channels, rest = divmod(input.size, window)
         _expect(
@@ -218,7 +219,7 @@ class Builder:
         initial_token: int,
         initial_value: float | None = None,
     ) -> None:
-        """Draw the slot's token; out = token scale + offset. The initial value defaults to the initial token's."""
+        """Draw the slot's token; out = token scale + offset; before, the initial token's value."""
         _expect(
             logits.size == slot.classes, f"draw: {logits.size} logits for {slot.classes} classes"
         )

@@ -1,7 +1,7 @@
 """PyTorch checkpoints without PyTorch: a zip of one pickle and the storages' bytes.
 
-The pickle may name only what a state dict needs: dicts, tensors, parameters and storages. Anything else is refused by
-its name before it is looked up, so no code of the file's choosing runs.
+The pickle may name only what a state dict needs: dicts, tensors, parameters and storages. Anything
+else is refused by its name before it is looked up, so no code of the file's choosing runs.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a file of torch.save. Raises ValueError for anything but a state dict, with or without a config."""
+    """Read a file of torch.save. Raises ValueError for anything but tensors and a config."""
     try:
         with zipfile.ZipFile(path) as archive:
             pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]

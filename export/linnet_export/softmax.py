@@ -3,11 +3,13 @@
 Tensors, under torch's names, H hidden units, C conditioning channels:
 
     conditioning.{i}.weight, .bias, upsample.weight     as for the dual softmax
-    embedding.weight (2^bits, E)                        optional: the previous sample as a vector; else it is a scalar v
-    gru.weight_ih_l0 (3H, E + C or 1 + C), gru.weight_hh_l0 (3H, H), gru.bias_ih_l0, gru.bias_hh_l0
-    fc1, fc2, ... .weight and .bias                     a chain, relu between; the last has 2^bits rows
+    embedding.weight (2^bits, E)                        optional: the previous sample as a vector
+    gru.weight_ih_l0 (3H, E + C), without embedding (3H, 1 + C)
+    gru.weight_hh_l0 (3H, H), gru.bias_ih_l0, gru.bias_hh_l0
+    fc1, fc2, ... .weight and .bias                     relu between; the last has 2^bits rows
 
-The scalar is the companded value of the previous token, as the config's signal defines it.
+Without an embedding the previous sample enters as a scalar: the companded value of its token, as
+the config's signal defines it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a layer's weights are stored: which block shape, which type, pruned or not, and the report about it."""
+"""How a layer's weights are stored: block shape, type, pruned or not; and the report about it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ class Storage:
     """The exporter's choices; collects the report.
 
     block: a block shape (or "dense") for every prunable layer, None to read it from the zeros.
-    sparsity: prune prunable layers to this share of zero blocks (needs a block shape), None to leave them.
+    sparsity: prune prunable layers to this share of zero blocks (needs a block shape), None to
+    leave them.
     """
 
     dtype: str = "float16"
@@ -73,7 +74,9 @@ class Storage:
     ) -> Packed:
         """Store a matrix; prunable ones obey `block` and `sparsity`.
 
-        parts: the rows are parts[0] equal shares of the units, of parts[1] gates each; every gate is pruned on its own.
+        parts: the rows are parts[0] equal shares of the units, of parts[1] gates each; every gate
+        is pruned on its own.
+
         Raises ValueError that names the tensor.
         """
         if prunable and self.sparsity is not None and self.block is not None:
@@ -87,8 +90,8 @@ class Storage:
         rows, cols = dense.shape
         if shares * gates > 1 and (rows // (shares * gates)) % block_shape(block)[0]:
             raise ValueError(
-                f"{name}: {rows // (shares * gates)} rows of a gate are no whole number of {block} blocks, so it cannot "
-                "be pruned in them"
+                f"{name}: {rows // (shares * gates)} rows of a gate are no whole number of {block} "
+                "blocks, so it cannot be pruned in them"
             )
         by_gate = dense.reshape(shares, gates, -1, cols).swapaxes(0, 1).reshape(gates, -1, cols)
         pruned = np.stack([prune(gate, block, sparsity) for gate in by_gate])
@@ -116,8 +119,8 @@ class Storage:
         if fill_ratio(dense, self.block) > MAX_FILL:
             costs = ", ".join(f"{block} {fill_ratio(dense, block):.2f}" for block in BLOCKS)
             raise ValueError(
-                f"{name}: its zeros do not fit blocks of {self.block}; stored weights per nonzero would be {costs} "
-                f"(at most {MAX_FILL} counts as a fit)"
+                f"{name}: its zeros do not fit blocks of {self.block}; stored weights per nonzero "
+                f"would be {costs} (at most {MAX_FILL} counts as a fit)"
             )
         return self.block
 

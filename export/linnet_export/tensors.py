@@ -13,8 +13,8 @@ from linnet_export.storage import Weights
 class Tensors:
     """Roles of an architecture, taken one by one.
 
-    Raises ValueError from `finish` listing the missing and the unknown tensors; until then a missing tensor is
-    answered with None, so that all of them can be listed.
+    First all names are required, then `finish` raises one error that lists what is missing and what
+    is unknown; after that, `get` finds what it asks for.
     """
 
     def __init__(self, tensors: Mapping[str, Weights]) -> None:
@@ -36,7 +36,7 @@ class Tensors:
         self._missing += [name for name in names if name not in self._tensors]
 
     def finish(self) -> None:
-        """Raise ValueError where a required tensor is missing or one of the checkpoint is unknown."""
+        """Raise UnknownTensors where a tensor is missing or one of the checkpoint is unknown."""
         unknown = sorted(set(self._tensors) - self._taken)
         if self._missing or unknown:
             raise UnknownTensors(self._missing, unknown)

@@ -1,14 +1,15 @@
-"""Front end "wavernn-dual-softmax": 16-bit samples as a coarse and a fine byte (Kalchbrenner et al. 2018).
+"""Front end "wavernn-dual-softmax": a 16-bit sample as two bytes (Kalchbrenner et al. 2018).
 
 Tensors, under torch's names, H hidden units, C conditioning channels, P units of a head:
 
-    conditioning.{i}.weight (C_out, C_in, k), .bias     any number of valid convolutions, relu after each
-    upsample.weight (hop, window)                       optional
-    gru.weight_ih_l0 (3H, 3 + C)                        columns c(t-1), f(t-1), c(t), conditioning; gates reset, update,
-    gru.weight_hh_l0 (3H, H), gru.bias_ih_l0, _hh_l0      candidate
+    conditioning.{i}.weight (C_out, C_in, k), .bias   valid convolutions, any number, and relu
+    upsample.weight (hop, window)                     optional
+    gru.weight_ih_l0 (3H, 3 + C)                      columns c(t-1), f(t-1), c(t), conditioning
+    gru.weight_hh_l0 (3H, H), gru.bias_ih_l0, gru.bias_hh_l0
     O1 (P, H/2), O2 (256, P) coarse; O3, O4 fine; .weight and .bias
 
-A byte b enters as b 2/255 - 1. The current coarse byte reaches only the second half of the units.
+Gates stand in torch's order: reset, update, candidate. A byte b enters as b 2/255 - 1. The current
+coarse byte reaches only the second half of the units.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ HEADS = ("O1", "O2", "O3", "O4")
 
 
 def to_halves(weights: Weights, order: tuple[int, int, int] = (1, 0, 2)) -> Weights:
-    """Rows (3H, ...) of three gates as [update, reset, candidate] of the first half of the units, then of the second.
+    """Rows (3H, ...) of gates as [update, reset, candidate] of the first half of the units, then of
+    the second.
 
     order: where update, reset and candidate stand; torch's is reset, update, candidate.
     """
@@ -52,7 +54,8 @@ class DualSoftmax:
         self.coarse, self.fine = builder.slot(CLASSES), builder.slot(CLASSES)
 
     def begin(self, recurrent: Weights, bias: Weights) -> Buffer:
-        """c(t-1) := c(t) of the step before, whose fine half needed both; then R h, rows as `to_halves` gives them."""
+        """The step's R h, its rows as `to_halves` gives them."""
+        # c(t-1) := c(t) only now, because the fine half of the step before needed both.
         self.builder.begin_samples()
         self.builder.add(self.bytes[2:3], self.zero, self.bytes[0:1])
         return self.builder.linear(
@@ -110,7 +113,8 @@ def build(
     size = 3 * hidden // 2
     if inputs[:size, 2].any():
         raise ValueError(
-            "gru.weight_ih_l0: column 2, the current coarse byte, is not zero for the first half of the units"
+            "gru.weight_ih_l0: column 2, the current coarse byte, is not zero for the first half "
+            "of the units"
         )
 
     def head(name: str, rows: int | None, cols: int) -> tuple[str, Weights, Weights]:

@@ -1,9 +1,10 @@
-"""Front end "workload-wavernn": the 1024-unit matrices of the test data of google/lyra's sparse_matmul.
+"""Front end "workload-wavernn": the 1024-unit matrices of google/lyra's sparse_matmul test data.
 
-Real pruned matrices of the paper's mobile shape, but no voice: they come without a conditioning network, and the order
-of their gates and inputs is documented nowhere. The program is the dual softmax's sample program without conditioning,
-for kernels, file and speed. Assumed: gates stand in the order update, reset, candidate, each over all units; QRhat is
-(3H, 2) for (c, f); What is (3, H/2) for the current coarse byte.
+Real pruned matrices of the paper's mobile shape, but no voice: they come without a conditioning
+network, and the order of their gates and inputs is documented nowhere. The program is the dual
+softmax's sample program without conditioning, for kernels, file and speed. Assumed: gates stand in
+the order update, reset, candidate, each over all units; QRhat is (3H, 2) for (c, f); What is (3,
+H/2) for the current coarse byte.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def build(tensors: Mapping[str, Weights], storage: Storage, name: str) -> VoiceF
         "layers": storage.metadata(),
         "training": {
             "source": "google/lyra v0.0.2, sparse_matmul test data (Apache-2.0)",
-            "assumed": "gate order update, reset, candidate; inputs QRhat (c, f) and What (current c)",
+            "assumed": "gate order update, reset, candidate; inputs QRhat (c, f) and What (new c)",
         },
     }
     return builder.voice(metadata)

@@ -1,4 +1,4 @@
-"""Writing `.linnet` files: a `VoiceFile` to bytes (export/FORMAT.md), and bytes to a path, whole or not at all."""
+"""Writing `.linnet` files (export/FORMAT.md), whole or not at all."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def to_bytes(voice: VoiceFile) -> bytes:
             raise ValueError(f"tensor name {tensor.name!r} is not 1 .. {NAME_SIZE - 1} bytes long")
         packed = tensor.packed
         places = [place(packed.values.tobytes())]
-        if packed.columns is not None and packed.row_list is not None:
-            places += [place(packed.columns.tobytes()), place(packed.row_list.tobytes())]
+        if packed.columns is not None and packed.quads is not None:
+            places += [place(packed.columns.tobytes()), place(packed.quads.tobytes())]
         else:
             places += [(0, 0), (0, 0)]
         directory += TENSOR.pack(

@@ -77,7 +77,7 @@ class Matrix:
         cols: int,
         values: bytes,
         columns: bytes = b"",
-        row_list: bytes = b"",
+        quads: bytes = b"",
         kernels: str | None = None,
     ) -> None: ...
     def matvec(self, x: _Float32, out: _Float32, bias: _Float32 | None = None) -> None: ...

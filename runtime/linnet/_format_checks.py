@@ -1,4 +1,4 @@
-"""What `linnet.format.read` proves about a file beyond its header and directory: sections, blocks and programs."""
+"""What `linnet.format.read` proves beyond header and directory: sections, blocks, programs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from dataclasses import fields
 
 import numpy as np
 
-from linnet.blocks import BLOCKS, DENSE, GROUP, TABLE, VECTOR, Float32, ceil_div, widen
+from linnet.blocks import (
+    BLOCKS,
+    DENSE,
+    GROUP,
+    MAX_BLOCKS_ASIDE,
+    NO_BLOCK_ROW,
+    TABLE,
+    VECTOR,
+    Float32,
+    ceil_div,
+    widen,
+)
 from linnet.errors import FormatError
 from linnet.format import Bytes, Section, Tensor, VoiceFile
 from linnet.operations import (
@@ -41,7 +52,7 @@ def check_padding(data: Bytes, sections: list[Section]) -> None:
 
 
 def check_tensor(tensor: Tensor, sections: list[Section]) -> None:
-    """Sizes, row list, columns, zero padding and finite weights of one tensor."""
+    """Sizes, quads, columns, zero padding and finite weights of one tensor."""
     packed, values_at = tensor.packed, sections[0].offset
     rows, cols = tensor.shape
 
@@ -70,33 +81,29 @@ def check_tensor(tensor: Tensor, sections: list[Section]) -> None:
 
 def _check_blocks(tensor: Tensor, sections: list[Section]) -> None:
     packed = tensor.packed
-    columns, row_list = packed.columns, packed.row_list
-    assert columns is not None and row_list is not None
+    columns, quads = packed.columns, packed.quads
+    assert columns is not None and quads is not None
     r, c = BLOCKS[tensor.layout]
     block_rows, block_cols = ceil_div(packed.rows, r), ceil_div(packed.cols, c)
-    columns_at, rows_at = sections[1].offset, sections[2].offset
-    if max(block_rows, block_cols) > 65536:
+    columns_at, quads_at = sections[1].offset, sections[2].offset
+    if max(block_rows, block_cols) > MAX_BLOCKS_ASIDE:
         raise FormatError(
-            f"rows of {tensor.name!r}: more than 65536 block rows or columns", rows_at
+            f"rows of {tensor.name!r}: more than 65535 block rows or columns", quads_at
         )
     width = 1 if block_cols <= 256 else 2
     if packed.index_width != width:
         raise FormatError(f"index_width of {tensor.name!r}: {packed.index_width}, not {width}")
-    if len(row_list) != block_rows:
+    if len(quads) != ceil_div(block_rows, 4):
         raise FormatError(
-            f"rows of {tensor.name!r}: {len(row_list)} pairs, not {block_rows}", rows_at
+            f"quads of {tensor.name!r}: {len(quads)} for {block_rows} block rows", quads_at
         )
-    if not np.array_equal(np.sort(row_list[:, 0]), np.arange(block_rows)):
-        raise FormatError(f"rows of {tensor.name!r}: not every block row exactly once", rows_at)
-    counts = row_list[:, 1].astype(np.int64)
-    if counts.sum() != packed.n_blocks:
-        raise FormatError(f"rows of {tensor.name!r}: counts do not add up to n_blocks", rows_at)
+    named = quads["block_rows"][quads["block_rows"] != NO_BLOCK_ROW]
+    if not np.array_equal(np.sort(named), np.arange(block_rows)):
+        raise FormatError(f"quads of {tensor.name!r}: not every block row exactly once", quads_at)
+    if 4 * int(quads["steps"].sum(dtype=np.int64)) != packed.n_blocks:
+        raise FormatError(f"quads of {tensor.name!r}: steps do not add up to n_blocks", quads_at)
     if packed.n_blocks and int(columns.max()) >= block_cols:
         raise FormatError(f"columns of {tensor.name!r}: beyond the matrix", columns_at)
-    same_row = np.repeat(np.arange(block_rows), counts)
-    steps = np.diff(columns.astype(np.int64))
-    if (steps[same_row[1:] == same_row[:-1]] <= 0).any():
-        raise FormatError(f"columns of {tensor.name!r}: not strictly increasing", columns_at)
 
 
 def _padding_weights(tensor: Tensor, weights: Float32) -> Float32:
@@ -108,11 +115,10 @@ def _padding_weights(tensor: Tensor, weights: Float32) -> Float32:
     if tensor.layout in (VECTOR, DENSE):
         last = weights.reshape(-1, cols, GROUP)[-1]
         return np.asarray(last[:, rows - (ceil_div(rows, GROUP) - 1) * GROUP :])
-    assert packed.columns is not None and packed.row_list is not None
     r, c = BLOCKS[tensor.layout]
-    block_row = np.repeat(packed.row_list[:, 0], packed.row_list[:, 1]).astype(np.int64)
+    block_row, block_col = packed.places()
     row = block_row[:, None] * r + np.arange(r)
-    col = packed.columns.astype(np.int64)[:, None] * c + np.arange(c)
+    col = block_col[:, None] * c + np.arange(c)
     beyond = (row >= rows)[:, :, None] | (col >= cols)[:, None, :]
     return np.asarray(weights.reshape(-1, r, c)[beyond])
 

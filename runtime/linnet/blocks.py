@@ -1,7 +1,7 @@
 """Block-sparse matrices: which blocks a matrix needs, and how the file stores them.
 
-Everything here follows export/FORMAT.md, "Tensors". Matrices are `(rows, cols)` arrays of y = W x; a block shape
-is rows x columns of W.
+Everything here follows export/FORMAT.md, "Tensors". Matrices are `(rows, cols)` arrays of y = W x;
+a block shape is rows x columns of W.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ BLOCKS: Mapping[str, tuple[int, int]] = MappingProxyType(
 )
 
 GROUP = 16  # floats or elements that vectors, table rows and dense panels are padded to
-MAX_BLOCK_ROWS = MAX_BLOCK_COLS = 65536  # block rows and block columns are counted in 16 bits
+MAX_BLOCKS_ASIDE = 65535  # block rows and block columns are counted in 16 bits
+NO_BLOCK_ROW = 65535
+
+# Four block rows whose blocks are stored in turn.
+QUAD = np.dtype([("block_rows", "<u2", (4,)), ("steps", "<u4")])
 
 _STORAGE: Mapping[str, np.dtype[Any]] = {
     "float16": np.dtype("<f2"),
@@ -61,8 +65,8 @@ def ceil_div(n: int, by: int) -> int:
 def round_weights(weights: npt.ArrayLike, dtype: str) -> npt.NDArray[Any]:
     """Round to the storage type, to nearest even, keeping subnormals; once, also from float64.
 
-    Returns an array of `storage_dtype(dtype)` of the same shape. Raises ValueError where a weight is NaN or
-    infinite, or beyond the range of the type: the message names the largest value.
+    Returns an array of `storage_dtype(dtype)` of the same shape. Raises ValueError where a weight
+    is NaN or infinite, or beyond the range of the type: the message names the largest value.
     """
     target = storage_dtype(dtype)
     source = np.asarray(weights)
@@ -84,7 +88,7 @@ def round_weights(weights: npt.ArrayLike, dtype: str) -> npt.NDArray[Any]:
 
 
 def _float32_bits_rounded_to_odd(source: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
-    """float32 bits of which the last says "inexact", so that rounding them again rounds only once."""
+    """float32 bits of which the last says "inexact": rounding them again is rounding once."""
     nearest = source.astype(np.float32)
     bits = nearest.view(np.uint32) if nearest.ndim else nearest.reshape(1).view(np.uint32)[0:1]
     if source.dtype == np.float64:
@@ -112,7 +116,7 @@ class Packed:
     values: npt.NDArray[Any]  # (n,) of storage_dtype(dtype)
     n_blocks: int = 0
     columns: npt.NDArray[Any] | None = None  # (n_blocks,) uint8 or uint16, block layouts only
-    row_list: npt.NDArray[np.uint16] | None = None  # (block rows, 2): block row, count
+    quads: npt.NDArray[np.void] | None = None  # (ceil(block rows / 4),) of QUAD
 
     @property
     def index_width(self) -> int:
@@ -121,15 +125,29 @@ class Packed:
 
     @property
     def stored_weights(self) -> int:
-        """Weights that a product multiplies: those of the stored blocks, or all of them."""
-        return self.values.size if self.layout in BLOCKS else self.rows * self.cols
+        """Weights inside the matrix of the blocks that it needs; all of them without blocks."""
+        if self.layout not in BLOCKS:
+            return self.rows * self.cols
+        (r, c), (block_row, block_col) = BLOCKS[self.layout], self.places()
+        needed = _nonzero(self.values.reshape(-1, r * c), self.dtype).any(axis=1)
+        inside = np.minimum(r, self.rows - r * block_row) * np.minimum(c, self.cols - c * block_col)
+        return int(inside[needed].sum())
+
+    def places(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Block row and block column of every stored block, in storage order.
+
+        The block row is NO_BLOCK_ROW in the places of a quad that stand for none.
+        """
+        assert self.columns is not None and self.quads is not None
+        steps = np.repeat(self.quads["block_rows"].astype(np.int64), self.quads["steps"], axis=0)
+        return steps.ravel(), self.columns.astype(np.int64)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of values, columns and row list together."""
+        """Bytes of values, columns and quads together."""
         n = self.values.nbytes
-        if self.columns is not None and self.row_list is not None:
-            n += self.columns.nbytes + self.row_list.nbytes
+        if self.columns is not None and self.quads is not None:
+            n += self.columns.nbytes + self.quads.nbytes
         return n
 
     def to_dense(self) -> Float32:
@@ -138,10 +156,11 @@ class Packed:
 
 
 def pack(dense: npt.ArrayLike, layout: str, dtype: str) -> Packed:
-    """Lay a matrix out as `layout`: "vector" (1-d or one column), "table", "dense", or a block shape.
+    """Lay a matrix out: "vector" (1-d or one column), "table", "dense", or a block shape.
 
-    Blocks whose weights all round to zero are not stored. Raises ValueError as `round_weights` does, for an array of
-    the wrong shape, and for a matrix of more block rows or block columns than the file can count.
+    Blocks whose weights all round to zero are not stored. Raises ValueError as `round_weights`
+    does, for an array of the wrong shape, and for a matrix of more block rows or block columns than
+    the file can count.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r} is none of {', '.join(LAYOUTS)}")
@@ -169,26 +188,48 @@ def _pack_blocks(rounded: npt.NDArray[Any], block: str, dtype: str) -> Packed:
     rows, cols = rounded.shape
     r, c = BLOCKS[block]
     block_rows, block_cols = ceil_div(rows, r), ceil_div(cols, c)
-    if block_rows > MAX_BLOCK_ROWS or block_cols > MAX_BLOCK_COLS:
-        raise ValueError(f"{rows} x {cols} has more than 65536 block rows or columns of {block}")
+    if max(block_rows, block_cols) > MAX_BLOCKS_ASIDE:
+        raise ValueError(f"{rows} x {cols} has more than 65535 block rows or columns of {block}")
     padded = _padded(rounded, block_rows * r, block_cols * c)
     grid = padded.reshape(block_rows, r, block_cols, c).transpose(0, 2, 1, 3)
-    occupied = (_magnitude_bits(grid, dtype) != 0).any(axis=(2, 3))
+    occupied = _nonzero(grid, dtype).any(axis=(2, 3))
     counts = occupied.sum(axis=1)
-    if counts.max() >= MAX_BLOCK_COLS:
-        raise ValueError(f"a row of {counts.max()} {block} blocks: the file counts to 65535")
-    order = np.argsort(-counts, kind="stable")
-    listed, columns = np.nonzero(occupied[order])
-    row_list = np.stack([order, counts[order]], axis=1).astype("<u2")
+    quads = np.zeros(ceil_div(block_rows, 4), QUAD)
+    order = np.full(4 * quads.size, NO_BLOCK_ROW)
+    order[:block_rows] = np.argsort(-counts, kind="stable")
+    quads["block_rows"] = order.reshape(-1, 4)
+    quads["steps"] = counts[order[::4]]
+    # A row per block row, in the quads' order: its block columns, the last repeated to the end.
+    longest = max(int(counts.max()), 1)
+    listed = np.argsort(~occupied, axis=1, kind="stable")[:, :longest]
+    step = np.arange(longest)
+    last = np.maximum(counts - 1, 0)[:, None]
+    repeated = np.take_along_axis(listed, np.minimum(step, last), axis=1)
+    repeated[counts == 0] = 0
+    columns = np.zeros((order.size, longest), np.int64)
+    columns[:block_rows] = repeated[order[:block_rows]]
+    real = np.zeros((order.size, longest), np.bool_)
+    real[:block_rows] = step < counts[order[:block_rows], None]
+    # Quad after quad, step after step, the four block rows in turn.
+    stored = np.repeat(step[None, :] < quads["steps"][:, None], 4, axis=0)
+
+    def in_turn(of_rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        by_step = of_rows.reshape(-1, 4, longest).transpose(0, 2, 1)
+        return by_step[stored.reshape(-1, 4, longest).transpose(0, 2, 1)]
+
+    block_row = in_turn(np.repeat(order[:, None], longest, axis=1))
+    block_col, is_real = in_turn(columns), in_turn(real)
+    values = np.zeros((block_col.size, r, c), rounded.dtype)
+    values[is_real] = grid[block_row[is_real], block_col[is_real]]
     return Packed(
         block,
         dtype,
         rows,
         cols,
-        np.ascontiguousarray(grid[order[listed], columns]).ravel(),
-        n_blocks=columns.size,
-        columns=columns.astype("u1" if block_cols <= 256 else "<u2"),
-        row_list=row_list,
+        values.ravel(),
+        n_blocks=block_col.size,
+        columns=block_col.astype("u1" if block_cols <= 256 else "<u2"),
+        quads=quads,
     )
 
 
@@ -196,12 +237,13 @@ def unpack(packed: Packed) -> Float32:
     """The inverse of `pack`: `(rows, cols)` float32; for a vector `(rows,)`."""
     rows, cols = packed.rows, packed.cols
     values = widen(packed.values, packed.dtype)
-    if packed.columns is not None and packed.row_list is not None:
+    if packed.layout in BLOCKS:
         r, c = BLOCKS[packed.layout]
         block_rows, block_cols = ceil_div(rows, r), ceil_div(cols, c)
         grid = np.zeros((block_rows, block_cols, r, c), np.float32)
-        at = np.repeat(packed.row_list[:, 0], packed.row_list[:, 1])
-        grid[at, packed.columns] = values.reshape(-1, r, c)
+        block_row, block_col = packed.places()
+        real = block_row != NO_BLOCK_ROW
+        np.add.at(grid, (block_row[real], block_col[real]), values.reshape(-1, r, c)[real])
         padded = grid.transpose(0, 2, 1, 3).reshape(block_rows * r, block_cols * c)
         return np.ascontiguousarray(padded[:rows, :cols])
     if packed.layout == TABLE:
@@ -220,9 +262,9 @@ def _padded(matrix: npt.NDArray[Any], rows: int, cols: int) -> npt.NDArray[Any]:
     return padded
 
 
-def _magnitude_bits(stored: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
-    """Zero exactly for +0 and -0."""
-    return stored & np.uint16(0x7FFF) if dtype == "bfloat16" else stored
+def _nonzero(stored: npt.NDArray[Any], dtype: str) -> Bool:
+    """Which stored weights are neither +0 nor -0."""
+    return np.asarray((stored & np.uint16(0x7FFF) if dtype == "bfloat16" else stored) != 0)
 
 
 # ---- Which blocks a matrix needs
@@ -239,7 +281,7 @@ def occupied_blocks(dense: npt.ArrayLike, block: str) -> Bool:
 
 
 def fill_ratio(dense: npt.ArrayLike, block: str) -> float:
-    """Weights that the block shape stores per nonzero weight; 1 is a perfect fit (also of no weights at all)."""
+    """Weights that the block shape stores per nonzero weight; 1 where it fits, or none is there."""
     matrix = np.asarray(dense)
     r, c = block_shape(block)
     nonzeros = int(np.count_nonzero(matrix))
@@ -255,15 +297,16 @@ def stored_bytes(dense: npt.ArrayLike, layout: str, dtype: str) -> int:
         return int(ceil_div(rows, GROUP) * GROUP * cols * size)
     r, c = block_shape(layout)
     index_width = 1 if ceil_div(cols, c) <= 256 else 2
-    n_blocks = int(occupied_blocks(matrix, layout).sum())
-    return int(n_blocks * (r * c * size + index_width) + 4 * ceil_div(rows, r))
+    counts = np.sort(occupied_blocks(matrix, layout).sum(axis=1))[::-1]
+    n_blocks = 4 * int(counts[::4].sum())  # a quad is as long as its longest block row
+    return int(n_blocks * (r * c * size + index_width) + QUAD.itemsize * counts[::4].size)
 
 
 def best_block(dense: npt.ArrayLike, dtype: str) -> str:
     """The block shape that stores the matrix in the fewest bytes, or "dense".
 
-    A shape that would leave out less than half of its blocks is not considered: skipping them saves less time than
-    finding the others costs.
+    A shape that would leave out less than half of its blocks is not considered: skipping them saves
+    less time than finding the others costs.
     """
     matrix = np.asarray(dense)
     best, best_bytes = DENSE, stored_bytes(matrix, DENSE, dtype)

@@ -37,7 +37,7 @@ def describe(file: VoiceFile) -> dict[str, Any]:
 
 
 def density(tensor: Tensor) -> float:
-    """Stored weights of all weights; above 1 where the last blocks stick out of the matrix."""
+    """Stored weights over all weights."""
     return tensor.packed.stored_weights / (tensor.packed.rows * tensor.packed.cols)
 
 

@@ -1,4 +1,4 @@
-"""The `.linnet` file in Python: `read` maps a file, checks it and describes it (export/FORMAT.md)."""
+"""The `.linnet` file in Python: `read` maps, checks and describes it (export/FORMAT.md)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet.blocks import BLOCKS, DTYPES, LAYOUTS, Float32, Packed, storage_dtype, unpack
+from linnet.blocks import BLOCKS, DTYPES, LAYOUTS, QUAD, Float32, Packed, storage_dtype, unpack
 from linnet.errors import FormatError
 from linnet.operations import OPERATION_SIZE, Operation, OperationError, decode
 
@@ -101,7 +101,7 @@ class Section:
 
 
 def read(source: str | os.PathLike[str] | bytes | Bytes) -> VoiceFile:
-    """Map the file at a path (or take its bytes), check all of it, and describe it without copying the weights.
+    """Map the file at a path (or take its bytes), check all of it, and copy no weights.
 
     Raises FormatError naming the field and its offset, OSError where the path cannot be read.
     """
@@ -261,7 +261,7 @@ def _read_tensor(data: Bytes, at: int) -> tuple[Tensor, list[Section]]:
     _expect(values[13] == 0, "reserved", at + 120, "not 0")
     layout_name, dtype_name = LAYOUT_NAMES[layout], DTYPE_NAMES[dtype]
     sections = []
-    for i, part in enumerate(("values", "columns", "rows")):
+    for i, part in enumerate(("values", "columns", "quads")):
         offset, size = values[7 + 2 * i], values[8 + 2 * i]
         if part != "values" and layout_name not in BLOCKS:
             _expect(
@@ -290,10 +290,10 @@ def _read_tensor(data: Bytes, at: int) -> tuple[Tensor, list[Section]]:
         at + 96,
         f"{sections[1].size} bytes",
     )
-    _expect(sections[2].size % 4 == 0, "rows_size", at + 112, f"{sections[2].size} bytes")
-    row_list = (
-        data[sections[2].offset : sections[2].offset + sections[2].size].view("<u2").reshape(-1, 2)
+    _expect(
+        sections[2].size % QUAD.itemsize == 0, "quads_size", at + 112, f"{sections[2].size} bytes"
     )
+    quads = data[sections[2].offset : sections[2].offset + sections[2].size].view(QUAD)
     packed = Packed(
         layout_name,
         dtype_name,
@@ -302,7 +302,7 @@ def _read_tensor(data: Bytes, at: int) -> tuple[Tensor, list[Section]]:
         _view(data, sections[0], dtype_name),
         n_blocks,
         columns.view("u1" if index_width == 1 else "<u2"),
-        row_list,
+        quads,
     )
     return Tensor(name, packed), sections
 

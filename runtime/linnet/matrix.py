@@ -65,7 +65,7 @@ class SparseMatrix:
             packed.cols,
             packed.values.tobytes(),
             b"" if packed.columns is None else packed.columns.tobytes(),
-            b"" if packed.row_list is None else packed.row_list.tobytes(),
+            b"" if packed.quads is None else packed.quads.tobytes(),
             kernels,
         )
 
@@ -97,19 +97,11 @@ class SparseMatrix:
     @property
     def nnz(self) -> int:
         """Stored weights: those of stored blocks, zeros among them included, inside the matrix."""
-        rows, cols = self.shape
-        columns, row_list = self._packed.columns, self._packed.row_list
-        if columns is None or row_list is None:
-            return rows * cols
-        r, c = blocks.block_shape(self.block)
-        block_rows = np.repeat(row_list[:, 0], row_list[:, 1]).astype(np.int64)
-        heights = np.minimum(r, rows - r * block_rows)
-        widths = np.minimum(c, cols - c * columns.astype(np.int64))
-        return int((heights * widths).sum())
+        return self._packed.stored_weights
 
     @property
     def nbytes(self) -> int:
-        """Bytes of everything stored: weights, block columns and row list."""
+        """Bytes of everything stored: weights, block columns and quads."""
         return self._packed.nbytes
 
     @property

@@ -1,7 +1,8 @@
-"""The operations of a voice's two programs, and their 64 bytes in the file (export/FORMAT.md, "Programs").
+"""The operations of a voice's programs, and their bytes in the file (FORMAT.md, "Programs").
 
-Each operation is a frozen dataclass whose fields are named after FORMAT.md's table. Offsets, strides and sizes are
-counted in floats of the arena; tensors are indices into the directory; slots are numbers of token slots.
+Each operation is a frozen dataclass whose fields are named after FORMAT.md's table. Offsets,
+strides and sizes are counted in floats of the arena; tensors are indices into the directory; slots
+are numbers of token slots.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ COMPANDINGS = ("linear", "mu-law")
 
 
 class Operand(NamedTuple):
-    """Floats of the arena from offset + stride * i, i being the number of the sample within its frame."""
+    """Floats of the arena from offset + stride * i; i is the sample's number within its frame."""
 
     offset: int
     stride: int = 0
@@ -66,7 +67,7 @@ class History:
 
 @dataclass(frozen=True)
 class Upsample:
-    """out (hop_length rows of `channels`, out.stride apart) = weights (hop_length x window) times in (window x channels)."""
+    """out = weights (hop_length x window) times in (window x channels); rows out.stride apart."""
 
     number: ClassVar[int] = 4
     weights: int = _word(1)
@@ -99,7 +100,7 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Draw:
-    """A categorical sample from softmax(input / temperature): slot = token, out = fma(token, scale, offset)."""
+    """A sample from softmax(input / temperature): slot = token, out = fma(token, scale, offset)."""
 
     number: ClassVar[int] = 7
     classes: int = _word(1)
@@ -163,7 +164,7 @@ class OperationError(ValueError):
 
 
 def decode(data: bytes) -> Operation:
-    """The operation in 64 bytes. Raises OperationError for an unknown number or a nonzero word that is not named."""
+    """The operation in 64 bytes. Raises OperationError for an unknown number or stray word."""
     words = struct.unpack(f"<{N_WORDS}I", data)
     if words[0] not in _KINDS:
         raise OperationError(0, f"operation number {words[0]} is unknown to this version")

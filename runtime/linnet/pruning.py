@@ -1,4 +1,7 @@
-"""Pruning by block magnitude: the score of a block is the mean magnitude of its weights (PAPER: "block sparsity")."""
+"""Pruning by block magnitude (Kalchbrenner et al. 2018: "structured sparsity").
+
+The score of a block is the mean magnitude of its weights.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from linnet.blocks import Bool, block_shape, ceil_div
 
 
 def block_scores(dense: npt.ArrayLike, block: str) -> npt.NDArray[np.float64]:
-    """Mean magnitude per block, `(block rows, block columns)`; a block cut off by the edge averages what it has."""
+    """Mean magnitude per block, `(block rows, block columns)`; at the edges, of what is there."""
     r, c = block_shape(block)
     magnitude = np.abs(np.asarray(dense, dtype=np.float64))
     rows, cols = magnitude.shape
@@ -23,7 +26,7 @@ def block_scores(dense: npt.ArrayLike, block: str) -> npt.NDArray[np.float64]:
 
 
 def keep_largest(scores: npt.NDArray[Any], sparsity: float) -> Bool:
-    """The mask that keeps exactly round((1 - sparsity) n) of n blocks, the greatest first; of equals the first."""
+    """The mask that keeps the greatest round((1 - sparsity) n) of n blocks; of equals the first."""
     if not 0 <= sparsity < 1:
         raise ValueError(f"sparsity {sparsity} is not in [0, 1)")
     n_keep = int(np.floor((1 - sparsity) * scores.size + 0.5))

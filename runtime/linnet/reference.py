@@ -64,9 +64,10 @@ class Matrix:
         self.values = np.array(widen(packed.values, packed.dtype))
         columns = BLOCKS[packed.layout][1] if packed.layout in BLOCKS else 1
         self.readable = -(-packed.cols // columns) * columns  # floats of x that a product reads
-        if packed.columns is not None and packed.row_list is not None:
+        if packed.columns is not None and packed.quads is not None:
             self.columns = packed.columns.astype(np.int64)
-            self.row_list = packed.row_list.astype(np.int64)
+            self.block_rows = packed.quads["block_rows"].astype(np.int64)
+            self.steps = packed.quads["steps"].astype(np.int64)
 
     def times(self, x: Floats, bias: Floats | None) -> Floats:
         """W x + bias; x (readable)."""
@@ -77,7 +78,7 @@ class Matrix:
             products.dense(self.values, self.packed.cols, x, bias, y)
         else:
             product = _BLOCK_PRODUCTS[self.packed.layout]
-            product(self.values, self.columns, self.row_list, x, bias, y)
+            product(self.values, self.columns, self.block_rows, self.steps, x, bias, y)
         return y
 
 

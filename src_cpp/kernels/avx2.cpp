@@ -74,7 +74,6 @@ struct Weights<Dtype::fp16> {
   using Stored = uint16_t;
   static F8 load8(const Stored* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
   static F8x2 load16(const Stored* p) { return {load8(p), load8(p + 8)}; }
-  static F4 load4(const Stored* p) { return _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))); }
 };
 
 template <>
@@ -85,10 +84,6 @@ struct Weights<Dtype::bf16> {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
   }
   static F8x2 load16(const Stored* p) { return {load8(p), load8(p + 8)}; }
-  static F4 load4(const Stored* p) {
-    const __m128i h = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-    return _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(h), 16));
-  }
 };
 
 template <>
@@ -96,15 +91,13 @@ struct Weights<Dtype::fp32> {
   using Stored = float;
   static F8 load8(const Stored* p) { return _mm256_loadu_ps(p); }
   static F8x2 load16(const Stored* p) { return {load8(p), load8(p + 8)}; }
-  static F4 load4(const Stored* p) { return _mm_loadu_ps(p); }
 };
 
 constexpr float kZeros[16] = {0};
 
 // y[row .. row + 16) = sums + bias, no further than the last row.
 inline void store_rows16(const Matrix& w, size_t row, F8 low, F8 high, const float* bias, float* y) {
-  const size_t n = w.rows - row;
-  if (n >= 16) {
+  if (row + 16 <= w.rows) {
     const float* b = bias ? bias + row : kZeros;
     store8(y + row, add8(low, load8(b)));
     store8(y + row + 8, add8(high, load8(b + 8)));
@@ -113,18 +106,27 @@ inline void store_rows16(const Matrix& w, size_t row, F8 low, F8 high, const flo
   float t[16];
   store8(t, low);
   store8(t + 8, high);
-  for (size_t r = 0; r < n; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
+  for (size_t r = 0; row + r < w.rows; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
 }
 
 inline void store_rows4(const Matrix& w, size_t row, F4 sums, const float* bias, float* y) {
-  const size_t n = w.rows - row;
-  if (n >= 4) {
+  if (row + 4 <= w.rows) {
     _mm_storeu_ps(y + row, _mm_add_ps(sums, _mm_loadu_ps(bias ? bias + row : kZeros)));
     return;
   }
   float t[4];
   _mm_storeu_ps(t, sums);
-  for (size_t r = 0; r < n; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
+  for (size_t r = 0; row + r < w.rows; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
+}
+
+// One sum for each of a quad's four rows.
+inline void store_quad(const Matrix& w, const Quad& quad, F4 sums, const float* bias, float* y) {
+  float t[4];
+  _mm_storeu_ps(t, sums);
+  for (size_t q = 0; q < 4; ++q) {
+    const size_t row = quad.block_rows[q];
+    if (row < w.rows) y[row] = t[q] + (bias ? bias[row] : 0.0f);
+  }
 }
 
 // One panel of 16 rows: two sets of sums, even and odd columns.
@@ -189,34 +191,38 @@ void matvec_dense(const Matrix& w, const float* x, const float* bias, float* y) 
   if (panel < panels) dense_panel<D>(w, panel, x, bias, y);
 }
 
+// The loops over quads have eight independent chains of multiply-adds, which hides their latency, and nothing is left
+// over at a row's end. One such loop runs at the rate at which its loads do: two of weights and one of x per block.
+
 // A register holds two rows of four columns; x[4j .. 4j+4) is broadcast to both halves, so nothing is shuffled per
 // block.
 template <Dtype D, class Index>
 void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    F8 p0 = zero8(), p1 = zero8(), q0 = zero8(), q1 = zero8();
-    size_t n = w.row_list[i].count;
-    for (; n >= 2; n -= 2, j += 2, v += 32) {
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    F8 a0 = zero8(), a1 = zero8(), b0 = zero8(), b1 = zero8();
+    F8 c0 = zero8(), c1 = zero8(), d0 = zero8(), d1 = zero8();
+    for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
       const F8 xa = twice4(x + 4 * size_t{j[0]}), xb = twice4(x + 4 * size_t{j[1]});
+      const F8 xc = twice4(x + 4 * size_t{j[2]}), xd = twice4(x + 4 * size_t{j[3]});
       const F8x2 a = Weights<D>::load16(v), b = Weights<D>::load16(v + 16);
-      p0 = fma8(a.low, xa, p0);
-      p1 = fma8(a.high, xa, p1);
-      q0 = fma8(b.low, xb, q0);
-      q1 = fma8(b.high, xb, q1);
+      a0 = fma8(a.low, xa, a0);
+      a1 = fma8(a.high, xa, a1);
+      b0 = fma8(b.low, xb, b0);
+      b1 = fma8(b.high, xb, b1);
+      const F8x2 c = Weights<D>::load16(v + 32), d = Weights<D>::load16(v + 48);
+      c0 = fma8(c.low, xc, c0);
+      c1 = fma8(c.high, xc, c1);
+      d0 = fma8(d.low, xd, d0);
+      d1 = fma8(d.high, xd, d1);
     }
-    if (n != 0) {
-      const F8 xa = twice4(x + 4 * size_t{j[0]});
-      const F8x2 a = Weights<D>::load16(v);
-      p0 = fma8(a.low, xa, p0);
-      p1 = fma8(a.high, xa, p1);
-      j += 1;
-      v += 16;
-    }
-    const F8 pairs = _mm256_hadd_ps(add8(p0, q0), add8(p1, q1));  // rows 0, 0, 2, 2 | 1, 1, 3, 3
-    const F8 sums = _mm256_hadd_ps(pairs, pairs);                 // rows 0, 2, 0, 2 | 1, 3, 1, 3
-    store_rows4(w, size_t{4} * w.row_list[i].block_row, _mm_unpacklo_ps(low4(sums), high4(sums)), bias, y);
+    const F8 ab = _mm256_hadd_ps(_mm256_hadd_ps(a0, a1), _mm256_hadd_ps(b0, b1));  // rows 0, 2 of a, of b | rows 1, 3
+    const F8 cd = _mm256_hadd_ps(_mm256_hadd_ps(c0, c1), _mm256_hadd_ps(d0, d1));
+    store_rows4(w, size_t{4} * quad->block_rows[0], _mm_unpacklo_ps(low4(ab), high4(ab)), bias, y);
+    store_rows4(w, size_t{4} * quad->block_rows[1], _mm_unpackhi_ps(low4(ab), high4(ab)), bias, y);
+    store_rows4(w, size_t{4} * quad->block_rows[2], _mm_unpacklo_ps(low4(cd), high4(cd)), bias, y);
+    store_rows4(w, size_t{4} * quad->block_rows[3], _mm_unpackhi_ps(low4(cd), high4(cd)), bias, y);
   }
 }
 
@@ -224,72 +230,87 @@ template <Dtype D, class Index>
 void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    F8 p0 = zero8(), p1 = zero8(), q0 = zero8(), q1 = zero8();
-    size_t n = w.row_list[i].count;
-    for (; n >= 2; n -= 2, j += 2, v += 32) {
-      const F8 xa = all8(x[j[0]]), xb = all8(x[j[1]]);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    F8 a0 = zero8(), a1 = zero8(), b0 = zero8(), b1 = zero8();
+    F8 c0 = zero8(), c1 = zero8(), d0 = zero8(), d1 = zero8();
+    for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
+      const F8 xa = all8(x[j[0]]), xb = all8(x[j[1]]), xc = all8(x[j[2]]), xd = all8(x[j[3]]);
       const F8x2 a = Weights<D>::load16(v), b = Weights<D>::load16(v + 16);
-      p0 = fma8(a.low, xa, p0);
-      p1 = fma8(a.high, xa, p1);
-      q0 = fma8(b.low, xb, q0);
-      q1 = fma8(b.high, xb, q1);
+      a0 = fma8(a.low, xa, a0);
+      a1 = fma8(a.high, xa, a1);
+      b0 = fma8(b.low, xb, b0);
+      b1 = fma8(b.high, xb, b1);
+      const F8x2 c = Weights<D>::load16(v + 32), d = Weights<D>::load16(v + 48);
+      c0 = fma8(c.low, xc, c0);
+      c1 = fma8(c.high, xc, c1);
+      d0 = fma8(d.low, xd, d0);
+      d1 = fma8(d.high, xd, d1);
     }
-    if (n != 0) {
-      const F8 xa = all8(x[j[0]]);
-      const F8x2 a = Weights<D>::load16(v);
-      p0 = fma8(a.low, xa, p0);
-      p1 = fma8(a.high, xa, p1);
-      j += 1;
-      v += 16;
-    }
-    store_rows16(w, size_t{16} * w.row_list[i].block_row, add8(p0, q0), add8(p1, q1), bias, y);
+    store_rows16(w, size_t{16} * quad->block_rows[0], a0, a1, bias, y);
+    store_rows16(w, size_t{16} * quad->block_rows[1], b0, b1, bias, y);
+    store_rows16(w, size_t{16} * quad->block_rows[2], c0, c1, bias, y);
+    store_rows16(w, size_t{16} * quad->block_rows[3], d0, d1, bias, y);
   }
 }
+
+// The four quarters' sums B[0 .. 4) of two rows, side by side.
+inline F8 quarters(F8 a, F8 b) { return add8(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31)); }
 
 template <Dtype D, class Index>
 void matvec_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    F8 p0 = zero8(), p1 = zero8();
-    for (size_t n = w.row_list[i].count; n != 0; --n, ++j, v += 16) {
-      const float* xb = x + 16 * size_t{j[0]};
-      const F8x2 a = Weights<D>::load16(v);
-      p0 = fma8(a.low, load8(xb), p0);
-      p1 = fma8(a.high, load8(xb + 8), p1);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    F8 a0 = zero8(), a1 = zero8(), b0 = zero8(), b1 = zero8();
+    F8 c0 = zero8(), c1 = zero8(), d0 = zero8(), d1 = zero8();
+    for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
+      const float *xa = x + 16 * size_t{j[0]}, *xb = x + 16 * size_t{j[1]};
+      const float *xc = x + 16 * size_t{j[2]}, *xd = x + 16 * size_t{j[3]};
+      const F8x2 a = Weights<D>::load16(v), b = Weights<D>::load16(v + 16);
+      a0 = fma8(a.low, load8(xa), a0);
+      a1 = fma8(a.high, load8(xa + 8), a1);
+      b0 = fma8(b.low, load8(xb), b0);
+      b1 = fma8(b.high, load8(xb + 8), b1);
+      const F8x2 c = Weights<D>::load16(v + 32), d = Weights<D>::load16(v + 48);
+      c0 = fma8(c.low, load8(xc), c0);
+      c1 = fma8(c.high, load8(xc + 8), c1);
+      d0 = fma8(d.low, load8(xd), d0);
+      d1 = fma8(d.high, load8(xd + 8), d1);
     }
-    const size_t row = w.row_list[i].block_row;
-    y[row] = fold16(p0, p1) + (bias ? bias[row] : 0.0f);
+    const F8 ab = quarters(add8(a0, a1), add8(b0, b1)), cd = quarters(add8(c0, c1), add8(d0, d1));
+    const F8 pairs = _mm256_hadd_ps(ab, cd);       // a, a, c, c | b, b, d, d
+    const F8 sums = _mm256_hadd_ps(pairs, pairs);  // a, c, a, c | b, d, b, d
+    store_quad(w, *quad, _mm_unpacklo_ps(low4(sums), high4(sums)), bias, y);
   }
 }
 
-// p with its low half advanced by one block of four; the high half stays as it is (a sum of -0 must not meet +0).
-template <Dtype D>
-inline F8 low_block(const typename Weights<D>::Stored* v, const float* x, F8 p) {
-  return _mm256_insertf128_ps(p, _mm_fmadd_ps(Weights<D>::load4(v), _mm_loadu_ps(x), low4(p)), 0);
+// One step is a block of each of four rows: sixteen weights, and four pieces of x.
+template <Dtype D, class Index>
+inline void step_1x4(const typename Weights<D>::Stored* v, const Index* j, const float* x, F8* low, F8* high) {
+  const F8x2 weights = Weights<D>::load16(v);
+  *low = fma8(weights.low, two4(x + 4 * size_t{j[0]}, x + 4 * size_t{j[1]}), *low);
+  *high = fma8(weights.high, two4(x + 4 * size_t{j[2]}, x + 4 * size_t{j[3]}), *high);
 }
 
-// Four blocks fill the sixteen sums.
 template <Dtype D, class Index>
 void matvec_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    F8 p0 = zero8(), p1 = zero8();
-    size_t n = w.row_list[i].count;
-    for (; n >= 4; n -= 4, j += 4, v += 16) {
-      const F8x2 a = Weights<D>::load16(v);
-      p0 = fma8(a.low, two4(x + 4 * size_t{j[0]}, x + 4 * size_t{j[1]}), p0);
-      p1 = fma8(a.high, two4(x + 4 * size_t{j[2]}, x + 4 * size_t{j[3]}), p1);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    F8 even0 = zero8(), even1 = zero8(), odd0 = zero8(), odd1 = zero8();
+    uint32_t n = quad->steps;
+    for (; n >= 2; n -= 2, j += 8, v += 32) {
+      step_1x4<D>(v, j, x, &even0, &even1);
+      step_1x4<D>(v + 16, j + 4, x, &odd0, &odd1);
     }
-    if (n >= 2) p0 = fma8(Weights<D>::load8(v), two4(x + 4 * size_t{j[0]}, x + 4 * size_t{j[1]}), p0);
-    if (n == 1) p0 = low_block<D>(v, x + 4 * size_t{j[0]}, p0);
-    if (n == 3) p1 = low_block<D>(v + 8, x + 4 * size_t{j[2]}, p1);
-    j += n;
-    v += 4 * n;
-    const size_t row = w.row_list[i].block_row;
-    y[row] = fold16(p0, p1) + (bias ? bias[row] : 0.0f);
+    if (n != 0) {
+      step_1x4<D>(v, j, x, &even0, &even1);
+      j += 4;
+      v += 16;
+    }
+    const F8 pairs = _mm256_hadd_ps(add8(even0, odd0), add8(even1, odd1));  // rows 0, 0, 2, 2 | 1, 1, 3, 3
+    const F8 sums = _mm256_hadd_ps(pairs, pairs);                           // rows 0, 2, 0, 2 | 1, 3, 1, 3
+    store_quad(w, *quad, _mm_unpacklo_ps(low4(sums), high4(sums)), bias, y);
   }
 }
 

@@ -3,7 +3,7 @@
 //
 // Kernels check nothing: model.cpp has proved every index and size. They read exactly the stored weights and indices;
 // of x the floats up to the next multiple of the block's columns; they write exactly `rows` floats of y.
-// x and y need no alignment; values, columns and the row list start at multiples of 64 bytes. y overlaps nothing.
+// x and y need no alignment; values, columns and quads start at multiples of 64 bytes. y overlaps nothing.
 #pragma once
 
 #include <stddef.h>
@@ -20,10 +20,14 @@ constexpr size_t kMatrixLayouts = 5;  // dense .. block_1x4
 constexpr size_t kDtypes = 3;
 constexpr uint32_t kGroup = 16;  // classes of a draw that are summed together; also the padding of vectors, in floats
 
-struct RowEntry {
-  uint16_t block_row;
-  uint16_t count;  // stored blocks
+// Four block rows whose blocks are stored in turn.
+struct Quad {
+  uint16_t block_rows[4];  // kNoBlockRow where there is none
+  uint32_t steps;          // blocks of each block row
 };
+
+// Times any block's rows it lies beyond every matrix, so that `row < rows` tells.
+constexpr uint16_t kNoBlockRow = 65535;
 
 // A matrix in place: pointers into the file.
 struct Matrix {
@@ -31,11 +35,11 @@ struct Matrix {
   Dtype dtype;
   uint32_t rows;
   uint32_t cols;
-  uint32_t n_block_rows;  // dense: panels of 16 rows
-  uint32_t index_width;   // bytes of a column index
+  uint32_t n_quads;      // 0 where dense
+  uint32_t index_width;  // bytes of a column index
   const void* values;
-  const void* columns;       // (n_blocks) uint8_t or uint16_t; null where dense
-  const RowEntry* row_list;  // (n_block_rows); null where dense
+  const void* columns;  // (n_blocks) uint8_t or uint16_t; null where dense
+  const Quad* quads;    // (n_quads); null where dense
 };
 
 // y = W x + bias.

@@ -51,21 +51,21 @@ void matvec_dense(const Matrix& w, const float* x, const float* bias, float* y) 
 template <Dtype D>
 void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
   size_t block = 0;
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    float p[2][4][4] = {};  // set, row, column
-    for (size_t k = 0; k < w.row_list[i].count; ++k, ++block) {
-      const float* xb = x + 4 * column_at(w, block);
-      for (int r = 0; r < 4; ++r) {
-        for (int c = 0; c < 4; ++c) {
-          float& sum = p[k % 2][r][c];
-          sum = fmaf(Weights<D>::at(w.values, 16 * block + 4 * r + c), xb[c], sum);
+  for (size_t i = 0; i < w.n_quads; ++i) {
+    float p[4][4][4] = {};  // block row of the quad, row, column
+    for (uint32_t k = 0; k < w.quads[i].steps; ++k) {
+      for (int q = 0; q < 4; ++q, ++block) {
+        const float* xb = x + 4 * column_at(w, block);
+        for (int r = 0; r < 4; ++r) {
+          for (int c = 0; c < 4; ++c) {
+            p[q][r][c] = fmaf(Weights<D>::at(w.values, 16 * block + 4 * r + c), xb[c], p[q][r][c]);
+          }
         }
       }
     }
-    for (int r = 0; r < 4; ++r) {
-      float s[4];
-      for (int c = 0; c < 4; ++c) s[c] = p[0][r][c] + p[1][r][c];
-      store(w, size_t{4} * w.row_list[i].block_row + r, (s[0] + s[1]) + (s[2] + s[3]), bias, y);
+    for (int q = 0; q < 4; ++q) {
+      const size_t row = size_t{4} * w.quads[i].block_rows[q];
+      for (int r = 0; r < 4; ++r) store(w, row + r, (p[q][r][0] + p[q][r][1]) + (p[q][r][2] + p[q][r][3]), bias, y);
     }
   }
 }
@@ -73,42 +73,55 @@ void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
 template <Dtype D>
 void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
   size_t block = 0;
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    float p[2][16] = {};
-    for (size_t k = 0; k < w.row_list[i].count; ++k, ++block) {
-      const float xb = x[column_at(w, block)];
-      for (int r = 0; r < 16; ++r) p[k % 2][r] = fmaf(Weights<D>::at(w.values, 16 * block + r), xb, p[k % 2][r]);
+  for (size_t i = 0; i < w.n_quads; ++i) {
+    float p[4][16] = {};  // block row of the quad, row
+    for (uint32_t k = 0; k < w.quads[i].steps; ++k) {
+      for (int q = 0; q < 4; ++q, ++block) {
+        const float xb = x[column_at(w, block)];
+        for (int r = 0; r < 16; ++r) p[q][r] = fmaf(Weights<D>::at(w.values, 16 * block + r), xb, p[q][r]);
+      }
     }
-    for (int r = 0; r < 16; ++r) store(w, size_t{16} * w.row_list[i].block_row + r, p[0][r] + p[1][r], bias, y);
+    for (int q = 0; q < 4; ++q) {
+      const size_t row = size_t{16} * w.quads[i].block_rows[q];
+      for (int r = 0; r < 16; ++r) store(w, row + r, p[q][r], bias, y);
+    }
   }
 }
 
 template <Dtype D>
 void matvec_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
   size_t block = 0;
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    float p[16] = {};
-    for (size_t k = 0; k < w.row_list[i].count; ++k, ++block) {
-      const float* xb = x + 16 * column_at(w, block);
-      for (int c = 0; c < 16; ++c) p[c] = fmaf(Weights<D>::at(w.values, 16 * block + c), xb[c], p[c]);
+  for (size_t i = 0; i < w.n_quads; ++i) {
+    float p[4][16] = {};  // row of the quad, column
+    for (uint32_t k = 0; k < w.quads[i].steps; ++k) {
+      for (int q = 0; q < 4; ++q, ++block) {
+        const float* xb = x + 16 * column_at(w, block);
+        for (int c = 0; c < 16; ++c) p[q][c] = fmaf(Weights<D>::at(w.values, 16 * block + c), xb[c], p[q][c]);
+      }
     }
-    store(w, w.row_list[i].block_row, fold16(p), bias, y);
+    for (int q = 0; q < 4; ++q) store(w, w.quads[i].block_rows[q], fold16(p[q]), bias, y);
   }
 }
 
 template <Dtype D>
 void matvec_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
   size_t block = 0;
-  for (size_t i = 0; i < w.n_block_rows; ++i) {
-    float p[16] = {};
-    for (size_t k = 0; k < w.row_list[i].count; ++k, ++block) {
-      const float* xb = x + 4 * column_at(w, block);
-      for (int c = 0; c < 4; ++c) {
-        float& sum = p[4 * (k % 4) + c];
-        sum = fmaf(Weights<D>::at(w.values, 4 * block + c), xb[c], sum);
+  for (size_t i = 0; i < w.n_quads; ++i) {
+    float p[4][2][4] = {};  // row of the quad, even or odd step, column
+    for (uint32_t k = 0; k < w.quads[i].steps; ++k) {
+      for (int q = 0; q < 4; ++q, ++block) {
+        const float* xb = x + 4 * column_at(w, block);
+        for (int c = 0; c < 4; ++c) {
+          float& sum = p[q][k % 2][c];
+          sum = fmaf(Weights<D>::at(w.values, 4 * block + c), xb[c], sum);
+        }
       }
     }
-    store(w, w.row_list[i].block_row, fold16(p), bias, y);
+    for (int q = 0; q < 4; ++q) {
+      float s[4];
+      for (int c = 0; c < 4; ++c) s[c] = p[q][0][c] + p[q][1][c];
+      store(w, w.quads[i].block_rows[q], (s[0] + s[1]) + (s[2] + s[3]), bias, y);
+    }
   }
 }
 

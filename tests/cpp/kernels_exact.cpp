@@ -1,5 +1,5 @@
-// Every kernel of every set on arrays of exactly the promised size, so that AddressSanitizer sees a step beyond them; each
-// result has the bits of the portable set. Usage: kernels_exact [SEED]
+// Every kernel of every set on arrays of exactly the promised size, so that AddressSanitizer sees a step beyond them;
+// each result has the bits of the portable set. Usage: kernels_exact [SEED]
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -74,11 +74,16 @@ struct Block {
 
 Block block_of(Layout layout) {
   switch (layout) {
-    case Layout::block_4x4: return {4, 4};
-    case Layout::block_16x1: return {16, 1};
-    case Layout::block_1x16: return {1, 16};
-    case Layout::block_1x4: return {1, 4};
-    default: return {16, 1};  // dense: panels of columns
+    case Layout::block_4x4:
+      return {4, 4};
+    case Layout::block_16x1:
+      return {16, 1};
+    case Layout::block_1x16:
+      return {1, 16};
+    case Layout::block_1x4:
+      return {1, 4};
+    default:
+      return {16, 1};  // dense: panels of columns
   }
 }
 
@@ -105,40 +110,46 @@ void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uin
   const bool dense = layout == Layout::dense;
   const uint32_t index_width = block_cols > 256 ? 2 : 1;
 
+  // Dense: every column of every panel. Blocks: quads of any four block rows, as long as the longest of them.
   std::vector<uint32_t> order;
   for (uint32_t i = 0; i < block_rows; ++i) order.push_back(i);
-  for (uint32_t i = block_rows; i > 1 && !dense; --i) std::swap(order[i - 1], order[random.below(i)]);
-  std::vector<std::vector<uint32_t>> pattern(block_rows);
-  size_t n_blocks = 0;
-  for (uint32_t i : order) {
-    for (uint32_t j = 0; j < block_cols; ++j) {
-      if (dense || random.below(100) < percent) pattern[i].push_back(j);
-    }
-    n_blocks += pattern[i].size();
+  for (uint32_t i = block_rows; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  const uint32_t n_quads = dense ? 0 : (block_rows + 3) / 4;
+  Exact<Quad> quads(n_quads);
+  std::vector<std::pair<uint32_t, uint32_t>> places;  // block row, block column
+  for (uint32_t i = 0; dense && i < block_rows; ++i) {
+    for (uint32_t j = 0; j < cols; ++j) places.emplace_back(i, j);
+  }
+  for (uint32_t i = 0; i < n_quads; ++i) {
+    quads[i].steps = random.below(block_cols * percent / 50 + 2);
+    for (uint32_t q = 0; q < 4; ++q) quads[i].block_rows[q] = 4 * i + q < block_rows ? order[4 * i + q] : kNoBlockRow;
+    for (uint32_t k = 0; k < 4 * quads[i].steps; ++k)
+      places.emplace_back(quads[i].block_rows[k % 4], random.below(block_cols));
   }
 
+  const size_t n_blocks = places.size();
   const size_t block_size = size_t{block.rows} * block.cols;
   Exact<unsigned char> values(n_blocks * block_size * (dtype == Dtype::fp32 ? 4 : 2));
   Exact<unsigned char> columns(dense ? 0 : n_blocks * index_width);
-  Exact<RowEntry> row_list(dense ? 0 : block_rows);
-  size_t k = 0;
-  for (uint32_t position = 0; position < block_rows; ++position) {
-    const uint32_t i = order[position];
-    if (!dense) row_list[position] = {static_cast<uint16_t>(i), static_cast<uint16_t>(pattern[i].size())};
-    for (uint32_t j : pattern[i]) {
-      for (size_t e = 0; e < block_size; ++e) {
-        const bool inside = i * block.rows + e / block.cols < rows && j * block.cols + e % block.cols < cols;
-        put_weight(dtype, values, k * block_size + e, inside, random);
-      }
-      const uint16_t wide = static_cast<uint16_t>(j);
-      const uint8_t narrow = static_cast<uint8_t>(j);
-      if (!dense && index_width == 2) memcpy(columns.data() + 2 * k, &wide, 2);
-      if (!dense && index_width == 1) columns[k] = narrow;
-      ++k;
+  for (size_t k = 0; k < n_blocks; ++k) {
+    const auto [i, j] = places[k];
+    for (size_t e = 0; e < block_size; ++e) {
+      const bool inside = i * block.rows + e / block.cols < rows && j * block.cols + e % block.cols < cols;
+      put_weight(dtype, values, k * block_size + e, inside, random);
     }
+    const uint16_t wide = static_cast<uint16_t>(j);
+    if (!dense && index_width == 2) memcpy(columns.data() + 2 * k, &wide, 2);
+    if (!dense && index_width == 1) columns[k] = static_cast<uint8_t>(j);
   }
-  const Matrix w = {layout, dtype, rows, cols, block_rows, dense ? 0 : index_width, values.data(),
-                    dense ? nullptr : columns.data(), dense ? nullptr : row_list.data()};
+  const Matrix w = {layout,
+                    dtype,
+                    rows,
+                    cols,
+                    n_quads,
+                    dense ? 0 : index_width,
+                    values.data(),
+                    dense ? nullptr : columns.data(),
+                    dense ? nullptr : quads.data()};
 
   Exact<float> x(size_t{block_cols} * block.cols), bias(rows), expected(rows), y(rows);
   random.fill(x);
@@ -228,7 +239,8 @@ int main(int argc, char** argv) {
     for (uint32_t dtype = 1; dtype <= kDtypes; ++dtype) {
       const auto l = static_cast<Layout>(static_cast<uint32_t>(Layout::dense) + layout);
       const auto d = static_cast<Dtype>(dtype);
-      for (int i = 0; i < 40; ++i) check_product(l, d, 1 + random.below(70), 1 + random.below(70), random.below(101), random);
+      for (int i = 0; i < 40; ++i)
+        check_product(l, d, 1 + random.below(70), 1 + random.below(70), random.below(101), random);
       check_product(l, d, 33, 16 * 256 + 1, 10, random);  // indices of two bytes in every layout
     }
   }

@@ -25,7 +25,6 @@ from linnet_training.data import Corpus, Segments
 from linnet_training.held_out import held_out_nats
 from linnet_training.model import SILENCE, WaveRNN
 from linnet_training.pruner import Pruner
-from linnet_training.threads import Threads
 
 COLUMNS = [
     "step",
@@ -56,7 +55,7 @@ class Trainer:
 
     def __init__(self, config: Config, corpus: Corpus, folder: Path) -> None:
         t = config.training
-        self.threads = Threads(t.threads)
+        torch.set_num_threads(t.threads)
         torch.manual_seed(t.seed)
         if config.signal.bits != 16 or corpus.silence != SILENCE:
             raise ValueError(f"the dual softmax needs 16-bit signals with silence at {SILENCE}")
@@ -213,11 +212,9 @@ class Trainer:
                 unpruned = self.progress >= self.config.pruning.start and self.config.pruning.rules
                 if unpruned and "held_out_nats_before_pruning" not in self.notes:
                     self.notes["held_out_nats_before_pruning"] = list(self.evaluate())
-                began = time.monotonic()
                 sums += self.update()
                 count += 1
                 now = time.monotonic()
-                self.threads.tick(now - began)
                 if now - evaluated > t.evaluate_seconds:
                     row = self.evaluate()
                     self.notes["held_out_nats"] = list(row)

@@ -6,19 +6,8 @@ import importlib
 from io import BytesIO
 from typing import Any
 
-import numpy as np
-
-from linnet.blocks import BLOCKS, Bool, Packed, block_shape, ceil_div
+from linnet.blocks import BLOCKS, ceil_div, occupied_blocks
 from linnet.format import VoiceFile
-
-
-def pattern(packed: Packed) -> Bool:
-    """Which blocks are stored: (block rows, block columns)."""
-    r, c = block_shape(packed.layout)
-    stored = np.zeros((ceil_div(packed.rows, r), ceil_div(packed.cols, c)), dtype=bool)
-    if packed.columns is not None and packed.row_list is not None:
-        stored[np.repeat(packed.row_list[:, 0], packed.row_list[:, 1]), packed.columns] = True
-    return stored
 
 
 def draw_patterns(file: VoiceFile, path: str) -> None:
@@ -44,7 +33,7 @@ def draw_patterns(file: VoiceFile, path: str) -> None:
     for axis, tensor in zip(axes, tensors, strict=False):
         rows, cols = tensor.shape
         r, c = BLOCKS[tensor.layout]
-        stored = pattern(tensor.packed)
+        stored = occupied_blocks(tensor.packed.to_dense(), tensor.layout)
         extent = (0, stored.shape[1] * c, stored.shape[0] * r, 0)
         axis.imshow(stored, cmap="Greys", vmin=0, vmax=1, aspect="auto", extent=extent)
         axis.set_title(
