@@ -1,0 +1,181 @@
+"""Random valid programs: operations in orders, shapes and places that no exporter writes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from linnet import blocks
+from linnet.format import Header, Tensor, VoiceFile
+from linnet.operations import (
+    Add,
+    Draw,
+    Embedding,
+    Gates,
+    History,
+    Linear,
+    Operand,
+    Operation,
+    Output,
+    Upsample,
+)
+from linnet_export.writer import to_bytes
+
+Vector = tuple[Operand, int]  # where, floats
+
+
+class _Builder:
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+        self.hop = self.pick(1, 6)
+        self.arena_size = 0
+        self.tensors: list[Tensor] = []
+        self.program: list[Operation] = []
+
+    def pick(self, low: int, high: int) -> int:
+        return int(self.rng.integers(low, high + 1))
+
+    def chance(self, p: float) -> bool:
+        return bool(self.rng.random() < p)
+
+    def take(self, size: int, stride: int = 0) -> Vector:
+        """A new place; products read up to 15 floats beyond a vector."""
+        offset = self.arena_size + self.pick(0, 3)
+        self.arena_size = offset + size + stride * (self.hop - 1) + 15
+        return Operand(offset, stride), size
+
+    def tensor(self, weights: np.ndarray, layout: str, dtype: str) -> int:
+        packed = blocks.pack(weights.astype(np.float32), layout, dtype)
+        self.tensors.append(Tensor(f"tensor.{len(self.tensors)}", packed))
+        return len(self.tensors) - 1
+
+    def numbers(self, *shape: int) -> np.ndarray:
+        return self.rng.normal(0, 1, shape)
+
+    def dtype(self) -> str:
+        return str(self.rng.choice(list(blocks.DTYPES)))
+
+    def linear(self, source: Vector, rows: int, add: Vector | None = None) -> Vector:
+        layout = str(self.rng.choice(["dense", *blocks.BLOCKS]))
+        weights = self.numbers(rows, source[1]) / np.sqrt(source[1]) * self.rng.choice([1, 3])
+        weights *= self.rng.random(weights.shape) < self.rng.choice([0.1, 1])
+        bias = None
+        if self.chance(0.7):
+            bias = self.tensor(self.numbers(rows), "vector", "float32")
+        out = self.take(rows, rows * self.pick(0, 1))
+        number = self.tensor(weights, layout, self.dtype())
+        place = None if add is None else add[0]
+        self.program.append(Linear(number, bias, self.pick(0, 3), source[0], out[0], place))
+        return out
+
+    def gates(self, recurrent: Vector, input: Vector) -> Vector:
+        state = self.take(min(recurrent[1], input[1]) // 3)
+        self.program.append(Gates(state[1], recurrent[0], state[0], input[0]))
+        return state
+
+    def add(self, a: Vector, b: Vector) -> Vector:
+        size = min(a[1], b[1])
+        out = [self.take(size), (a[0], size), (b[0], size)][self.pick(0, 2)]
+        self.program.append(Add(size, a[0], out[0], b[0]))
+        return out
+
+    def history(self, source: Vector) -> Vector:
+        frames = self.pick(1, 4)
+        out = self.take(source[1] * frames)
+        self.program.append(History(source[1], frames, source[0], out[0]))
+        return out
+
+    def upsample(self, source: Vector) -> Vector:
+        channels = self.pick(1, source[1])
+        window = source[1] // channels
+        weights = self.tensor(self.numbers(self.hop * window), "vector", "float32")
+        out = self.take(channels, channels + self.pick(0, 3))
+        self.program.append(Upsample(weights, channels, window, source[0], out[0]))
+        return out
+
+    def mix(self, vectors: list[Vector]) -> Vector:
+        """One operation that both programs may have, over the newest vector and any other one."""
+        newest, other = vectors[-1], vectors[self.pick(0, len(vectors) - 1)]
+        kind = self.pick(0, 3)
+        if kind == 0:
+            return self.add(newest, other)
+        if kind == 1 and min(newest[1], other[1]) >= 3:
+            return self.gates(newest, other)
+        return self.linear(newest, self.pick(1, other[1]), other if kind == 2 else None)
+
+
+def random_program(seed: int) -> bytes:
+    """The file of a random voice: 1 to 6 samples per frame, 1 to 20 features, 1 or 2 draws."""
+    build = _Builder(np.random.default_rng(seed))
+    pick = build.pick
+    features = build.take(pick(1, 20))
+
+    frame_values = [features]
+    upsampled = []
+    for _ in range(pick(0, 6)):
+        kind = pick(0, 3)
+        if kind == 0:
+            frame_values.append(build.history(frame_values[-1]))
+        elif kind == 1:
+            upsampled.append(build.upsample(frame_values[-1]))
+        else:
+            frame_values.append(build.mix(frame_values))
+    frame_program, build.program = tuple(build.program), []
+
+    dual = build.chance(0.5)
+    classes = [pick(1, 200), pick(1, 256)] if dual else [pick(1, 600)]
+    drawn = [build.take(1) for _ in classes]
+    expanded = build.take(1)  # the state of the output: logits that depend on it show its last bit
+    values = [features, frame_values[-1], *upsampled, *drawn]
+    for slot, n in enumerate(classes):
+        previous = build.linear(expanded, pick(1, 40))
+        size = pick(1, 40)
+        table = build.tensor(build.numbers(n, size), "table", build.dtype())
+        row = build.take(size)
+        build.program.append(Embedding(table, slot, row[0]))
+        values += [row, previous]
+        values = [values[i] for i in build.rng.permutation(len(values))]
+        for _ in range(pick(1, 4)):
+            values.append(build.mix(values))
+        part = build.linear(previous, n)
+        logits = build.linear(values[-1], n, part)
+        scale, offset, initial = (float(x) for x in build.numbers(3).astype(np.float32))
+        build.program.append(
+            Draw(
+                n,
+                slot,
+                pick(0, n - 1),
+                logits[0],
+                drawn[slot][0],
+                scale / n,
+                offset,
+                initial,
+                pick(0, 9),
+            )
+        )
+    mu = 255.0
+    build.program.append(
+        Output(
+            high=0,
+            low=1 if dual else None,
+            companding=pick(0, 1),
+            state=expanded[0],
+            scale=float(np.float32(2 / (256 * classes[0] if dual else classes[0]))),
+            offset=-1.0,
+            mu=mu,
+            log_1_mu=float(np.float32(np.log(1 + mu))),
+            inverse_mu=float(np.float32(1 / mu)),
+            pre_emphasis=float(np.float32(build.rng.uniform(-0.9, 0.9))),
+        )
+    )
+    header = Header(
+        sample_rate=16000,
+        hop_length=build.hop,
+        n_features=features[1],
+        lookahead=pick(0, 3),
+        priming=pick(0, 3),
+        arena_size=build.arena_size,
+        n_slots=len(classes),
+        features_at=features[0].offset,
+    )
+    voice = VoiceFile(header, {}, tuple(build.tensors), frame_program, tuple(build.program))
+    return to_bytes(voice)
