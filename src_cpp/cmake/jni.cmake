@@ -14,7 +14,7 @@ if(NOT ANDROID)  # the NDK has jni.h among its own headers; a JDK's serve every 
   find_program(LINNET_JAVAC javac HINTS ENV JAVA_HOME PATH_SUFFIXES bin NO_CMAKE_FIND_ROOT_PATH)
   if(LINNET_JAVAC)
     file(REAL_PATH "${LINNET_JAVAC}" javac)
-    cmake_path(GET javac PARENT_PATH jdk_programs)
+    get_filename_component(jdk_programs "${javac}" DIRECTORY)
   endif()
   find_path(LINNET_JNI_INCLUDE jni.h HINTS $ENV{JAVA_HOME}/include "${jdk_programs}/../include" REQUIRED
     NO_CMAKE_FIND_ROOT_PATH)
