@@ -224,6 +224,10 @@ linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens,
                                   double* nats) {
   if (stream == nullptr || made == nullptr || nats == nullptr || (tokens == nullptr && n_tokens != 0))
     return LINNET_ERROR_ARGUMENT;
+  *made = 0;
+  for (size_t i = 0; i < n_tokens; ++i) {
+    if (!linnet::token_exists(*stream->state, tokens[i])) return LINNET_ERROR_ARGUMENT;
+  }
   const linnet::IeeeFloatMode mode;
   size_t n = 0;
   while (n < n_tokens && linnet::prepare_sample(stream->state))

@@ -225,7 +225,6 @@ int16_t run_sample(State* state, const uint16_t* forced, double* nats) {
         uint32_t token;
         if (forced != nullptr) {
           token = output.low == kNone ? *forced : op.draw.slot == output.high ? *forced >> 8 : *forced & 255u;
-          token = token < op.draw.classes ? token : op.draw.classes - 1;
           *nats += class_nats(state, op.draw, logits, token);
         } else {
           token = state->inverse_temperature == 0.0f ? likeliest(logits, op.draw.classes)
@@ -305,6 +304,12 @@ bool prepare_sample(State* state) {
 }
 
 int16_t make_sample(State* state) { return run_sample(state, nullptr, nullptr); }
+
+bool token_exists(const State& state, uint16_t token) {
+  const Config& config = state.model->config;
+  if (config.low_classes == 0) return token < config.high_classes;
+  return token / 256u < config.high_classes && token % 256u < config.low_classes;
+}
 
 double score_sample(State* state, uint16_t token) {
   double nats = 0.0;

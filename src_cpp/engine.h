@@ -54,7 +54,10 @@ bool prepare_sample(State* state);
 // Make one sample; after prepare_sample said true.
 int16_t make_sample(State* state);
 
-// Make one sample whose token is given; returns its negative log-likelihood in nats.
+// Whether every class that a token stands for exists.
+bool token_exists(const State& state, uint16_t token);
+
+// Make one sample whose token is given and exists; returns its negative log-likelihood in nats.
 double score_sample(State* state, uint16_t token);
 
 // Samples that can be made before another frame is needed.

@@ -203,9 +203,20 @@ bool read(Errors& errors, const Bytes& file, Model* model) {
   if (memcmp(file.data, kMagic, sizeof kMagic) != 0) return errors.fail(0, "magic: this is not a .linnet file");
   const Header& h = *reinterpret_cast<const Header*>(file.data);
   if (!check_header(errors, file, h)) return false;
-  model->config = Config{
-      h.sample_rate, h.hop_length, h.n_features,         h.lookahead,           h.priming, h.arena_size, h.n_slots,
-      h.features_at, h.n_tensors,  h.n_frame_operations, h.n_sample_operations, 0};
+  model->config = Config{h.sample_rate,
+                         h.hop_length,
+                         h.n_features,
+                         h.lookahead,
+                         h.priming,
+                         h.arena_size,
+                         h.n_slots,
+                         h.features_at,
+                         h.n_tensors,
+                         h.n_frame_operations,
+                         h.n_sample_operations,
+                         0,
+                         0,
+                         0};
   model->file_size = h.file_size;
   model->metadata = reinterpret_cast<const char*>(file.data + h.metadata_offset);
   model->metadata_size = static_cast<size_t>(h.metadata_size);

@@ -25,6 +25,8 @@ struct Config {
   uint32_t n_frame_operations;
   uint32_t n_sample_operations;
   uint32_t most_classes;  // of any draw
+  uint32_t high_classes;  // of the output's high slot
+  uint32_t low_classes;   // of its low slot; 0 without one
 };
 
 struct Model {

@@ -202,6 +202,8 @@ class ProgramChecker {
       tokens *= 256;
     }
     if (tokens > 65536) return fail(i, "tokens beyond 65535");
+    config_.high_classes = classes_[op.high];
+    config_.low_classes = op.low == kNone ? 0 : classes_[op.low];
     if (config_.n_slots != (op.low == kNone ? 1u : 2u)) return fail(i, "a slot is neither high nor low");
     if (op.companding > Companding::mu_law) return fail(i, "unknown companding");
     if (!isfinite(op.scale) || !isfinite(op.offset) || !isfinite(op.mu) || !isfinite(op.log1p_mu) ||

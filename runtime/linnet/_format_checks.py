@@ -216,8 +216,7 @@ class _Programs:
         self.apart(op.input, cols, op.out, rows, "in and out")
         if op.add is not None:
             self.range(op.add, rows, "add")
-            if op.add != op.out:
-                self.apart(op.add, rows, op.out, rows, "add and out")
+            self.apart(op.add, rows, op.out, rows, "add and out")
 
     def gates(self, op: Gates) -> None:
         self.expect(op.units >= 1, "no units")

@@ -169,9 +169,9 @@ def draw(classes: int, e: Floats, groups: Floats, uniform: np.float32) -> int:
 
 @compiled
 def likeliest(logits: Floats, m: np.float32) -> int:
-    """The first class whose logit is m, 0 where there is none."""
+    """The first class whose logit is m, 0 where m is -inf."""
     for i in range(len(logits)):
-        if logits[i] == m:
+        if logits[i] == m and m > -np.inf:
             return i
     return 0
 

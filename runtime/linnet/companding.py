@@ -2,7 +2,10 @@
 
 A `signal` is the dict stored in a voice:
 
-    {"bits": 16, "companding": "mu-law" or "linear", "mu": 255, "pre_emphasis": 0.85}
+    {"bits": 16, "companding": "mu-law" or "linear", "mu": 255, "pre_emphasis": 0.85, "grid": "pcm"}
+
+The optional grid matters to linear tokens only: "pcm" has steps of 2^(1 - bits) upwards from -1, as
+16-bit samples do; "full-scale" spreads the tokens evenly over [-1, 1], both ends included.
 
 Companding before the value is split into two bytes makes the coarse byte an ordinary mu-law sample,
 so the noise of the model follows the speech instead of filling its silences. Pre-emphasis does the
@@ -18,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_KEYS = {"bits", "companding", "mu", "pre_emphasis"}
+_KEYS = {"bits", "companding", "mu", "pre_emphasis", "grid"}
 
 
 def _parameters(signal: Mapping[str, Any]) -> tuple[int, bool, float, float]:
@@ -40,6 +43,14 @@ def _parameters(signal: Mapping[str, Any]) -> tuple[int, bool, float, float]:
     if not 0 <= alpha < 1:
         raise ValueError(f"signal pre_emphasis must lie in [0, 1), not {alpha}")
     return bits, companding == "mu-law", mu, alpha
+
+
+def _steps_per_unit(signal: Mapping[str, Any], bits: int) -> float:
+    """Linear tokens between 0 and 1."""
+    grid = signal.get("grid", "pcm")
+    if grid not in ("pcm", "full-scale"):
+        raise ValueError(f"signal grid must be 'pcm' or 'full-scale', not {grid!r}")
+    return float(2 ** (bits - 1)) if grid == "pcm" else (2**bits - 1) / 2
 
 
 def silence(signal: Mapping[str, Any]) -> int:
@@ -65,8 +76,7 @@ def encode(pcm: ArrayLike, signal: Mapping[str, Any]) -> NDArray[np.int64]:
         v = np.sign(e) * np.log(1.0 + mu * np.abs(e)) / np.log(1.0 + mu)
         tokens = np.rint((v + 1.0) / 2.0 * (2**bits - 1))
     else:
-        half = int(2 ** (bits - 1))
-        tokens = np.clip(np.rint(e * half) + half, 0, 2 * half - 1)
+        tokens = np.clip(np.rint((e + 1.0) * _steps_per_unit(signal, bits)), 0, 2**bits - 1)
     result: NDArray[np.int64] = tokens.astype(np.int64)
     return result
 
@@ -83,7 +93,7 @@ def decode(tokens: ArrayLike, signal: Mapping[str, Any]) -> NDArray[np.int16]:
         v = token * (2.0 / (2**bits - 1)) - 1.0
         e = np.sign(v) * ((1.0 + mu) ** np.abs(v) - 1.0) / mu
     else:
-        e = token / float(2 ** (bits - 1)) - 1.0
+        e = token / _steps_per_unit(signal, bits) - 1.0
     y = np.empty(len(e))
     last = 0.0
     for n, value in enumerate(e.tolist()):

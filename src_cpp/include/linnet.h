@@ -124,7 +124,7 @@ LINNET_API size_t linnet_stream_available(const linnet_stream* stream);
 LINNET_API linnet_status linnet_stream_pull(linnet_stream* stream, int16_t* samples, size_t capacity, size_t* made);
 
 /* As pull, but teacher-forced: the model is told the `n_tokens` companded samples, and the negative log-likelihood that
- * it gave them is added to *nats. *made says how many were scored. */
+ * it gave them is added to *nats. *made says how many were scored: none if the model lacks one of the tokens. */
 LINNET_API linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens, size_t n_tokens,
                                              size_t* made, double* nats);
 

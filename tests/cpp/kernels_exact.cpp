@@ -104,6 +104,35 @@ void put_weight(Dtype dtype, const Exact<unsigned char>& values, size_t i, bool 
   memcpy(values.data() + 2 * i, &half, 2);
 }
 
+struct StoredBlock {
+  uint32_t row, col;
+  bool real;  // not there to fill a quad up
+};
+
+// Four block rows at a time in the given order; blocks of zeros fill up the shorter ones.
+std::vector<Quad> pack_quads(const std::vector<uint32_t>& order, const std::vector<std::vector<uint32_t>>& pattern,
+                             std::vector<StoredBlock>* blocks) {
+  std::vector<Quad> quads;
+  for (size_t first = 0; first < order.size(); first += 4) {
+    const size_t n = std::min<size_t>(4, order.size() - first);
+    Quad quad = {{kNoBlockRow, kNoBlockRow, kNoBlockRow, kNoBlockRow}, 0};
+    for (size_t r = 0; r < n; ++r) {
+      quad.block_rows[r] = static_cast<uint16_t>(order[first + r]);
+      quad.steps = std::max(quad.steps, static_cast<uint32_t>(pattern[order[first + r]].size()));
+    }
+    for (uint32_t step = 0; step < quad.steps; ++step) {
+      for (size_t r = 0; r < 4; ++r) {
+        static const std::vector<uint32_t> kNone;
+        const std::vector<uint32_t>& cols = r < n ? pattern[order[first + r]] : kNone;
+        const bool real = step < cols.size();
+        blocks->push_back({quad.block_rows[r], real ? cols[step] : cols.empty() ? 0 : cols.back(), real});
+      }
+    }
+    quads.push_back(quad);
+  }
+  return quads;
+}
+
 void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uint32_t percent, Random& random) {
   const Block block = block_of(layout);
   const uint32_t block_rows = (rows + block.rows - 1) / block.rows, block_cols = (cols + block.cols - 1) / block.cols;
@@ -113,43 +142,41 @@ void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uin
   // Dense: every column of every panel. Blocks: quads of any four block rows, as long as the longest of them.
   std::vector<uint32_t> order;
   for (uint32_t i = 0; i < block_rows; ++i) order.push_back(i);
-  for (uint32_t i = block_rows; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
-  const uint32_t n_quads = dense ? 0 : (block_rows + 3) / 4;
-  Exact<Quad> quads(n_quads);
-  std::vector<std::pair<uint32_t, uint32_t>> places;  // block row, block column
-  for (uint32_t i = 0; dense && i < block_rows; ++i) {
-    for (uint32_t j = 0; j < cols; ++j) places.emplace_back(i, j);
-  }
-  for (uint32_t i = 0; i < n_quads; ++i) {
-    quads[i].steps = random.below(block_cols * percent / 50 + 2);
-    for (uint32_t q = 0; q < 4; ++q) quads[i].block_rows[q] = 4 * i + q < block_rows ? order[4 * i + q] : kNoBlockRow;
-    for (uint32_t k = 0; k < 4 * quads[i].steps; ++k)
-      places.emplace_back(quads[i].block_rows[k % 4], random.below(block_cols));
+  for (uint32_t i = block_rows; i > 1 && !dense; --i) std::swap(order[i - 1], order[random.below(i)]);
+  std::vector<std::vector<uint32_t>> pattern(block_rows);
+  for (auto& row : pattern) {
+    for (uint32_t j = 0; j < block_cols; ++j) {
+      if (dense || random.below(100) < percent) row.push_back(j);
+    }
   }
 
-  const size_t n_blocks = places.size();
-  const size_t block_size = size_t{block.rows} * block.cols;
-  Exact<unsigned char> values(n_blocks * block_size * (dtype == Dtype::fp32 ? 4 : 2));
-  Exact<unsigned char> columns(dense ? 0 : n_blocks * index_width);
-  for (size_t k = 0; k < n_blocks; ++k) {
-    const auto [i, j] = places[k];
-    for (size_t e = 0; e < block_size; ++e) {
-      const bool inside = i * block.rows + e / block.cols < rows && j * block.cols + e % block.cols < cols;
-      put_weight(dtype, values, k * block_size + e, inside, random);
+  std::vector<StoredBlock> blocks;
+  std::vector<Quad> quads;
+  if (dense) {
+    for (uint32_t i = 0; i < block_rows; ++i) {
+      for (uint32_t j : pattern[i]) blocks.push_back({i, j, true});
     }
-    const uint16_t wide = static_cast<uint16_t>(j);
-    if (!dense && index_width == 2) memcpy(columns.data() + 2 * k, &wide, 2);
-    if (!dense && index_width == 1) columns[k] = static_cast<uint8_t>(j);
+  } else {
+    quads = pack_quads(order, pattern, &blocks);
   }
-  const Matrix w = {layout,
-                    dtype,
-                    rows,
-                    cols,
-                    n_quads,
-                    dense ? 0 : index_width,
-                    values.data(),
-                    dense ? nullptr : columns.data(),
-                    dense ? nullptr : quads.data()};
+
+  const size_t block_size = size_t{block.rows} * block.cols;
+  Exact<unsigned char> values(blocks.size() * block_size * (dtype == Dtype::fp32 ? 4 : 2));
+  Exact<unsigned char> columns(dense ? 0 : blocks.size() * index_width);
+  Exact<Quad> exact_quads(quads.size());
+  std::copy(quads.begin(), quads.end(), exact_quads.data());
+  for (size_t k = 0; k < blocks.size(); ++k) {
+    const StoredBlock& b = blocks[k];
+    for (size_t e = 0; e < block_size; ++e) {
+      const bool inside = b.row * block.rows + e / block.cols < rows && b.col * block.cols + e % block.cols < cols;
+      put_weight(dtype, values, k * block_size + e, b.real && inside, random);
+    }
+    const uint16_t wide = static_cast<uint16_t>(b.col);
+    if (!dense && index_width == 2) memcpy(columns.data() + 2 * k, &wide, 2);
+    if (!dense && index_width == 1) columns[k] = static_cast<uint8_t>(b.col);
+  }
+  const Matrix w = {layout, dtype, rows, cols, static_cast<uint32_t>(quads.size()), dense ? 0 : index_width,
+                    values.data(), dense ? nullptr : columns.data(), dense ? nullptr : exact_quads.data()};
 
   Exact<float> x(size_t{block_cols} * block.cols), bias(rows), expected(rows), y(rows);
   random.fill(x);
