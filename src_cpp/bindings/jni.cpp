@@ -46,9 +46,9 @@ jlong pack(linnet_status status, size_t count) {
 // details: (3) status, offset in the file in bytes, errno. message: (192) bytes, ended by a zero.
 void report(JNIEnv* env, linnet_status status, const linnet_error& error, int system_error, jlongArray details,
             jbyteArray message) {
-  const char* text = status == LINNET_ERROR_SYSTEM   ? strerror(system_error)
-                     : error.message[0] != 0         ? error.message
-                                                     : linnet_status_text(status);
+  const char* text = status == LINNET_ERROR_SYSTEM ? strerror(system_error)
+                     : error.message[0] != 0       ? error.message
+                                                   : linnet_status_text(status);
   const jlong values[] = {status, static_cast<jlong>(error.offset), system_error};
   env->SetLongArrayRegion(details, 0, 3, values);
   const size_t length = strnlen(text, sizeof error.message - 1);
@@ -197,9 +197,8 @@ JNIEXPORT jlong JNICALL Java_io_github_linnet_Native_push(JNIEnv* env, jclass, j
   data += offset;
   if (reinterpret_cast<uintptr_t>(data) % sizeof(float) != 0) return pack(LINNET_ERROR_ALIGNMENT, 0);
   size_t taken = 0;
-  const linnet_status status =
-      linnet_stream_push(from_java<Stream>(stream)->stream, reinterpret_cast<const float*>(data),
-                         static_cast<size_t>(n_frames), &taken);
+  const linnet_status status = linnet_stream_push(
+      from_java<Stream>(stream)->stream, reinterpret_cast<const float*>(data), static_cast<size_t>(n_frames), &taken);
   return pack(status, taken);
 }
 
