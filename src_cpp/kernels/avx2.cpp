@@ -9,6 +9,12 @@
 
 #include "kernels/arithmetic.h"
 
+#if defined(__GNUC__)
+#define LINNET_COLD __attribute__((noinline, cold))
+#else
+#define LINNET_COLD
+#endif
+
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #elif defined(__GNUC__)
@@ -95,37 +101,44 @@ struct Weights<Dtype::fp32> {
 
 constexpr float kZeros[16] = {0};
 
-// y[row .. row + 16) = sums + bias, no further than the last row.
-inline void store_rows16(const Matrix& w, size_t row, F8 low, F8 high, const float* bias, float* y) {
-  if (row + 16 <= w.rows) {
+// y[row .. row + n) = sums + bias, no further than the last row; row may lie beyond it. Kept out of the way of whole
+// blocks.
+LINNET_COLD void store_rest(const float* sums, size_t row, size_t n, size_t rows, const float* bias, float* y) {
+  for (size_t r = 0; r < n && row + r < rows; ++r) y[row + r] = sums[r] + (bias ? bias[row + r] : 0.0f);
+}
+
+inline void store_rows16(size_t row, size_t rows, F8 low, F8 high, const float* bias, float* y) {
+  if (row + 16 <= rows) {
     const float* b = bias ? bias + row : kZeros;
     store8(y + row, add8(low, load8(b)));
     store8(y + row + 8, add8(high, load8(b + 8)));
-    return;
+  } else {
+    float t[16];
+    store8(t, low);
+    store8(t + 8, high);
+    store_rest(t, row, 16, rows, bias, y);
   }
-  float t[16];
-  store8(t, low);
-  store8(t + 8, high);
-  for (size_t r = 0; row + r < w.rows; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
 }
 
-inline void store_rows4(const Matrix& w, size_t row, F4 sums, const float* bias, float* y) {
-  if (row + 4 <= w.rows) {
+inline void store_rows4(size_t row, size_t rows, F4 sums, const float* bias, float* y) {
+  if (row + 4 <= rows) {
     _mm_storeu_ps(y + row, _mm_add_ps(sums, _mm_loadu_ps(bias ? bias + row : kZeros)));
-    return;
+  } else {
+    float t[4];
+    _mm_storeu_ps(t, sums);
+    store_rest(t, row, 4, rows, bias, y);
   }
-  float t[4];
-  _mm_storeu_ps(t, sums);
-  for (size_t r = 0; row + r < w.rows; ++r) y[row + r] = t[r] + (bias ? bias[row + r] : 0.0f);
 }
 
 // One sum for each of a quad's four rows.
-inline void store_quad(const Matrix& w, const Quad& quad, F4 sums, const float* bias, float* y) {
+inline void store_quad(const Quad& quad, size_t rows, F4 sums, const float* bias, float* y) {
   float t[4];
   _mm_storeu_ps(t, sums);
   for (size_t q = 0; q < 4; ++q) {
     const size_t row = quad.block_rows[q];
-    if (row < w.rows) y[row] = t[q] + (bias ? bias[row] : 0.0f);
+    if (row < rows) {
+      y[row] = t[q] + (bias ? bias[row] : 0.0f);
+    }
   }
 }
 
@@ -149,7 +162,7 @@ inline void dense_panel(const Matrix& w, size_t panel, const float* x, const flo
     p0 = fma8(a.low, xa, p0);
     p1 = fma8(a.high, xa, p1);
   }
-  store_rows16(w, 16 * panel, add8(p0, q0), add8(p1, q1), bias, y);
+  store_rows16(16 * panel, w.rows, add8(p0, q0), add8(p1, q1), bias, y);
 }
 
 // Two panels at a time: eight chains hide the latency of the multiply-add, and x is broadcast once for both.
@@ -185,10 +198,28 @@ void matvec_dense(const Matrix& w, const float* x, const float* bias, float* y) 
       p2 = fma8(ua.low, xa, p2);
       p3 = fma8(ua.high, xa, p3);
     }
-    store_rows16(w, 16 * panel, add8(p0, q0), add8(p1, q1), bias, y);
-    store_rows16(w, 16 * panel + 16, add8(p2, q2), add8(p3, q3), bias, y);
+    store_rows16(16 * panel, w.rows, add8(p0, q0), add8(p1, q1), bias, y);
+    store_rows16(16 * panel + 16, w.rows, add8(p2, q2), add8(p3, q3), bias, y);
   }
   if (panel < panels) dense_panel<D>(w, panel, x, bias, y);
+}
+
+// The block columns of one step, by one load: the load ports bound these loops.
+struct Columns {
+  size_t a, b, c, d;
+};
+
+inline Columns load_columns(const uint8_t* p) {
+  uint32_t j;
+  memcpy(&j, p, sizeof j);
+  return {j & 0xFF, j >> 8 & 0xFF, j >> 16 & 0xFF, j >> 24};
+}
+
+inline Columns load_columns(const uint16_t* p) {
+  uint64_t j;
+  memcpy(&j, p, sizeof j);
+  return {static_cast<size_t>(j & 0xFFFF), static_cast<size_t>(j >> 16 & 0xFFFF), static_cast<size_t>(j >> 32 & 0xFFFF),
+          static_cast<size_t>(j >> 48)};
 }
 
 // The loops over quads have eight independent chains of multiply-adds, which hides their latency, and nothing is left
@@ -200,12 +231,14 @@ template <Dtype D, class Index>
 void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+  const size_t rows = w.rows;
+  for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
     F8 a0 = zero8(), a1 = zero8(), b0 = zero8(), b1 = zero8();
     F8 c0 = zero8(), c1 = zero8(), d0 = zero8(), d1 = zero8();
     for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
-      const F8 xa = twice4(x + 4 * size_t{j[0]}), xb = twice4(x + 4 * size_t{j[1]});
-      const F8 xc = twice4(x + 4 * size_t{j[2]}), xd = twice4(x + 4 * size_t{j[3]});
+      const Columns at = load_columns(j);
+      const F8 xa = twice4(x + 4 * at.a), xb = twice4(x + 4 * at.b);
+      const F8 xc = twice4(x + 4 * at.c), xd = twice4(x + 4 * at.d);
       const F8x2 a = Weights<D>::load16(v), b = Weights<D>::load16(v + 16);
       a0 = fma8(a.low, xa, a0);
       a1 = fma8(a.high, xa, a1);
@@ -219,10 +252,10 @@ void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
     }
     const F8 ab = _mm256_hadd_ps(_mm256_hadd_ps(a0, a1), _mm256_hadd_ps(b0, b1));  // rows 0, 2 of a, of b | rows 1, 3
     const F8 cd = _mm256_hadd_ps(_mm256_hadd_ps(c0, c1), _mm256_hadd_ps(d0, d1));
-    store_rows4(w, size_t{4} * quad->block_rows[0], _mm_unpacklo_ps(low4(ab), high4(ab)), bias, y);
-    store_rows4(w, size_t{4} * quad->block_rows[1], _mm_unpackhi_ps(low4(ab), high4(ab)), bias, y);
-    store_rows4(w, size_t{4} * quad->block_rows[2], _mm_unpacklo_ps(low4(cd), high4(cd)), bias, y);
-    store_rows4(w, size_t{4} * quad->block_rows[3], _mm_unpackhi_ps(low4(cd), high4(cd)), bias, y);
+    store_rows4(size_t{4} * quad->block_rows[0], rows, _mm_unpacklo_ps(low4(ab), high4(ab)), bias, y);
+    store_rows4(size_t{4} * quad->block_rows[1], rows, _mm_unpackhi_ps(low4(ab), high4(ab)), bias, y);
+    store_rows4(size_t{4} * quad->block_rows[2], rows, _mm_unpacklo_ps(low4(cd), high4(cd)), bias, y);
+    store_rows4(size_t{4} * quad->block_rows[3], rows, _mm_unpackhi_ps(low4(cd), high4(cd)), bias, y);
   }
 }
 
@@ -230,11 +263,13 @@ template <Dtype D, class Index>
 void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+  const size_t rows = w.rows;
+  for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
     F8 a0 = zero8(), a1 = zero8(), b0 = zero8(), b1 = zero8();
     F8 c0 = zero8(), c1 = zero8(), d0 = zero8(), d1 = zero8();
     for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
-      const F8 xa = all8(x[j[0]]), xb = all8(x[j[1]]), xc = all8(x[j[2]]), xd = all8(x[j[3]]);
+      const Columns at = load_columns(j);
+      const F8 xa = all8(x[at.a]), xb = all8(x[at.b]), xc = all8(x[at.c]), xd = all8(x[at.d]);
       const F8x2 a = Weights<D>::load16(v), b = Weights<D>::load16(v + 16);
       a0 = fma8(a.low, xa, a0);
       a1 = fma8(a.high, xa, a1);
@@ -246,10 +281,10 @@ void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
       d0 = fma8(d.low, xd, d0);
       d1 = fma8(d.high, xd, d1);
     }
-    store_rows16(w, size_t{16} * quad->block_rows[0], a0, a1, bias, y);
-    store_rows16(w, size_t{16} * quad->block_rows[1], b0, b1, bias, y);
-    store_rows16(w, size_t{16} * quad->block_rows[2], c0, c1, bias, y);
-    store_rows16(w, size_t{16} * quad->block_rows[3], d0, d1, bias, y);
+    store_rows16(size_t{16} * quad->block_rows[0], rows, a0, a1, bias, y);
+    store_rows16(size_t{16} * quad->block_rows[1], rows, b0, b1, bias, y);
+    store_rows16(size_t{16} * quad->block_rows[2], rows, c0, c1, bias, y);
+    store_rows16(size_t{16} * quad->block_rows[3], rows, d0, d1, bias, y);
   }
 }
 
@@ -260,12 +295,13 @@ template <Dtype D, class Index>
 void matvec_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+  const size_t rows = w.rows;
+  for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
     F8 a0 = zero8(), a1 = zero8(), b0 = zero8(), b1 = zero8();
     F8 c0 = zero8(), c1 = zero8(), d0 = zero8(), d1 = zero8();
     for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
-      const float *xa = x + 16 * size_t{j[0]}, *xb = x + 16 * size_t{j[1]};
-      const float *xc = x + 16 * size_t{j[2]}, *xd = x + 16 * size_t{j[3]};
+      const Columns at = load_columns(j);
+      const float *xa = x + 16 * at.a, *xb = x + 16 * at.b, *xc = x + 16 * at.c, *xd = x + 16 * at.d;
       const F8x2 a = Weights<D>::load16(v), b = Weights<D>::load16(v + 16);
       a0 = fma8(a.low, load8(xa), a0);
       a1 = fma8(a.high, load8(xa + 8), a1);
@@ -280,7 +316,7 @@ void matvec_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
     const F8 ab = quarters(add8(a0, a1), add8(b0, b1)), cd = quarters(add8(c0, c1), add8(d0, d1));
     const F8 pairs = _mm256_hadd_ps(ab, cd);       // a, a, c, c | b, b, d, d
     const F8 sums = _mm256_hadd_ps(pairs, pairs);  // a, c, a, c | b, d, b, d
-    store_quad(w, *quad, _mm_unpacklo_ps(low4(sums), high4(sums)), bias, y);
+    store_quad(*quad, rows, _mm_unpacklo_ps(low4(sums), high4(sums)), bias, y);
   }
 }
 
@@ -288,15 +324,17 @@ void matvec_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
 template <Dtype D, class Index>
 inline void step_1x4(const typename Weights<D>::Stored* v, const Index* j, const float* x, F8* low, F8* high) {
   const F8x2 weights = Weights<D>::load16(v);
-  *low = fma8(weights.low, two4(x + 4 * size_t{j[0]}, x + 4 * size_t{j[1]}), *low);
-  *high = fma8(weights.high, two4(x + 4 * size_t{j[2]}, x + 4 * size_t{j[3]}), *high);
+  const Columns at = load_columns(j);
+  *low = fma8(weights.low, two4(x + 4 * at.a, x + 4 * at.b), *low);
+  *high = fma8(weights.high, two4(x + 4 * at.c, x + 4 * at.d), *high);
 }
 
 template <Dtype D, class Index>
 void matvec_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
-  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+  const size_t rows = w.rows;
+  for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
     F8 even0 = zero8(), even1 = zero8(), odd0 = zero8(), odd1 = zero8();
     uint32_t n = quad->steps;
     for (; n >= 2; n -= 2, j += 8, v += 32) {
@@ -310,7 +348,7 @@ void matvec_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
     }
     const F8 pairs = _mm256_hadd_ps(add8(even0, odd0), add8(even1, odd1));  // rows 0, 0, 2, 2 | 1, 1, 3, 3
     const F8 sums = _mm256_hadd_ps(pairs, pairs);                           // rows 0, 2, 0, 2 | 1, 3, 1, 3
-    store_quad(w, *quad, _mm_unpacklo_ps(low4(sums), high4(sums)), bias, y);
+    store_quad(*quad, rows, _mm_unpacklo_ps(low4(sums), high4(sums)), bias, y);
   }
 }
 
