@@ -108,7 +108,7 @@ def test_every_misuse_is_an_exception_that_says_what_is_wrong(
 
 
 def test_closing_under_way_leaks_and_allocations(classes: Path, tmp_path: Path) -> None:
-    # Streams so large that all of them (105 MB) exceed what the JVM itself grows by (16 MB in qemu).
+    # All streams take 105 MB; the JVM itself grew by up to 16 MB (in qemu).
     path = tmp_path / "voice.linnet"
     path.write_bytes(tiny_voice(hidden=512, sparsity=0.98))
     heap, closed, *growth = check(classes, "Lifetime", path)
