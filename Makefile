@@ -11,6 +11,7 @@ python := $(bin)/python
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN)
 export LINNET_WERROR ?= 1
 export MPLBACKEND ?= Agg
+export ANDROID_NDK
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 cpp := $(wildcard src_cpp/*.cpp src_cpp/*.h src_cpp/include/*.h src_cpp/kernels/* src_cpp/bindings/*)
@@ -20,7 +21,7 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo test lint voice fuzz native clean test-arm test-arm-python phone
+.PHONY: all help demo test lint voice fuzz native clean android test-arm test-arm-python phone
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -69,6 +70,9 @@ data/slt/wavs/texts.json: | $(core)
 
 fuzz: $(extension) $(test_packages)  ## fuzz the loader and the engine for FUZZ_SECONDS (needs clang)
 	$(python) tests/run_fuzzer.py $(FUZZ_SECONDS)
+
+android:  ## the Android libraries, with ANDROID_NDK=FOLDER
+	$(PYTHON) android/build.py
 
 clean:  ## remove everything that was built, but not .venv, checkpoints or outputs
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info runtime/linnet/_core*.so $(extension)
