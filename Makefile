@@ -39,7 +39,7 @@ lint: $(extension) $(test_packages)  ## ruff and mypy
 	$(bin)/mypy
 
 native: $(test_packages)  ## the C library, its example and its tests, plain and with sanitizers
-	$(python) tests/native.py native sanitize
+	$(python) tests/native.py native sanitize sanitize-threads
 
 voice: $(extension) $(if $(filter slt,$(VOICE)),data/slt/wavs/texts.json)  ## train the bundled voice: hours; resumes
 	$(install) -e '.[train]'

@@ -308,8 +308,11 @@ def test_unknown_kernels_and_threads_are_refused() -> None:
         linnet.load(VOICE_BYTES, kernels="mmx")
     with pytest.raises(ValueError, match="no kernel set 'mmx'; it has: .*portable"):
         linnet.SparseMatrix(np.eye(4), kernels="mmx")
-    with pytest.raises(ValueError, match="one thread per stream"):
-        linnet.load(VOICE_BYTES, threads=2)
+    for threads in (0, 17, -1):
+        with pytest.raises(ValueError, match=f"threads must lie in 1 .. 16, not {threads}"):
+            linnet.load(VOICE_BYTES, threads=threads)
+    with pytest.raises(ValueError, match="threads must be an integer, not float"):
+        linnet.load(VOICE_BYTES, threads=2.0)  # type: ignore[arg-type]
 
 
 def test_damaged_files_are_format_errors(tmp_path: Path) -> None:
