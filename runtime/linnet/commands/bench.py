@@ -9,7 +9,7 @@ import numpy as np
 
 from linnet import bench
 from linnet.blocks import BLOCKS, DENSE, DTYPES
-from linnet.commands.arguments import add_kernels, load_voice, positive, sparsity
+from linnet.commands.arguments import add_kernels, add_threads, load_voice, positive, sparsity
 from linnet.commands.table import facts
 from linnet.matrix import SparseMatrix
 
@@ -27,6 +27,7 @@ def add(parsers: Parsers) -> None:
         help="a .linnet file, or the word matvec for one matrix (default)",
     )
     add_kernels(parser)
+    add_threads(parser)
     matvec = parser.add_argument_group("matvec")
     matvec.add_argument("--rows", type=positive, default=3072)
     matvec.add_argument("--cols", type=positive, default=1024)
@@ -40,7 +41,7 @@ def add(parsers: Parsers) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    print(facts([("cpu", bench.cpu_name()), ("threads", 1)]))
+    print(facts([("cpu", bench.cpu_name()), ("threads", options.threads)]))
     if options.voice != "matvec":
         voice = load_voice(options)
         times = bench.time_voice(voice)
