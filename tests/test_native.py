@@ -57,7 +57,7 @@ def test_processing_with_several_threads_does_not_allocate(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("preset", ["native", "sanitize-threads"])
 def test_any_number_of_threads_gives_the_bits_of_one(preset: str, tmp_path: Path) -> None:
-    files = [*varied_voices().values(), *(random_program(seed) for seed in range(12))]
+    files = [*varied_voices().values(), *(random_program(seed) for seed in range(8))]
     paths = [tmp_path / f"{number}.linnet" for number in range(len(files))]
     for path, data in zip(paths, files, strict=True):
         path.write_bytes(data)

@@ -18,9 +18,7 @@ namespace {
 
 using namespace linnet;
 
-constexpr uint64_t kFrames = 4;
-constexpr uint32_t kThreadNumbers[] = {1, 2, 3, 5};
-
+constexpr uint64_t kFrames = 2;
 void require(bool holds, const char* promise) {
   if (holds) return;
   fprintf(stderr, "broken promise: %s\n", promise);
@@ -97,10 +95,11 @@ Result run(const Model& model, const char* name, uint32_t n_threads, uint32_t ba
 
 void check(const Model& model) {
   const Result expected = run(model, kernel_name(0), 1, 0, 8);
-  for (size_t i = 0; kernel_name(i) != nullptr; ++i) {
-    for (uint32_t n_threads : kThreadNumbers) {
-      require(run(model, kernel_name(i), n_threads, 0, 7) == expected, "any number of threads gives the same bits");
-    }
+  for (uint32_t n_threads : {2, 3, 5}) {
+    require(run(model, nullptr, n_threads, 0, 7) == expected, "any number of threads gives the same bits");
+  }
+  for (size_t i = 1; kernel_name(i) != nullptr; ++i) {
+    require(run(model, kernel_name(i), 3, 0, 7) == expected, "every kernel set does the shares of a whole");
   }
   require(run(model, nullptr, 3, 40, 1000) == expected, "so does a plan that shares some tasks only");
   std::vector<Result> results(3);
