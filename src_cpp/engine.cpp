@@ -93,7 +93,14 @@ struct Step {
   }
 };
 
-void run_frame(State* state, const float* features) {
+// The observer of every run but a profiler's.
+struct Unobserved {
+  void operator()(uint32_t) const {}
+};
+
+// `done(n)` follows operation n of the program.
+template <class Observe>
+void run_frame(State* state, const float* features, const Observe& done) {
   const Model& model = *state->model;
   const Step step{model, state->kernels, state->arena, 0};
   float* in = state->arena + model.config.features_at;
@@ -123,6 +130,7 @@ void run_frame(State* state, const float* features) {
       default:
         break;
     }
+    done(n);
   }
 }
 
@@ -195,7 +203,9 @@ int16_t output_sample(State* state, const OutputOp& op, const Step& step) {
 }
 
 // One step of the sample program. A forced token takes the place of what would be drawn, and *nats grows by its score.
-int16_t run_sample(State* state, const uint16_t* forced, double* nats) {
+// `done(n)` follows operation n.
+template <class Observe>
+int16_t run_sample(State* state, const uint16_t* forced, double* nats, const Observe& done) {
   const Model& model = *state->model;
   const Config& config = model.config;
   const OutputOp& output = model.sample_program[config.n_sample_operations - 1].output;
@@ -236,8 +246,10 @@ int16_t run_sample(State* state, const uint16_t* forced, double* nats) {
       default:
         break;
     }
+    done(n);
   }
   const int16_t sample = output_sample(state, output, step);
+  done(config.n_sample_operations - 1);
   state->sample += 1;
   state->position += 1;
   if (state->position == config.hop_length) {
@@ -248,8 +260,9 @@ int16_t run_sample(State* state, const uint16_t* forced, double* nats) {
   return sample;
 }
 
-void advance_frame(State* state, const float* features) {
-  run_frame(state, features);
+template <class Observe>
+void advance_frame(State* state, const float* features, const Observe& done) {
+  run_frame(state, features, done);
   state->frames_run += 1;
   state->frame_ready = state->frames_run > state->model->config.lookahead;
 }
@@ -289,21 +302,28 @@ void reset_state(State* state, uint64_t seed, uint32_t stream) {
     state->slots[op.slot] = op.initial_token;
     *step.at(op.out) = op.initial_value;
   }
-  for (uint32_t n = 0; n < model.config.priming; ++n) run_frame(state, nullptr);
+  for (uint32_t n = 0; n < model.config.priming; ++n) run_frame(state, nullptr, Unobserved{});
 }
 
 void take_frame(State* state, const float* features) {
   state->frames_taken += 1;
-  advance_frame(state, features);
+  advance_frame(state, features, Unobserved{});
 }
 
 bool prepare_sample(State* state) {
   while (!state->frame_ready && state->finished && state->frames_made < state->frames_taken)
-    advance_frame(state, nullptr);
+    advance_frame(state, nullptr, Unobserved{});
   return state->frame_ready;
 }
 
-int16_t make_sample(State* state) { return run_sample(state, nullptr, nullptr); }
+int16_t make_sample(State* state) { return run_sample(state, nullptr, nullptr, Unobserved{}); }
+
+void observe_frame(State* state, const float* features, const Observer& done) {
+  state->frames_taken += 1;
+  advance_frame(state, features, done);
+}
+
+int16_t observe_sample(State* state, const Observer& done) { return run_sample(state, nullptr, nullptr, done); }
 
 bool token_exists(const State& state, uint16_t token) {
   const Config& config = state.model->config;
@@ -313,7 +333,7 @@ bool token_exists(const State& state, uint16_t token) {
 
 double score_sample(State* state, uint16_t token) {
   double nats = 0.0;
-  run_sample(state, &token, &nats);
+  run_sample(state, &token, &nats, Unobserved{});
   return nats;
 }
 

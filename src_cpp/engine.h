@@ -54,6 +54,18 @@ bool prepare_sample(State* state);
 // Make one sample; after prepare_sample said true.
 int16_t make_sample(State* state);
 
+// Told of every operation as it is done: `number` counts from 0 in the running program.
+struct Observer {
+  void (*done)(void* context, uint32_t number);
+  void* context;
+
+  void operator()(uint32_t number) const { done(context, number); }
+};
+
+// take_frame and make_sample for a profiler: the same bits.
+void observe_frame(State* state, const float* features, const Observer& done);  // (n_features)
+int16_t observe_sample(State* state, const Observer& done);
+
 // Whether every class that a token stands for exists.
 bool token_exists(const State& state, uint16_t token);
 

@@ -1,0 +1,121 @@
+// The profiler: where a voice's time goes, operation by operation.
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "bindings.h"
+#include "engine.h"
+#include "kernels/float_mode.h"
+#include "model.h"
+
+namespace linnet::python {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+// Adds the time since its last reading to the operation that was just done.
+struct Stopwatch {
+  double* spent;  // (operations of the running program)
+  Clock::time_point last;
+
+  static void done(void* context, uint32_t number) {
+    auto* self = static_cast<Stopwatch*>(context);
+    const Clock::time_point now = Clock::now();
+    self->spent[number] += seconds(now - self->last);
+    self->last = now;
+  }
+};
+
+// Seconds that one reading adds to the operation it follows: the least of several means.
+double reading_cost() {
+  constexpr uint32_t kReadings = 1000;
+  double least = 1.0;
+  for (int round = 0; round < 20; ++round) {
+    double spent = 0;
+    Stopwatch watch{&spent, Clock::now()};
+    const Observer observer{Stopwatch::done, &watch};
+    for (uint32_t i = 0; i < kReadings; ++i) observer(0);
+    least = std::min(least, spent / kReadings);
+  }
+  return least;
+}
+
+struct FreeAligned {
+  void operator()(unsigned char* memory) const { ::operator delete(memory, std::align_val_t(kAlignment)); }
+};
+using AlignedMemory = std::unique_ptr<unsigned char, FreeAligned>;
+
+AlignedMemory aligned_memory(size_t size) {
+  return AlignedMemory(static_cast<unsigned char*>(::operator new(size, std::align_val_t(kAlignment))));
+}
+
+// Frames are made in turn with the clock read after every operation, and with the clock read around the whole frame:
+// a slow moment of the machine meets both. Each row of a result is one frame; seconds are sums over its samples.
+py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, const KernelName& kernels) {
+  const std::string_view bytes = file;
+  const AlignedMemory data = aligned_memory(bytes.size());
+  std::memcpy(data.get(), bytes.data(), bytes.size());
+  Model model{};
+  linnet_error error{};
+  if (read_model(data.get(), bytes.size(), &model, &error) != LINNET_OK) throw py::value_error(error.message);
+  const std::unique_ptr<Model, void (*)(Model*)> tensors(&model, free_model);
+  require_array<float>(frames, "frames", "float32");
+  const Config& config = model.config;
+  if (frames.ndim() != 2 || frames.shape(1) != static_cast<py::ssize_t>(config.n_features)) {
+    throw py::value_error("frames must have shape (n_frames, " + std::to_string(config.n_features) + ")");
+  }
+  const auto n_pairs = static_cast<size_t>(frames.shape(0)) / 2;
+  const auto* features = static_cast<const float*>(frames.data());
+  const AlignedMemory memory = aligned_memory(state_size(model));
+  const IeeeFloatMode mode;
+  State* state = make_state(model, named_kernels(kernels), Sampling{seed, 0, 1.0f}, memory.get());
+
+  using Array = py::array_t<double>;
+  const auto table = [n_pairs](size_t columns) {
+    Array array({n_pairs, columns});
+    std::fill_n(array.mutable_data(), array.size(), 0.0);
+    return array;
+  };
+  Array frame_parts = table(config.n_frame_operations), sample_parts = table(config.n_sample_operations);
+  Array frame_whole = table(1), sample_whole = table(1);
+  py::array_t<int16_t> samples(static_cast<py::ssize_t>(2 * n_pairs * config.hop_length));
+  int16_t* out = samples.mutable_data();
+  size_t n_samples = 0;
+  for (size_t k = 0; k < n_pairs; ++k, features += 2 * size_t{config.n_features}) {
+    Stopwatch watch{frame_parts.mutable_data() + k * config.n_frame_operations, Clock::now()};
+    const Observer observer{Stopwatch::done, &watch};
+    observe_frame(state, features, observer);
+    watch.spent = sample_parts.mutable_data() + k * config.n_sample_operations;
+    watch.last = Clock::now();
+    while (prepare_sample(state)) out[n_samples++] = observe_sample(state, observer);
+
+    const Clock::time_point start = Clock::now();
+    take_frame(state, features + config.n_features);
+    const Clock::time_point taken = Clock::now();
+    while (prepare_sample(state)) out[n_samples++] = make_sample(state);
+    frame_whole.mutable_data()[k] = seconds(taken - start);
+    sample_whole.mutable_data()[k] = seconds(Clock::now() - taken);
+  }
+  py::dict result;
+  result["frame_parts"] = frame_parts;
+  result["sample_parts"] = sample_parts;
+  result["frame_whole"] = frame_whole;
+  result["sample_whole"] = sample_whole;
+  result["samples"] = samples[py::slice(0, static_cast<py::ssize_t>(n_samples), 1)];
+  result["reading"] = reading_cost();
+  return result;
+}
+
+}  // namespace
+
+void bind_profile(py::module_& module) {
+  using py::arg;
+  module.def("profile", profile, arg("file"), arg("frames"), arg("seed") = 0, arg("kernels") = py::none());
+}
+
+}  // namespace linnet::python
