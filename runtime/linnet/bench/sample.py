@@ -13,7 +13,7 @@ import numpy.typing as npt
 import linnet
 from linnet import _core, blocks
 from linnet.bench.products import Float32
-from linnet.bench.timing import Timer, interleaved
+from linnet.bench.timing import Timer, interleaved, pinned
 from linnet.format import VoiceFile
 from linnet.operations import Draw, Embedding, Gates, Linear, Operation, Upsample
 from linnet.voice import Source, Voice
@@ -112,7 +112,11 @@ def measure(source: Source, kernels: Sequence[str], threads: Sequence[int]) -> l
     voices = {
         (name, n): linnet.load(source, threads=n, kernels=name) for name in kernels for n in threads
     }
-    times = interleaved({f"{name} {n}": sample_timer(v) for (name, n), v in voices.items()})
+    timers = {f"{name} {n}": sample_timer(voice) for (name, n), voice in voices.items()}
+    for run in timers.values():
+        run(1)  # a stream's other threads start now, free to use the other cores
+    with pinned():
+        times = interleaved(timers)
     found = []
     for (name, n), voice in voices.items():
         seconds = times[f"{name} {n}"]

@@ -61,20 +61,25 @@ def _undisturbed(run: Timer, repeats: int) -> float:
     return run(repeats)
 
 
-@contextlib.contextmanager
-def pinned() -> Iterator[int | None]:
-    """Keeps the calling thread on one core, the last that it may use; gives its number.
+def core() -> int | None:
+    """The core that measurements are pinned to, the last that the calling thread may use.
 
-    None, and no effect, where the system cannot do so. Threads that were started before stay free.
+    None where the system has no way to pin.
     """
-    if not hasattr(os, "sched_setaffinity"):
-        yield None
+    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+@contextlib.contextmanager
+def pinned() -> Iterator[None]:
+    """Keeps the calling thread on `core()`; threads that it started before stay free."""
+    chosen = core()
+    if chosen is None:
+        yield
         return
     allowed = os.sched_getaffinity(0)
-    core = max(allowed)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, {chosen})
     try:
-        yield core
+        yield
     finally:
         os.sched_setaffinity(0, allowed)
 

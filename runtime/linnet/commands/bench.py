@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import linnet
 from linnet.bench.machine import cpu_name
-from linnet.bench.timing import pinned
+from linnet.bench.timing import core, pinned
 from linnet.blocks import BLOCKS, DENSE, DTYPES
 from linnet.commands import bench_matvec, bench_sample, bench_sweep
 from linnet.commands.arguments import add_kernels, positive, sparsity
@@ -75,13 +75,17 @@ def run(options: argparse.Namespace) -> None:
     options.sparsity = 0.95 if options.sparsity is None else options.sparsity
     options.block, options.dtype = options.block or "4x4", options.dtype or "float16"
     kernels = [options.kernels] if options.kernels else linnet.kernels()
-    with pinned() as core:
-        on = "not pinned" if core is None else f"pinned to core {core}"
-        print(facts([("cpu", cpu_name()), ("core", on), ("kernel sets", ", ".join(kernels))]))
-        print()
-        if options.what == "sample":
-            bench_sample.run(options, kernels)
-        elif options.what == "sweep":
+    if options.what == "sample":
+        linnet.load(options.voice)  # an error before anything is printed
+    last = core()
+    on = "not pinned" if last is None else f"pinned to core {last}"
+    print(facts([("cpu", cpu_name()), ("core", on), ("kernel sets", ", ".join(kernels))]))
+    print()
+    if options.what == "sample":
+        bench_sample.run(options, kernels)
+        return
+    with pinned():
+        if options.what == "sweep":
             bench_sweep.run(options, kernels[0])
         elif options.quick:
             bench_matvec.run_quick(options, kernels[0])

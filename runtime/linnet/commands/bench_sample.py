@@ -11,6 +11,7 @@ from linnet.bench import sample
 from linnet.bench.plots import draw_profiles
 from linnet.bench.results import write_results
 from linnet.bench.sample import Profile, SampleTimes
+from linnet.bench.timing import pinned
 from linnet.commands.bench_matvec import product_facts
 from linnet.commands.table import facts, table
 
@@ -19,13 +20,16 @@ def run(options: argparse.Namespace, kernels: Sequence[str]) -> None:
     times = sample.measure(options.voice, kernels, options.threads)
     print(speed_table(times))
     voices = [linnet.load(options.voice, kernels=name) for name in kernels]
-    profiles = [bench.profile(voice) for voice in voices]
+    with pinned():
+        profiles = [bench.profile(voice) for voice in voices]
     print("\nMicroseconds per sample by operation, one thread\n")
     print(profile_table(profiles))
     matrix = bench.voice_matrix(voices[0])
     if matrix is not None:
+        with pinned():
+            product = bench.time_products(matrix)
         print()
-        print(facts([("matrix", "recurrent matrix"), *product_facts(bench.time_products(matrix))]))
+        print(facts([("matrix", "recurrent matrix"), *product_facts(product)]))
     written = write_results(
         options.output,
         {"voice": str(options.voice), **sample.as_dict(times, profiles)},
