@@ -45,7 +45,7 @@ native: $(test_packages)  ## the C library, its example and its tests, plain and
 	$(python) tests/native.py native sanitize
 
 voice: $(extension) $(if $(filter slt,$(VOICE)),data/slt/wavs/texts.json)  ## train the bundled voice: hours; resumes
-	$(install) -e '.[train]'
+	LINNET_WITHOUT_EXTENSION=1 $(bin)/pip install -q -e '.[train]'
 	$(bin)/linnet-train prepare voices/$(VOICE).toml
 	$(bin)/linnet-train run voices/$(VOICE).toml
 	$(bin)/linnet export runs/$(VOICE)/model.pt -o voices/$(VOICE).linnet
