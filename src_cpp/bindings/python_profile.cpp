@@ -54,8 +54,13 @@ AlignedMemory aligned_memory(size_t size) {
   return AlignedMemory(static_cast<unsigned char*>(::operator new(size, std::align_val_t(kAlignment))));
 }
 
-// Frames are made in turn with the clock read after every operation, and with the clock read around the whole frame:
-// a slow moment of the machine meets both. Each row of a result is one frame; seconds are sums over its samples.
+// Samples between two looks at the clock where they are timed as wholes, and that make one row of the results: few, so
+// that the system seldom takes the core away meanwhile.
+constexpr uint64_t kChunk = 16;
+
+// Frames are made in turn with the clock read after every operation, and with the clock read around the frame program
+// and around chunks of samples: a slow moment of the machine meets both. Rows of frame_* hold seconds of a frame, rows
+// of sample_* hold seconds per sample; rows of frames whose samples had to wait for others are zero.
 py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, const KernelName& kernels) {
   const std::string_view bytes = file;
   const AlignedMemory data = aligned_memory(bytes.size());
@@ -76,13 +81,15 @@ py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, 
   State* state = make_state(model, named_kernels(kernels), Sampling{seed, 0, 1.0f}, memory.get());
 
   using Array = py::array_t<double>;
-  const auto table = [n_pairs](size_t columns) {
-    Array array({n_pairs, columns});
+  const auto table = [](size_t rows, size_t columns) {
+    Array array({rows, columns});
     std::fill_n(array.mutable_data(), array.size(), 0.0);
     return array;
   };
-  Array frame_parts = table(config.n_frame_operations), sample_parts = table(config.n_sample_operations);
-  Array frame_whole = table(1), sample_whole = table(1);
+  const size_t n_chunks = (config.hop_length + kChunk - 1) / kChunk;
+  Array frame_parts = table(n_pairs, config.n_frame_operations), frame_whole = table(n_pairs, 1);
+  Array sample_parts = table(n_pairs * n_chunks, config.n_sample_operations);
+  Array sample_whole = table(n_pairs * n_chunks, 1);
   py::array_t<int16_t> samples(static_cast<py::ssize_t>(2 * n_pairs * config.hop_length));
   int16_t* out = samples.mutable_data();
   size_t n_samples = 0;
@@ -90,16 +97,24 @@ py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, 
     Stopwatch watch{frame_parts.mutable_data() + k * config.n_frame_operations, Clock::now()};
     const Observer observer{Stopwatch::done, &watch};
     observe_frame(state, features, observer);
-    watch.spent = sample_parts.mutable_data() + k * config.n_sample_operations;
-    watch.last = Clock::now();
-    while (prepare_sample(state)) out[n_samples++] = observe_sample(state, observer);
+    double* parts = sample_parts.mutable_data() + k * n_chunks * config.n_sample_operations;
+    while (prepare_sample(state)) {
+      const uint64_t n = std::min(kChunk, samples_available(*state));
+      watch = {parts, Clock::now()};
+      for (uint64_t i = 0; i < n; ++i) out[n_samples++] = observe_sample(state, observer);
+      for (uint32_t op = 0; op < config.n_sample_operations; ++op) *parts++ /= static_cast<double>(n);
+    }
 
-    const Clock::time_point start = Clock::now();
+    Clock::time_point start = Clock::now();
     take_frame(state, features + config.n_features);
-    const Clock::time_point taken = Clock::now();
-    while (prepare_sample(state)) out[n_samples++] = make_sample(state);
-    frame_whole.mutable_data()[k] = seconds(taken - start);
-    sample_whole.mutable_data()[k] = seconds(Clock::now() - taken);
+    frame_whole.mutable_data()[k] = seconds(Clock::now() - start);
+    double* whole = sample_whole.mutable_data() + k * n_chunks;
+    while (prepare_sample(state)) {
+      const uint64_t n = std::min(kChunk, samples_available(*state));
+      start = Clock::now();
+      for (uint64_t i = 0; i < n; ++i) out[n_samples++] = make_sample(state);
+      *whole++ = seconds(Clock::now() - start) / static_cast<double>(n);
+    }
   }
   py::dict result;
   result["frame_parts"] = frame_parts;

@@ -151,25 +151,25 @@ def profile(voice: Voice, seconds: float = PROFILE_SECONDS) -> Profile:
         frames = random_mel(voice, 2 * (n_pairs + voice.lookahead)).T.copy()
         return _core.profile(data, frames, 0, voice.kernels)
 
-    trial = float(np.min(run(2)["sample_whole"][voice.lookahead :]))
+    def medians(times: dict[str, Any], name: str) -> npt.NDArray[np.float64]:
+        """Over the rows that were measured."""
+        rows = times[name][times[name].any(axis=1)]
+        return np.asarray(np.median(rows, axis=0) if len(rows) else np.zeros(rows.shape[1]))
+
+    trial = hop * float(medians(run(2), "sample_whole")[0])
     times = run(max(5, min(2000, round(seconds / (2 * trial)))))
     reading = float(times["reading"])
-
-    def medians(name: str) -> npt.NDArray[np.float64]:
-        """Per sample, over the frames that made samples."""
-        return np.asarray(np.median(times[name][voice.lookahead :], axis=0) / hop)
-
     parts = []
-    for program, operations, readings in (
-        ("frame", file.frame_program, 1 / hop),
-        ("sample", file.sample_program, 1.0),
+    for program, operations, samples in (
+        ("frame", file.frame_program, hop),
+        ("sample", file.sample_program, 1),
     ):
-        spent = np.maximum(medians(f"{program}_parts") - readings * reading, 0)
+        spent = np.maximum(medians(times, f"{program}_parts") - reading, 0) / samples
         parts += [
             Part(program, operation_name(op, file), 1e6 * float(s))
             for op, s in zip(operations, spent, strict=True)
         ]
-    whole = medians("sample_whole").item() + medians("frame_whole").item()
+    whole = float(medians(times, "sample_whole")[0] + medians(times, "frame_whole")[0] / hop)
     return Profile(voice.kernels, parts, 1e6 * whole, 1e6 * reading)
 
 
