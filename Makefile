@@ -18,7 +18,7 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo test lint voice fuzz native clean
+.PHONY: all help demo bench test lint voice fuzz native clean
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -28,6 +28,9 @@ help:  ## list the targets
 
 demo: $(extension) $(demo_packages)  ## vocode the bundled clip: out/demo.wav, out/demo.png and a table of figures
 	$(python) bench/demo.py
+
+bench: $(extension) $(demo_packages)  ## the targets of the kernels beside what they reach here; out/bench-targets.json
+	$(python) bench/targets.py
 
 test: lint native  ## lint, C and C++ tests, Python tests
 	$(python) -m pytest -n 2 --dist loadgroup

@@ -116,7 +116,14 @@ struct Step {
   }
 };
 
-void run_frame(State* state, const float* features) {
+// The observer of every run but a profiler's.
+struct Unobserved {
+  void operator()(uint32_t) const {}
+};
+
+// `done(n)` follows operation n of the program.
+template <class Observe>
+void run_frame(State* state, const float* features, const Observe& done) {
   const Model& model = *state->model;
   const Step step{model, state->kernels, state->arena, 0};
   float* in = state->arena + model.config.features_at;
@@ -146,6 +153,7 @@ void run_frame(State* state, const float* features) {
       default:
         break;
     }
+    done(n);
   }
 }
 
@@ -166,9 +174,9 @@ void draw(State* state, const DrawOp& op, const Step& step, const uint16_t* forc
 }
 
 // One thread's part of the samples that are asked for. All threads run this at once; only thread 0 changes the state
-// beyond the arena.
-void run_samples(void* context, uint32_t thread) {
-  State* state = static_cast<State*>(context);
+// beyond the arena. `done(n)` follows this thread's share of operation n.
+template <class Observe>
+void run_shares(State* state, uint32_t thread, const Observe& done) {
   const Request& request = state->request;
   const Plan& plan = state->plan;
   Step step{*state->model, state->kernels, state->arena, state->position};
@@ -207,18 +215,24 @@ void run_samples(void* context, uint32_t thread) {
         default:
           break;
       }
+      done(static_cast<uint32_t>(task.operation - state->model->sample_program));
     }
   }
 }
 
-// Makes the samples asked for, but not beyond the frame; returns how many they are.
-uint32_t run(State* state, size_t most, int16_t* samples, const uint16_t* tokens, double* nats) {
+void run_shares_unobserved(void* state, uint32_t thread) {
+  run_shares(static_cast<State*>(state), thread, Unobserved{});
+}
+
+// Makes the samples asked for, but not beyond the frame; returns how many they are. Only one thread is observed.
+template <class Observe>
+uint32_t run(State* state, size_t most, int16_t* samples, const uint16_t* tokens, double* nats, const Observe& done) {
   const Config& config = state->model->config;
   const uint32_t left = config.hop_length - state->position;
   const uint32_t n = most < left ? static_cast<uint32_t>(most) : left;
   state->request = Request{n, samples, tokens, nats};
   if (state->plan.n_threads == 1) {
-    run_samples(state, 0);
+    run_shares(state, 0, done);
   } else {
     state->team->run();
   }
@@ -231,8 +245,9 @@ uint32_t run(State* state, size_t most, int16_t* samples, const uint16_t* tokens
   return n;
 }
 
-void advance_frame(State* state, const float* features) {
-  run_frame(state, features);
+template <class Observe>
+void advance_frame(State* state, const float* features, const Observe& done) {
+  run_frame(state, features, done);
   state->frames_run += 1;
   state->frame_ready = state->frames_run > state->model->config.lookahead;
 }
@@ -257,7 +272,7 @@ State* make_state(const Model& model, const Kernels& kernels, const Sampling& sa
   make_plan(model, threading, &state->plan);
   if (state->plan.n_threads > 1) {
     new (state->team) Team();
-    if (!state->team->start(state->plan.n_threads, run_samples, state)) return nullptr;
+    if (!state->team->start(state->plan.n_threads, run_shares_unobserved, state)) return nullptr;
   }
   reset_state(state, sampling.seed, sampling.stream);
   return state;
@@ -282,22 +297,31 @@ void reset_state(State* state, uint64_t seed, uint32_t stream) {
     state->slots[op.slot] = op.initial_token;
     *step.at(op.out) = op.initial_value;
   }
-  for (uint32_t n = 0; n < model.config.priming; ++n) run_frame(state, nullptr);
+  for (uint32_t n = 0; n < model.config.priming; ++n) run_frame(state, nullptr, Unobserved{});
 }
 
 void take_frame(State* state, const float* features) {
   state->frames_taken += 1;
-  advance_frame(state, features);
+  advance_frame(state, features, Unobserved{});
 }
 
 bool prepare_sample(State* state) {
   while (!state->frame_ready && state->finished && state->frames_made < state->frames_taken)
-    advance_frame(state, nullptr);
+    advance_frame(state, nullptr, Unobserved{});
   return state->frame_ready;
 }
 
 uint32_t make_samples(State* state, size_t most, int16_t* samples) {
-  return run(state, most, samples, nullptr, nullptr);
+  return run(state, most, samples, nullptr, nullptr, Unobserved{});
+}
+
+void observe_frame(State* state, const float* features, const Observer& done) {
+  state->frames_taken += 1;
+  advance_frame(state, features, done);
+}
+
+uint32_t observe_samples(State* state, size_t most, int16_t* samples, const Observer& done) {
+  return run(state, most, samples, nullptr, nullptr, done);
 }
 
 bool token_exists(const State& state, uint16_t token) {
@@ -307,7 +331,7 @@ bool token_exists(const State& state, uint16_t token) {
 }
 
 uint32_t score_samples(State* state, size_t most, const uint16_t* tokens, double* nats) {
-  return run(state, most, nullptr, tokens, nats);
+  return run(state, most, nullptr, tokens, nats, Unobserved{});
 }
 
 uint64_t samples_available(const State& state) {

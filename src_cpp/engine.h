@@ -74,6 +74,18 @@ bool prepare_sample(State* state);
 // Make up to `most` samples, no more than the frame has left; returns how many. After prepare_sample said true.
 uint32_t make_samples(State* state, size_t most, int16_t* samples);  // (most)
 
+// Told of every operation as it is done: `number` counts from 0 in the running program.
+struct Observer {
+  void (*done)(void* context, uint32_t number);
+  void* context;
+
+  void operator()(uint32_t number) const { done(context, number); }
+};
+
+// take_frame and make_samples for a profiler: the same bits. The samples of one thread only are observed.
+void observe_frame(State* state, const float* features, const Observer& done);                // (n_features)
+uint32_t observe_samples(State* state, size_t most, int16_t* samples, const Observer& done);  // (most)
+
 // Whether every class that a token stands for exists.
 bool token_exists(const State& state, uint16_t token);
 

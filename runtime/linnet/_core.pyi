@@ -4,6 +4,7 @@ Arrays are C-contiguous and of exactly the type named.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -98,3 +99,6 @@ def finish(
 def upsample(kernels: str | None, weights: _Float32, input: _Float32) -> _Float32: ...
 def widen(kernels: str | None, dtype: int, values: bytes) -> _Float32: ...
 def stream_limit(values: bytes, dtype: int, repeats: int) -> float: ...
+def profile(
+    file: bytes, frames: _Float32, seed: int = 0, kernels: str | None = None
+) -> dict[str, Any]: ...
