@@ -21,7 +21,7 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo test lint voice fuzz native clean android test-arm test-arm-python phone
+.PHONY: all help demo bench test lint voice fuzz native clean android test-arm test-arm-python phone
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -31,6 +31,9 @@ help:  ## list the targets
 
 demo: $(extension) $(demo_packages)  ## vocode the bundled clip: out/demo.wav, out/demo.png and a table of figures
 	$(python) bench/demo.py
+
+bench: $(extension) $(demo_packages)  ## the targets of the kernels beside what they reach here; out/bench-targets.json
+	$(python) bench/targets.py
 
 test: lint native  ## lint, C and C++ tests, Python tests
 	$(python) -m pytest -n 2 --dist loadgroup
@@ -56,7 +59,7 @@ lint: $(extension) $(test_packages)  ## ruff and mypy
 	$(bin)/mypy
 
 native: $(test_packages)  ## the C library, its example and its tests, plain and with sanitizers
-	$(python) tests/native.py native sanitize
+	$(python) tests/native.py native sanitize sanitize-threads
 
 voice: $(extension) $(if $(filter slt,$(VOICE)),data/slt/wavs/texts.json)  ## train the bundled voice: hours; resumes
 	LINNET_WITHOUT_EXTENSION=1 $(bin)/pip install -q -e '.[train]'

@@ -414,9 +414,9 @@ inline F8 gates8(F8 ru, F8 rr, F8 re, F8 iu, F8 ir, F8 ie, F8 state) {
   return fma8(u, _mm256_sub_ps(state, e), e);
 }
 
-void gates(uint32_t units, const float* recurrent, const float* input, float* state) {
-  const float *ru = recurrent, *rr = ru + units, *re = rr + units;
-  const float *iu = input, *ir = iu + units, *ie = ir + units;
+void gates(uint32_t units, uint32_t stride, const float* recurrent, const float* input, float* state) {
+  const float *ru = recurrent, *rr = ru + stride, *re = rr + stride;
+  const float *iu = input, *ir = iu + stride, *ie = ir + stride;
   uint32_t i = 0;
   for (; i + 8 <= units; i += 8) {
     store8(state + i, gates8(load8(ru + i), load8(rr + i), load8(re + i), load8(iu + i), load8(ir + i), load8(ie + i),
