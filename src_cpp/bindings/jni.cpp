@@ -129,7 +129,7 @@ JNIEXPORT void JNICALL Java_io_github_linnet_Native_info(JNIEnv* env, jclass, jl
                           info.n_features,
                           info.lookahead,
                           static_cast<jlong>(info.file_size),
-                          static_cast<jlong>(linnet_stream_size(opened))};
+                          static_cast<jlong>(linnet_stream_size(opened, nullptr))};
   env->SetLongArrayRegion(numbers, 0, 6, values);
 }
 

@@ -327,9 +327,9 @@ inline F16 gates16(F16 ru, F16 rr, F16 re, F16 iu, F16 ir, F16 ie, F16 state) {
   return fma16(u, sub16(state, e), e);
 }
 
-void gates(uint32_t units, const float* recurrent, const float* input, float* state) {
-  const float *ru = recurrent, *rr = ru + units, *re = rr + units;
-  const float *iu = input, *ir = iu + units, *ie = ir + units;
+void gates(uint32_t units, uint32_t stride, const float* recurrent, const float* input, float* state) {
+  const float *ru = recurrent, *rr = ru + stride, *re = rr + stride;
+  const float *iu = input, *ir = iu + stride, *ie = ir + stride;
   uint32_t i = 0;
   for (; i + 16 <= units; i += 16) {
     store16(state + i, gates16(load16(ru + i), load16(rr + i), load16(re + i), load16(iu + i), load16(ir + i),

@@ -377,20 +377,20 @@ LINNET_APART void gates_tile(const GateTile& tile, const float* state, float* ou
   }
 }
 
-void gates(uint32_t units, const float* recurrent, const float* input, float* state) {
+void gates(uint32_t units, uint32_t stride, const float* recurrent, const float* input, float* state) {
   GateTile tile = {};
   float old[kTile] = {}, out[kTile];
   for (uint32_t i = 0; i < units; i += kTile) {
     const size_t bytes = (units - i < kTile ? units - i : kTile) * sizeof(float);
     for (uint32_t g = 0; g < 3; ++g) {
-      memcpy(tile.recurrent[g], recurrent + size_t{g} * units + i, bytes);
-      memcpy(tile.input[g], input + size_t{g} * units + i, bytes);
+      memcpy(tile.recurrent[g], recurrent + size_t{g} * stride + i, bytes);
+      memcpy(tile.input[g], input + size_t{g} * stride + i, bytes);
     }
     memcpy(old, state + i, bytes);
     clear_flags();
     gates_tile(tile, old, out);
     if (flushed()) {
-      portable().gates(kTile, tile.recurrent[0], tile.input[0], old);
+      portable().gates(kTile, kTile, tile.recurrent[0], tile.input[0], old);
       memcpy(state + i, old, bytes);
     } else {
       memcpy(state + i, out, bytes);

@@ -148,7 +148,7 @@ void hash_functions(const char* set, const Kernels& kernels, uint32_t widest) {
         hash.add(y.data(), 4 * y.size());
       }
       numbers.fill(&y, widest);
-      kernels.gates(n, recurrent.data(), input.data(), y.data());
+      kernels.gates(n, n, recurrent.data(), input.data(), y.data());
       hash.add(y.data(), 4 * y.size());
       const float greatest = kernels.exponentials(n, 1.5f, add.data(), e.data(), groups.data()) + 0.0f;  // no -0
       hash.add(&greatest, 4);
