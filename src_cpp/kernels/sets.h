@@ -9,7 +9,8 @@ namespace linnet {
 void overlay_portable(Kernels* kernels);
 
 #if defined(__x86_64__) || defined(_M_X64)
-void overlay_avx2(Kernels* kernels);  // AVX2, FMA, F16C
+void overlay_avx2(Kernels* kernels);    // AVX2, FMA, F16C
+void overlay_avx512(Kernels* kernels);  // AVX-512 F, BW, VL, DQ
 #endif
 
 #if defined(__aarch64__) || defined(_M_ARM64)
