@@ -3,12 +3,15 @@
 PYTHON ?= python3
 FUZZ_SECONDS ?= 60
 VOICE ?= slt
+PHONE_VOICE ?= voices/$(VOICE).linnet
+PHONE_CLIP ?= voices/$(VOICE)-heldout.wav
 
 bin := .venv/bin
 python := $(bin)/python
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN)
 export LINNET_WERROR ?= 1
 export MPLBACKEND ?= Agg
+export ANDROID_NDK
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 cpp := $(wildcard src_cpp/*.cpp src_cpp/*.h src_cpp/include/*.h src_cpp/kernels/* src_cpp/bindings/*)
@@ -18,20 +21,37 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo test lint voice fuzz native clean
+.PHONY: all help demo bench test lint voice fuzz native clean android test-arm test-arm-python phone
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 demo: $(extension) $(demo_packages)  ## vocode the bundled clip: out/demo.wav, out/demo.png and a table of figures
 	$(python) bench/demo.py
 
+bench: $(extension) $(demo_packages)  ## the targets of the kernels beside what they reach here; out/bench-targets.json
+	$(python) bench/targets.py
+
 test: lint native  ## lint, C and C++ tests, Python tests
 	$(python) -m pytest -n 2 --dist loadgroup
 	@echo "make test: all passed"
+
+test-arm: $(extension) $(test_packages)  ## cross-compile for ARM and compare with this machine under QEMU (apt packages)
+	$(python) tests/arm/packages.py
+	$(python) tests/native.py native arm64 arm64-sanitize armv7 phone-arm64 phone-armv7
+	LINNET_TEST_ARM=native PYTHONPATH=tests:bench $(python) -m pytest -n 2 tests/arm
+	@echo "make test-arm: all passed"
+
+test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm64 Python under QEMU (apt packages, PyPI)
+	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ qemu-aarch64
+	LINNET_TEST_ARM=python PYTHONPATH=tests:bench $(python) -m pytest tests/arm
+
+phone: $(extension) $(test_packages)  ## folders for `adb push`: static programs, PHONE_VOICE, features of PHONE_CLIP (apt packages)
+	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++
+	PYTHONPATH=tests $(python) bench/phone.py $(PHONE_VOICE) $(PHONE_CLIP)
 
 lint: $(extension) $(test_packages)  ## ruff and mypy
 	$(bin)/ruff check .
@@ -39,7 +59,7 @@ lint: $(extension) $(test_packages)  ## ruff and mypy
 	$(bin)/mypy
 
 native: $(test_packages)  ## the C library, its example and its tests, plain and with sanitizers
-	$(python) tests/native.py native sanitize
+	$(python) tests/native.py native sanitize sanitize-threads
 
 voice: $(extension) $(if $(filter slt,$(VOICE)),data/slt/wavs/texts.json)  ## train the bundled voice: hours; resumes
 	LINNET_WITHOUT_EXTENSION=1 $(bin)/pip install -q -e '.[train]'
@@ -53,6 +73,9 @@ data/slt/wavs/texts.json: | $(core)
 
 fuzz: $(extension) $(test_packages)  ## fuzz the loader and the engine for FUZZ_SECONDS (needs clang)
 	$(python) tests/run_fuzzer.py $(FUZZ_SECONDS)
+
+android:  ## the Android libraries, with ANDROID_NDK=FOLDER
+	$(PYTHON) android/build.py
 
 clean:  ## remove everything that was built, but not .venv, checkpoints or outputs
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info runtime/linnet/_core*.so $(extension)

@@ -44,6 +44,7 @@ def extension() -> Pybind11Extension:
         include_dirs=["src_cpp", "src_cpp/include"],
         depends=sorted(path.as_posix() for path in SOURCES.rglob("*.h")),
         extra_compile_args=flags(),
+        extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
         cxx_std=17,
     )
 

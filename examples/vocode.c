@@ -98,12 +98,13 @@ int main(int argc, char** argv) {
   linnet_model_info(model, &info);
 
   /* The stream lives in memory of ours, which starts at a multiple of 64 bytes. */
-  char* memory = malloc(linnet_stream_size(model) + 63);
-  if (memory == NULL) return fail("stream", "no memory");
-  char* aligned = memory + (64 - (uintptr_t)memory % 64) % 64;
   linnet_stream_options_init(&options);
   if (argc > 4) options.seed = strtoull(argv[4], NULL, 10);
-  status = linnet_stream_create(model, &options, aligned, linnet_stream_size(model), &stream);
+  size_t size = linnet_stream_size(model, &options);
+  char* memory = malloc(size + 63);
+  if (memory == NULL) return fail("stream", "no memory");
+  char* aligned = memory + (64 - (uintptr_t)memory % 64) % 64;
+  status = linnet_stream_create(model, &options, aligned, size, &stream);
   if (status != LINNET_OK) return fail("stream", linnet_status_text(status));
 
   features = fopen(argv[2], "rb");

@@ -10,6 +10,7 @@
 #include "linnet.h"
 #include "mapped_file.h"
 #include "model.h"
+#include "threads.h"
 
 struct linnet_model {
   linnet::MappedFile file;  // empty where the caller's memory is used
@@ -71,6 +72,8 @@ linnet_status read_into(linnet_model* opened, const void* data, size_t size, lin
   *model = opened;
   return LINNET_OK;
 }
+
+bool threads_in_range(uint32_t n_threads) { return n_threads >= 1 && n_threads <= linnet::kMaxThreads; }
 
 bool all_finite(const float* features, size_t n) {
   for (size_t i = 0; i < n; ++i) {
@@ -151,11 +154,13 @@ void linnet_model_close(linnet_model* model) {
 }
 
 void linnet_stream_options_init(linnet_stream_options* options) {
-  if (options != nullptr) *options = linnet_stream_options{0, 0, 1.0f, nullptr};
+  if (options != nullptr) *options = linnet_stream_options{0, 0, 1.0f, 1, nullptr};
 }
 
-size_t linnet_stream_size(const linnet_model* model) {
-  return model == nullptr ? 0 : stream_header_size() + linnet::state_size(model->model);
+size_t linnet_stream_size(const linnet_model* model, const linnet_stream_options* options) {
+  const uint32_t n_threads = options == nullptr ? 1 : options->threads;
+  if (model == nullptr || !threads_in_range(n_threads)) return 0;
+  return stream_header_size() + linnet::state_size(model->model, n_threads);
 }
 
 linnet_status linnet_stream_create(const linnet_model* model, const linnet_stream_options* options, void* memory,
@@ -167,10 +172,11 @@ linnet_status linnet_stream_create(const linnet_model* model, const linnet_strea
   linnet_stream_options_init(&chosen);
   if (options != nullptr) chosen = *options;
   if (!(chosen.temperature >= 0.0f) || !isfinite(chosen.temperature)) return LINNET_ERROR_ARGUMENT;
+  if (!threads_in_range(chosen.threads)) return LINNET_ERROR_ARGUMENT;
   linnet::Kernels kernels;
   if (!linnet::select_kernels(chosen.kernels, &kernels)) return LINNET_ERROR_KERNELS;
 
-  const size_t size = linnet_stream_size(model);
+  const size_t size = linnet_stream_size(model, &chosen);
   const bool owned = memory == nullptr;
   if (owned) memory = allocate(size);
   if (memory == nullptr || (!owned && memory_size < size)) return LINNET_ERROR_MEMORY;
@@ -179,8 +185,13 @@ linnet_status linnet_stream_create(const linnet_model* model, const linnet_strea
   const linnet::IeeeFloatMode mode;
   linnet_stream* created = new (memory) linnet_stream{nullptr, owned};
   const linnet::Sampling sampling = {chosen.seed, chosen.stream, chosen.temperature};
-  created->state =
-      linnet::make_state(model->model, kernels, sampling, static_cast<uint8_t*>(memory) + stream_header_size());
+  const linnet::Threading threading = {chosen.threads, linnet::kBarrierCost};
+  created->state = linnet::make_state(model->model, kernels, sampling, threading,
+                                      static_cast<uint8_t*>(memory) + stream_header_size());
+  if (created->state == nullptr) {
+    if (owned) release(memory);
+    return LINNET_ERROR_SYSTEM;
+  }
   *stream = created;
   return LINNET_OK;
 }
@@ -215,7 +226,8 @@ linnet_status linnet_stream_pull(linnet_stream* stream, int16_t* samples, size_t
   if (stream == nullptr || made == nullptr || (samples == nullptr && capacity != 0)) return LINNET_ERROR_ARGUMENT;
   const linnet::IeeeFloatMode mode;
   size_t n = 0;
-  while (n < capacity && linnet::prepare_sample(stream->state)) samples[n++] = linnet::make_sample(stream->state);
+  while (n < capacity && linnet::prepare_sample(stream->state))
+    n += linnet::make_samples(stream->state, capacity - n, samples + n);
   *made = n;
   return LINNET_OK;
 }
@@ -231,7 +243,7 @@ linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens,
   const linnet::IeeeFloatMode mode;
   size_t n = 0;
   while (n < n_tokens && linnet::prepare_sample(stream->state))
-    *nats += linnet::score_sample(stream->state, tokens[n++]);
+    n += linnet::score_samples(stream->state, n_tokens - n, tokens + n, nats);
   *made = n;
   return LINNET_OK;
 }
@@ -248,5 +260,7 @@ const char* linnet_stream_kernels(const linnet_stream* stream) {
 }
 
 void linnet_stream_close(linnet_stream* stream) {
-  if (stream != nullptr && stream->owned) release(stream);
+  if (stream == nullptr) return;
+  linnet::end_threads(stream->state);
+  if (stream->owned) release(stream);
 }

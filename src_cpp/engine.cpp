@@ -4,8 +4,8 @@
 #include <new>
 #include <string.h>
 
-#include "kernels/arithmetic.h"
-#include "random.h"
+#include "draw.h"
+#include "threads.h"
 
 namespace linnet {
 namespace {
@@ -31,20 +31,26 @@ class Carver {
   size_t used_ = 0;
 };
 
-uint32_t groups_of(uint32_t classes) { return (classes + kGroup - 1) / kGroup; }
-
-State* layout_state(const Config& config, Carver* carver) {
+State* layout_state(const Model& model, uint32_t n_threads, Carver* carver) {
+  const Config& config = model.config;
+  const uint32_t n_tasks = most_tasks(model);
   State* state = carver->take<State>(1);
   float* arena = carver->take<float>(config.arena_size);
   uint32_t* slots = carver->take<uint32_t>(config.n_slots);
   float* e = carver->take<float>(size_t{groups_of(config.most_classes)} * kGroup);
   float* groups = carver->take<float>(groups_of(config.most_classes));
+  Task* tasks = carver->take<Task>(n_tasks);
+  Share* shares = carver->take<Share>(size_t{n_tasks} * n_threads);
+  Team* team = n_threads == 1 ? nullptr : carver->take<Team>(1);
   if (state != nullptr) {
     new (state) State{};
     state->arena = arena;
     state->slots = slots;
     state->e = e;
     state->groups = groups;
+    state->plan.tasks = tasks;
+    state->plan.shares = shares;
+    state->team = team;
   }
   return state;
 }
@@ -58,19 +64,29 @@ struct Step {
 
   float* at(const Operand& operand) const { return arena + operand.offset + size_t{operand.stride} * i; }
 
-  void linear(const LinearOp& op) const {
-    const Matrix& w = model.tensors[op.weights];
-    const float* bias = op.bias == kNone ? nullptr : static_cast<const float*>(model.tensors[op.bias].values);
-    float* out = at(op.out);
-    kernels.matvec_for(w)(w, at(op.in), bias, out);
+  void linear(const LinearOp& op, bool product, bool finish, const Share& share) const {
+    float* out = at(op.out) + share.first;
+    if (product) {
+      const float* bias =
+          op.bias == kNone ? nullptr : static_cast<const float*>(model.tensors[op.bias].values) + share.first;
+      kernels.matvec_for(share.weights)(share.weights, at(op.in), bias, out);
+    }
+    if (!finish) return;
     if (op.add.offset != kNone) {
-      kernels.finish(w.rows, op.activation, at(op.add), out);
+      kernels.finish(share.count, op.activation, at(op.add) + share.first, out);
     } else if (op.activation != Activation::none) {
-      kernels.finish(w.rows, op.activation, nullptr, out);
+      kernels.finish(share.count, op.activation, nullptr, out);
     }
   }
 
-  void gates(const GatesOp& op) const { kernels.gates(op.units, at(op.recurrent), at(op.input), at(op.state)); }
+  void linear(const LinearOp& op) const {
+    const Matrix& w = model.tensors[op.weights];
+    linear(op, true, true, Share{0, w.rows, w});
+  }
+
+  void gates(const GatesOp& op, uint32_t first, uint32_t count) const {
+    kernels.gates(count, op.units, at(op.recurrent) + first, at(op.input) + first, at(op.state) + first);
+  }
 
   void history(const HistoryOp& op) const {
     float* window = at(op.out);
@@ -85,15 +101,29 @@ struct Step {
                      arena + op.out);
   }
 
-  void add(const AddOp& op) const {
-    const float* a = at(op.in);
-    const float* b = at(op.add);
-    float* out = at(op.out);
-    for (uint32_t k = 0; k < op.size; ++k) out[k] = a[k] + b[k];
+  void add(const AddOp& op, uint32_t first, uint32_t count) const {
+    const float* a = at(op.in) + first;
+    const float* b = at(op.add) + first;
+    float* out = at(op.out) + first;
+    for (uint32_t k = 0; k < count; ++k) out[k] = a[k] + b[k];
+  }
+
+  void embedding(const EmbeddingOp& op, uint32_t token) const {
+    const Matrix& table = model.tensors[op.table];
+    const uint32_t row_bytes = (table.cols + kGroup - 1) / kGroup * kGroup * (table.dtype == Dtype::fp32 ? 4 : 2);
+    const uint8_t* row = static_cast<const uint8_t*>(table.values) + size_t{row_bytes} * token;
+    kernels.widen(table.cols, table.dtype, row, at(op.out));
   }
 };
 
-void run_frame(State* state, const float* features) {
+// The observer of every run but a profiler's.
+struct Unobserved {
+  void operator()(uint32_t) const {}
+};
+
+// `done(n)` follows operation n of the program.
+template <class Observe>
+void run_frame(State* state, const float* features, const Observe& done) {
   const Model& model = *state->model;
   const Step step{model, state->kernels, state->arena, 0};
   float* in = state->arena + model.config.features_at;
@@ -109,7 +139,7 @@ void run_frame(State* state, const float* features) {
         step.linear(op.linear);
         break;
       case Code::gates:
-        step.gates(op.gates);
+        step.gates(op.gates, 0, op.gates.units);
         break;
       case Code::history:
         step.history(op.history);
@@ -118,160 +148,138 @@ void run_frame(State* state, const float* features) {
         step.upsample(op.upsample);
         break;
       case Code::add:
-        step.add(op.add);
+        step.add(op.add, 0, op.add.size);
         break;
       default:
         break;
     }
+    done(n);
   }
 }
 
-// The random number of a draw: uniform in [0, 1), 24 bits.
-float uniform(const State& state, uint32_t index) {
-  const PhiloxBlock counter = {{static_cast<uint32_t>(state.sample), static_cast<uint32_t>(state.sample >> 32),
-                                index >> 2, state.sampling.stream}};
-  const PhiloxBlock block =
-      philox4x32(counter, static_cast<uint32_t>(state.sampling.seed), static_cast<uint32_t>(state.sampling.seed >> 32));
-  return static_cast<float>(block.words[index & 3] >> 8) * 0x1p-24f;
-}
-
-uint32_t likeliest(const float* logits, uint32_t classes) {
-  uint32_t best = 0;
-  float greatest = -INFINITY;
-  for (uint32_t k = 0; k < classes; ++k) {
-    if (logits[k] > greatest) {
-      greatest = logits[k];
-      best = k;
-    }
+// Draws the operation's token; a forced one takes its place, and *nats grows by its score.
+void draw(State* state, const DrawOp& op, const Step& step, const uint16_t* forced, double* nats) {
+  const Config& config = state->model->config;
+  const OutputOp& output = state->model->sample_program[config.n_sample_operations - 1].output;
+  const float* logits = step.at(op.in);
+  uint32_t token;
+  if (forced != nullptr) {
+    token = output.low == kNone ? *forced : op.slot == output.high ? *forced >> 8 : *forced & 255u;
+    *nats += class_nats(state, op, logits, token);
+  } else {
+    token = draw_class(state, op, logits);
   }
-  return best;
-}
-
-// Inverts the cumulative distribution: first among the groups of 16 classes, then within one.
-uint32_t draw_class(State* state, const DrawOp& op, const float* logits) {
-  state->kernels.exponentials(op.classes, state->inverse_temperature, logits, state->e, state->groups);
-  const uint32_t n_groups = groups_of(op.classes);
-  float* cumulative = state->groups;
-  for (uint32_t g = 1; g < n_groups; ++g) cumulative[g] = cumulative[g - 1] + cumulative[g];
-  const float threshold = uniform(*state, op.word) * cumulative[n_groups - 1];
-  uint32_t g = 0;
-  while (g + 1 < n_groups && !(cumulative[g] > threshold)) ++g;
-  const uint32_t last = (g + 1 < n_groups ? (g + 1) * kGroup : op.classes) - 1;
-  uint32_t k = g * kGroup;
-  float sum = (g == 0 ? 0.0f : cumulative[g - 1]) + state->e[k];
-  while (k < last && !(sum > threshold)) sum = sum + state->e[++k];
-  return k;
-}
-
-void set_token(State* state, const DrawOp& op, const Step& step, uint32_t token) {
   state->slots[op.slot] = token;
   *step.at(op.out) = fmaf(static_cast<float>(token), op.scale, op.offset);
 }
 
-// Nats of one class at temperature 1, from the same exponentials that a draw uses.
-double class_nats(State* state, const DrawOp& op, const float* logits, uint32_t token) {
-  const float greatest = state->kernels.exponentials(op.classes, 1.0f, logits, state->e, state->groups);
-  float total = state->groups[0];
-  for (uint32_t g = 1; g < groups_of(op.classes); ++g) total = total + state->groups[g];
-  return log(static_cast<double>(total)) - (static_cast<double>(logits[token]) - static_cast<double>(greatest));
-}
-
-int16_t output_sample(State* state, const OutputOp& op, const Step& step) {
-  uint32_t token = state->slots[op.high];
-  if (op.low != kNone) token = token * 256 + state->slots[op.low];
-  const float v = fmaf(static_cast<float>(token), op.scale, op.offset);
-  float e = v;
-  if (op.companding == Companding::mu_law) {
-    e = copysignf((exp_scalar(fabsf(v) * op.log1p_mu) - 1.0f) * op.inverse_mu, v);
-  }
-  float* previous = step.at(op.state);
-  const float y = fmaf(op.pre_emphasis, *previous, e);
-  *previous = y;
-  float z = y * 32768.0f;
-  z = z > -32768.0f ? z : -32768.0f;
-  z = z < 32767.0f ? z : 32767.0f;
-  const uint32_t rounded = bits_of(z + kRound) - bits_of(kRound);  // the integer nearest to z, ties to even
-  return static_cast<int16_t>(static_cast<int32_t>(rounded));
-}
-
-// One step of the sample program. A forced token takes the place of what would be drawn, and *nats grows by its score.
-int16_t run_sample(State* state, const uint16_t* forced, double* nats) {
-  const Model& model = *state->model;
-  const Config& config = model.config;
-  const OutputOp& output = model.sample_program[config.n_sample_operations - 1].output;
-  const Step step{model, state->kernels, state->arena, state->position};
-  for (uint32_t n = 0; n + 1 < config.n_sample_operations; ++n) {
-    const Operation& op = model.sample_program[n];
-    switch (op.code) {
-      case Code::linear:
-        step.linear(op.linear);
-        break;
-      case Code::gates:
-        step.gates(op.gates);
-        break;
-      case Code::add:
-        step.add(op.add);
-        break;
-      case Code::embedding: {
-        const Matrix& table = model.tensors[op.embedding.table];
-        const uint32_t row_bytes = (table.cols + kGroup - 1) / kGroup * kGroup * (table.dtype == Dtype::fp32 ? 4 : 2);
-        const uint8_t* row =
-            static_cast<const uint8_t*>(table.values) + size_t{row_bytes} * state->slots[op.embedding.slot];
-        state->kernels.widen(table.cols, table.dtype, row, step.at(op.embedding.out));
-        break;
-      }
-      case Code::draw: {
-        const float* logits = step.at(op.draw.in);
-        uint32_t token;
-        if (forced != nullptr) {
-          token = output.low == kNone ? *forced : op.draw.slot == output.high ? *forced >> 8 : *forced & 255u;
-          *nats += class_nats(state, op.draw, logits, token);
-        } else {
-          token = state->inverse_temperature == 0.0f ? likeliest(logits, op.draw.classes)
-                                                     : draw_class(state, op.draw, logits);
+// One thread's part of the samples that are asked for. All threads run this at once; only thread 0 changes the state
+// beyond the arena. `done(n)` follows this thread's share of operation n.
+template <class Observe>
+void run_shares(State* state, uint32_t thread, const Observe& done) {
+  const Request& request = state->request;
+  const Plan& plan = state->plan;
+  Step step{*state->model, state->kernels, state->arena, state->position};
+  for (uint32_t n = 0; n < request.n; ++n, ++step.i) {
+    const uint16_t* forced = request.tokens == nullptr ? nullptr : request.tokens + n;
+    double nats = 0.0;
+    for (uint32_t k = 0; k < plan.n_tasks; ++k) {
+      const Task& task = plan.tasks[k];
+      if (task.barrier) state->team->barrier(thread);
+      const Share& share = plan.share(k, thread);
+      if (share.count == 0) continue;
+      const Operation& op = *task.operation;
+      switch (op.code) {
+        case Code::linear:
+          step.linear(op.linear, task.product, task.finish, share);
+          break;
+        case Code::gates:
+          step.gates(op.gates, share.first, share.count);
+          break;
+        case Code::add:
+          step.add(op.add, share.first, share.count);
+          break;
+        case Code::embedding:
+          step.embedding(op.embedding, state->slots[op.embedding.slot]);
+          break;
+        case Code::draw:
+          draw(state, op.draw, step, forced, &nats);
+          break;
+        case Code::output: {
+          const int16_t sample = output_sample(*state, op.output, step.at(op.output.state));
+          if (request.samples != nullptr) request.samples[n] = sample;
+          if (request.nats != nullptr) *request.nats += nats;
+          state->sample += 1;
+          break;
         }
-        set_token(state, op.draw, step, token);
-        break;
+        default:
+          break;
       }
-      default:
-        break;
+      done(static_cast<uint32_t>(task.operation - state->model->sample_program));
     }
   }
-  const int16_t sample = output_sample(state, output, step);
-  state->sample += 1;
-  state->position += 1;
+}
+
+void run_shares_unobserved(void* state, uint32_t thread) {
+  run_shares(static_cast<State*>(state), thread, Unobserved{});
+}
+
+// Makes the samples asked for, but not beyond the frame; returns how many they are. Only one thread is observed.
+template <class Observe>
+uint32_t run(State* state, size_t most, int16_t* samples, const uint16_t* tokens, double* nats, const Observe& done) {
+  const Config& config = state->model->config;
+  const uint32_t left = config.hop_length - state->position;
+  const uint32_t n = most < left ? static_cast<uint32_t>(most) : left;
+  state->request = Request{n, samples, tokens, nats};
+  if (state->plan.n_threads == 1) {
+    run_shares(state, 0, done);
+  } else {
+    state->team->run();
+  }
+  state->position += n;
   if (state->position == config.hop_length) {
     state->position = 0;
     state->frame_ready = false;
     state->frames_made += 1;
   }
-  return sample;
+  return n;
 }
 
-void advance_frame(State* state, const float* features) {
-  run_frame(state, features);
+template <class Observe>
+void advance_frame(State* state, const float* features, const Observe& done) {
+  run_frame(state, features, done);
   state->frames_run += 1;
   state->frame_ready = state->frames_run > state->model->config.lookahead;
 }
 
 }  // namespace
 
-size_t state_size(const Model& model) {
+size_t state_size(const Model& model, uint32_t n_threads) {
   Carver carver(nullptr);
-  layout_state(model.config, &carver);
+  layout_state(model, n_threads, &carver);
   return carver.used();
 }
 
-State* make_state(const Model& model, const Kernels& kernels, const Sampling& sampling, void* memory) {
+State* make_state(const Model& model, const Kernels& kernels, const Sampling& sampling, const Threading& threading,
+                  void* memory) {
   Carver carver(memory);
-  State* state = layout_state(model.config, &carver);
+  State* state = layout_state(model, threading.n_threads, &carver);
   state->model = &model;
   state->kernels = kernels;
   state->sampling = sampling;
   const float inverse = 1.0f / sampling.temperature;
   state->inverse_temperature = isfinite(inverse) ? inverse : 0.0f;
+  make_plan(model, threading, &state->plan);
+  if (state->plan.n_threads > 1) {
+    new (state->team) Team();
+    if (!state->team->start(state->plan.n_threads, run_shares_unobserved, state)) return nullptr;
+  }
   reset_state(state, sampling.seed, sampling.stream);
   return state;
+}
+
+void end_threads(State* state) {
+  if (state->plan.n_threads > 1) state->team->stop();
 }
 
 void reset_state(State* state, uint64_t seed, uint32_t stream) {
@@ -289,21 +297,32 @@ void reset_state(State* state, uint64_t seed, uint32_t stream) {
     state->slots[op.slot] = op.initial_token;
     *step.at(op.out) = op.initial_value;
   }
-  for (uint32_t n = 0; n < model.config.priming; ++n) run_frame(state, nullptr);
+  for (uint32_t n = 0; n < model.config.priming; ++n) run_frame(state, nullptr, Unobserved{});
 }
 
 void take_frame(State* state, const float* features) {
   state->frames_taken += 1;
-  advance_frame(state, features);
+  advance_frame(state, features, Unobserved{});
 }
 
 bool prepare_sample(State* state) {
   while (!state->frame_ready && state->finished && state->frames_made < state->frames_taken)
-    advance_frame(state, nullptr);
+    advance_frame(state, nullptr, Unobserved{});
   return state->frame_ready;
 }
 
-int16_t make_sample(State* state) { return run_sample(state, nullptr, nullptr); }
+uint32_t make_samples(State* state, size_t most, int16_t* samples) {
+  return run(state, most, samples, nullptr, nullptr, Unobserved{});
+}
+
+void observe_frame(State* state, const float* features, const Observer& done) {
+  state->frames_taken += 1;
+  advance_frame(state, features, done);
+}
+
+uint32_t observe_samples(State* state, size_t most, int16_t* samples, const Observer& done) {
+  return run(state, most, samples, nullptr, nullptr, done);
+}
 
 bool token_exists(const State& state, uint16_t token) {
   const Config& config = state.model->config;
@@ -311,10 +330,8 @@ bool token_exists(const State& state, uint16_t token) {
   return token / 256u < config.high_classes && token % 256u < config.low_classes;
 }
 
-double score_sample(State* state, uint16_t token) {
-  double nats = 0.0;
-  run_sample(state, &token, &nats);
-  return nats;
+uint32_t score_samples(State* state, size_t most, const uint16_t* tokens, double* nats) {
+  return run(state, most, nullptr, tokens, nats, Unobserved{});
 }
 
 uint64_t samples_available(const State& state) {

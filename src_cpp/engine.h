@@ -6,6 +6,7 @@
 
 #include "kernels/kernels.h"
 #include "model.h"
+#include "plan.h"
 
 namespace linnet {
 
@@ -15,6 +16,16 @@ struct Sampling {
   float temperature;
 };
 
+class Team;
+
+// What the threads are to do together.
+struct Request {
+  uint32_t n;              // samples, all of one frame
+  int16_t* samples;        // (n) or null
+  const uint16_t* tokens;  // (n) or null: forced
+  double* nats;            // with tokens: the sum of their scores is added
+};
+
 // Everything that changes while an utterance is made. The pointers lead into one piece of memory, laid out by
 // `layout_state`.
 struct State {
@@ -22,6 +33,10 @@ struct State {
   Kernels kernels;
   Sampling sampling;
   float inverse_temperature;  // 0 where the likeliest class is taken
+
+  Plan plan;   // of the sample program
+  Team* team;  // where the plan is for several threads
+  Request request;
 
   float* arena;     // (arena_size)
   uint32_t* slots;  // (n_slots) tokens
@@ -38,10 +53,15 @@ struct State {
 };
 
 // Bytes of a State with all that it points to.
-size_t state_size(const Model& model);
+size_t state_size(const Model& model, uint32_t n_threads);
 
-// Make a State in `memory` (aligned to 64, state_size bytes) and reset it.
-State* make_state(const Model& model, const Kernels& kernels, const Sampling& sampling, void* memory);
+// Make a State in `memory` (aligned to 64, state_size bytes), start its threads (at most kMaxThreads with the caller's)
+// and reset it. Null where the system refuses a thread; errno says why.
+State* make_state(const Model& model, const Kernels& kernels, const Sampling& sampling, const Threading& threading,
+                  void* memory);
+
+// Before the memory is used for anything else.
+void end_threads(State* state);
 
 void reset_state(State* state, uint64_t seed, uint32_t stream);
 
@@ -51,14 +71,26 @@ void take_frame(State* state, const float* features);  // (n_features)
 // Bring the next frame on if it can be had without the caller: true if there is a sample to make.
 bool prepare_sample(State* state);
 
-// Make one sample; after prepare_sample said true.
-int16_t make_sample(State* state);
+// Make up to `most` samples, no more than the frame has left; returns how many. After prepare_sample said true.
+uint32_t make_samples(State* state, size_t most, int16_t* samples);  // (most)
+
+// Told of every operation as it is done: `number` counts from 0 in the running program.
+struct Observer {
+  void (*done)(void* context, uint32_t number);
+  void* context;
+
+  void operator()(uint32_t number) const { done(context, number); }
+};
+
+// take_frame and make_samples for a profiler: the same bits. The samples of one thread only are observed.
+void observe_frame(State* state, const float* features, const Observer& done);                // (n_features)
+uint32_t observe_samples(State* state, size_t most, int16_t* samples, const Observer& done);  // (most)
 
 // Whether every class that a token stands for exists.
 bool token_exists(const State& state, uint16_t token);
 
-// Make one sample whose token is given and exists; returns its negative log-likelihood in nats.
-double score_sample(State* state, uint16_t token);
+// As make_samples, with tokens given that exist: adds their negative log-likelihood to *nats.
+uint32_t score_samples(State* state, size_t most, const uint16_t* tokens, double* nats);  // (most)
 
 // Samples that can be made before another frame is needed.
 uint64_t samples_available(const State& state);

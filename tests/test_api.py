@@ -23,6 +23,7 @@ seeds = st.integers(0, 2**64 - 1)
 
 FEATURES = {"mel_norm": "none", "log": "ln"}
 VOICE_BYTES = tiny_voice(config={"features": FEATURES})
+LARGE_VOICE_BYTES = tiny_voice(256)  # large enough for several threads to be of use
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +173,30 @@ def test_threads_that_share_a_voice_get_the_bits_of_one(voice: linnet.Voice) -> 
     np.testing.assert_array_equal(alone, together)
 
 
+@settings(deadline=None, max_examples=12)
+@given(st.integers(2, 5), st.integers(1, 4), seeds, st.sampled_from(linnet.kernels()))
+def test_any_number_of_threads_gives_the_bits_of_one(
+    threads: int, n_frames: int, seed: int, kernels: str
+) -> None:
+    voice = linnet.load(LARGE_VOICE_BYTES, threads, kernels)
+    assert voice.threads == voice.info()["threads"] == threads
+    mel = random_mel(n_frames, seed % 1000)
+    alone = linnet.load(LARGE_VOICE_BYTES)
+    samples = alone.synthesize(mel, seed)
+    np.testing.assert_array_equal(voice.synthesize(mel, seed), samples)
+    np.testing.assert_array_equal(np.concatenate(list(voice.stream(mel.T, seed))), samples)
+    assert voice.score(mel, samples) == alone.score(mel, samples)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's list of threads")
+def test_a_streams_threads_live_as_long_as_it() -> None:
+    before = len(list(Path("/proc/self/task").iterdir()))
+    stream = linnet.load(LARGE_VOICE_BYTES, threads=4)._stream(0, 1.0)
+    assert len(list(Path("/proc/self/task").iterdir())) == before + 3
+    del stream
+    assert len(list(Path("/proc/self/task").iterdir())) == before
+
+
 class Enough(Exception):
     pass
 
@@ -308,8 +333,11 @@ def test_unknown_kernels_and_threads_are_refused() -> None:
         linnet.load(VOICE_BYTES, kernels="mmx")
     with pytest.raises(ValueError, match="no kernel set 'mmx'; it has: .*portable"):
         linnet.SparseMatrix(np.eye(4), kernels="mmx")
-    with pytest.raises(ValueError, match="one thread per stream"):
-        linnet.load(VOICE_BYTES, threads=2)
+    for threads in (0, 17, -1):
+        with pytest.raises(ValueError, match=f"threads must lie in 1 .. 16, not {threads}"):
+            linnet.load(VOICE_BYTES, threads=threads)
+    with pytest.raises(ValueError, match="threads must be an integer, not float"):
+        linnet.load(VOICE_BYTES, threads=2.0)  # type: ignore[arg-type]
 
 
 def test_damaged_files_are_format_errors(tmp_path: Path) -> None:

@@ -107,21 +107,6 @@ def test_inspect_draws_the_patterns(folder: Path) -> None:
     assert (folder / "patterns.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_bench_prints_its_figures(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("linnet.bench.ROUND_SECONDS", 1e-5)
-    assert main(["bench", "voice.linnet"]) == 0
-    voice = capsys.readouterr().out
-    assert main(["bench", "matvec", "--rows", "40", "--cols", "30", "--kernels", "portable"]) == 0
-    matrix = capsys.readouterr().out
-    assert "real-time factor" in voice and "96 x 32, 25.00% stored" in voice
-    assert "40 x 30" in matrix and "kernels       portable" in matrix
-    for text in (voice, matrix):
-        for figure in ("sparse", "stream limit", "linnet dense", "numpy dense"):
-            assert f"\n{figure} " in text
-
-
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -134,6 +119,9 @@ def test_bench_prints_its_figures(
         ("synth voice.linnet mel.npy -o absent/out.wav", "No such file or directory: 'absent"),
         ("score voice.linnet long.wav --mel mel.npy", "5 frames of 20 samples cover 100"),
         ("export text.npy -o out.linnet", "text.npy"),
+        ("bench sample", "bench sample needs a voice"),
+        ("bench sample absent.linnet", "No such file or directory: 'absent.linnet'"),
+        ("bench guess voice.linnet", "matvec, sample or sweep, not 'guess'"),
     ],
 )
 def test_failures_are_one_line_and_leave_no_output(

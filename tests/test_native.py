@@ -12,7 +12,9 @@ import pytest
 
 import linnet
 from native import ROOT, build, cmake
+from random_programs import random_program
 from varied_voices import varied_voices
+from voices import tiny_voice
 
 
 def run(*command: str | Path) -> str:
@@ -41,6 +43,25 @@ def test_processing_neither_allocates_nor_locks_nor_calls_the_system(voice_path:
     lines = run(program, voice_path).splitlines()
     counted = [f"{name}: 0 allocations, 0 frees, 0 locks" for name in linnet.kernels()]
     assert [line for line in lines if "seccomp" not in line] == counted
+
+
+def test_processing_with_several_threads_does_not_allocate(tmp_path: Path) -> None:
+    program = build("native") / "tests" / "process_is_quiet"
+    if not program.exists():
+        pytest.skip("the counters replace functions of glibc: Linux only")
+    path = tmp_path / "large.linnet"
+    path.write_bytes(tiny_voice(256))
+    lines = run(program, path, "3").splitlines()
+    assert lines == [f"{name}: 0 allocations, 0 frees, 0 locks" for name in linnet.kernels()]
+
+
+@pytest.mark.parametrize("preset", ["native", "sanitize-threads"])
+def test_any_number_of_threads_gives_the_bits_of_one(preset: str, tmp_path: Path) -> None:
+    files = [*varied_voices().values(), *(random_program(seed) for seed in range(8))]
+    paths = [tmp_path / f"{number}.linnet" for number in range(len(files))]
+    for path, data in zip(paths, files, strict=True):
+        path.write_bytes(data)
+    assert run(build(preset) / "tests" / "threads_agree", *paths) == f"{len(files)} files\n"
 
 
 @pytest.mark.parametrize("preset", ["native", "sanitize"])
@@ -78,7 +99,7 @@ def test_shared_library_needs_only_c_and_exports_only_its_own_names() -> None:
     library = build("native") / "liblinnet.so"
     dynamic = run("readelf", "-d", library).splitlines()
     needed = {line.split("[")[1].split(".")[0] for line in dynamic if "NEEDED" in line}
-    assert needed <= {"libc", "libm"}
+    assert needed <= {"libc", "libm", "libpthread"}
     symbols = [line.split() for line in run("readelf", "-W", "--dyn-syms", library).splitlines()]
     visible = [s for s in symbols if len(s) == 8 and s[4] in ("GLOBAL", "WEAK")]
     exported = {name for *_, section, name in visible if section != "UND"}

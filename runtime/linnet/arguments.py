@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 Float32 = npt.NDArray[np.float32]
 
+MOST_THREADS = 16  # of one stream
+
 
 def checked_seed(seed: SupportsIndex) -> int:
     """An integer in 0 .. 2^64 - 1."""
@@ -19,6 +21,17 @@ def checked_seed(seed: SupportsIndex) -> int:
         raise ValueError(f"seed must be an integer, not {type(seed).__name__}") from None
     if not 0 <= number < 1 << 64:
         raise ValueError(f"seed must lie in 0 .. 2^64 - 1, not {number}")
+    return number
+
+
+def checked_threads(threads: SupportsIndex) -> int:
+    """An integer in 1 .. 16."""
+    try:
+        number = operator.index(threads)
+    except TypeError:
+        raise ValueError(f"threads must be an integer, not {type(threads).__name__}") from None
+    if not 1 <= number <= MOST_THREADS:
+        raise ValueError(f"threads must lie in 1 .. {MOST_THREADS}, not {number}")
     return number
 
 

@@ -17,6 +17,7 @@ from linnet.arguments import (
     checked_pcm,
     checked_seed,
     checked_temperature,
+    checked_threads,
 )
 from linnet.describe import describe
 from linnet.errors import FormatError
@@ -28,29 +29,29 @@ Int16 = npt.NDArray[np.int16]
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 
-def load(path: Source, threads: int = 1, kernels: str | None = None) -> Voice:
+def load(path: Source, threads: SupportsIndex = 1, kernels: str | None = None) -> Voice:
     """Open a voice: a path, which is mapped and run in place, or the bytes of a file.
 
-    threads: 1; this version runs one thread per stream (several streams may run at once).
+    threads: 1 .. 16, how many make the samples of one utterance together; the samples are the same.
+    Threads meet several times per sample, so more than one pays only for large voices, on idle
+    cores that share a cache; small voices use one thread whatever is asked. To make several
+    utterances at once, call from several Python threads, with one thread each.
     kernels: a name of `linnet.kernels()`; None for the best set that this CPU has.
 
     Raises linnet.FormatError for a damaged, hostile or newer file, OSError where it cannot be read,
     and ValueError for the other arguments.
     """
-    if threads != 1:
-        raise ValueError(
-            f"this version runs one thread per stream: threads must be 1, not {threads}"
-        )
+    n_threads = checked_threads(threads)
     available = _core.kernels()
     if kernels is not None and kernels not in available:
         raise ValueError(f"this CPU has no kernel set {kernels!r}; it has: {', '.join(available)}")
-    return Voice(path, kernels or available[0])
+    return Voice(path, kernels or available[0], n_threads)
 
 
 class Voice:
     """A loaded voice. Read-only: any number of threads may use one at the same time."""
 
-    def __init__(self, source: Source, kernels: str) -> None:
+    def __init__(self, source: Source, kernels: str, threads: int) -> None:
         if isinstance(source, (bytes, bytearray, memoryview)):
             data = bytes(source)
             self._model = _core.Model.from_buffer(data)
@@ -59,6 +60,7 @@ class Voice:
             self._model = _core.Model.open(os.fsencode(source))
             self._bytes = np.asarray(np.memmap(source, np.uint8, mode="r"))
         self._kernels = kernels
+        self._threads = threads
         self._metadata = _metadata(self._model.metadata)
 
     @property
@@ -86,6 +88,11 @@ class Voice:
         """The name of the kernel set in use."""
         return self._kernels
 
+    @property
+    def threads(self) -> int:
+        """Threads that an utterance may use."""
+        return self._threads
+
     def info(self) -> dict[str, Any]:
         """What the file says of itself and what it holds.
 
@@ -93,10 +100,10 @@ class Voice:
         latency_ms (from a frame's arrival to its first sample, frames arriving one per hop),
         hidden_size, and of the recurrent matrix: sparsity, block, dtype; file_bytes,
         stored_weights (of all matrices), bytes_per_weight (file_bytes / stored_weights), kernels,
-        features and signal (their definitions), layers (one dict per tensor), training (free-form
-        provenance).
+        threads, features and signal (their definitions), layers (one dict per tensor), training
+        (free-form provenance).
         """
-        return {**describe(self.file()), "kernels": self._kernels}
+        return {**describe(self.file()), "kernels": self._kernels, "threads": self._threads}
 
     def file(self) -> VoiceFile:
         """The file's tensors and programs."""
@@ -185,7 +192,12 @@ class Voice:
 
     def _stream(self, seed: SupportsIndex, temperature: SupportsFloat) -> _core.Stream:
         return _core.Stream(
-            self._model, checked_seed(seed), 0, checked_temperature(temperature), self._kernels
+            self._model,
+            checked_seed(seed),
+            0,
+            checked_temperature(temperature),
+            self._kernels,
+            self._threads,
         )
 
     def __repr__(self) -> str:

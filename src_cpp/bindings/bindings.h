@@ -22,6 +22,7 @@ using KernelName = std::optional<std::string>;
 void bind_stream(py::module_& module);
 void bind_matrix(py::module_& module);
 void bind_hooks(py::module_& module);
+void bind_profile(py::module_& module);
 
 // Raises ValueError that names what was asked and lists the sets of this CPU.
 [[noreturn]] void raise_no_such_kernels(const KernelName& asked);

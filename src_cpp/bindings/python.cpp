@@ -35,4 +35,5 @@ PYBIND11_MODULE(_core, module) {
   linnet::python::bind_stream(module);
   linnet::python::bind_matrix(module);
   linnet::python::bind_hooks(module);
+  linnet::python::bind_profile(module);
 }

@@ -33,8 +33,8 @@ Array gates(const KernelName& kernels, const py::array& recurrent, const py::arr
   Array next = copy(shaped(state, {units}, "state"), units);
   const Kernels k = named_kernels(kernels);
   const IeeeFloatMode mode;
-  k.gates(static_cast<uint32_t>(units), shaped(recurrent, {3, units}, "recurrent"), shaped(input, {3, units}, "input"),
-          next.mutable_data());
+  const auto n = static_cast<uint32_t>(units);
+  k.gates(n, n, shaped(recurrent, {3, units}, "recurrent"), shaped(input, {3, units}, "input"), next.mutable_data());
   return next;
 }
 

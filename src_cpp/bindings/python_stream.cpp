@@ -24,6 +24,10 @@ constexpr size_t kChunk = 8;
   const std::string text = linnet_status_text(status);
   if (status == LINNET_ERROR_MEMORY) throw std::bad_alloc();
   if (status == LINNET_ERROR_STATE) throw std::runtime_error(text);
+  if (status == LINNET_ERROR_SYSTEM) {
+    PyErr_SetFromErrno(PyExc_OSError);
+    throw py::error_already_set();
+  }
   throw py::value_error(text);
 }
 
@@ -120,13 +124,15 @@ class Breath {
 
 class Stream {
  public:
-  Stream(std::shared_ptr<Model> model, uint64_t seed, uint32_t stream, float temperature, const KernelName& kernels)
+  Stream(std::shared_ptr<Model> model, uint64_t seed, uint32_t stream, float temperature, const KernelName& kernels,
+         uint32_t threads)
       : model_(std::move(model)), info_(model_->info()) {
     linnet_stream_options options;
     linnet_stream_options_init(&options);
     options.seed = seed;
     options.stream = stream;
     options.temperature = temperature;
+    options.threads = threads;
     options.kernels = kernels ? kernels->c_str() : nullptr;
     const linnet_status status = linnet_stream_create(model_->get(), &options, nullptr, 0, &stream_);
     if (status == LINNET_ERROR_KERNELS) raise_no_such_kernels(kernels);
@@ -285,8 +291,9 @@ void bind_stream(py::module_& module) {
       });
 
   py::class_<Stream>(module, "Stream")
-      .def(py::init<std::shared_ptr<Model>, uint64_t, uint32_t, float, const KernelName&>(), arg("model"),
-           arg("seed") = 0, arg("stream") = 0, arg("temperature") = 1.0f, arg("kernels") = py::none())
+      .def(py::init<std::shared_ptr<Model>, uint64_t, uint32_t, float, const KernelName&, uint32_t>(), arg("model"),
+           arg("seed") = 0, arg("stream") = 0, arg("temperature") = 1.0f, arg("kernels") = py::none(),
+           arg("threads") = 1)
       .def("push", &Stream::push, arg("frames"))
       .def("pull", &Stream::pull, arg("samples"))
       .def("finish", &Stream::finish)

@@ -1,3 +1,6 @@
+include(CMakeFindDependencyMacro)
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_dependency(Threads)
 include(${CMAKE_CURRENT_LIST_DIR}/linnetTargets.cmake)
 
 # The static library is C++ inside but needs no C++ runtime, so that a project may link it with C alone.

@@ -4,8 +4,10 @@
  * A stream is one utterance in progress: it belongs to one thread at a time.
  * Feed it frames of features with linnet_stream_push, take 16-bit samples with linnet_stream_pull.
  * After creation these two neither allocate, lock, throw, log nor call the system: they may run in an audio callback.
+ * (A stream that uses several threads may lock and call the system to let them wait and wake them.)
  *
- * The same file, features and seed give the same samples on every CPU, with every kernel set, in any chunking.
+ * The same file, features and seed give the same samples on every CPU, with every kernel set and any number of threads,
+ * in any chunking.
  */
 #ifndef LINNET_H
 #define LINNET_H
@@ -39,7 +41,7 @@ LINNET_API uint32_t linnet_version(void);
 typedef enum linnet_status {
   LINNET_OK = 0,
   LINNET_ERROR_ARGUMENT = 1,  /* a null pointer, or a number out of range */
-  LINNET_ERROR_SYSTEM = 2,    /* the file could not be opened or mapped: see errno */
+  LINNET_ERROR_SYSTEM = 2,    /* the file could not be opened or mapped, or a thread not started: see errno */
   LINNET_ERROR_FORMAT = 3,    /* the file is truncated, corrupt, hostile or newer than this library */
   LINNET_ERROR_MEMORY = 4,    /* no memory, or too little was supplied */
   LINNET_ERROR_ALIGNMENT = 5, /* memory handed over does not start at a multiple of 64 bytes */
@@ -96,14 +98,16 @@ typedef struct linnet_stream_options {
   uint64_t seed;       /* the key of the random numbers */
   uint32_t stream;     /* a second key: utterances of one seed that must differ */
   float temperature;   /* divides the logits; 1 samples the model as trained, 0 takes the likeliest class */
+  uint32_t threads;    /* 1 .. 16, the caller's among them; the others are the stream's own and sleep between calls */
   const char* kernels; /* a name from linnet_kernels, or null for the best */
 } linnet_stream_options;
 
-/* seed 0, stream 0, temperature 1, the best kernels. */
+/* seed 0, stream 0, temperature 1, 1 thread, the best kernels. */
 LINNET_API void linnet_stream_options_init(linnet_stream_options* options);
 
-/* Bytes of memory that a stream of this model needs. */
-LINNET_API size_t linnet_stream_size(const linnet_model* model);
+/* Bytes of memory that a stream of this model with these options needs; 0 where `threads` is out of range. `options`
+ * may be null. */
+LINNET_API size_t linnet_stream_size(const linnet_model* model, const linnet_stream_options* options);
 
 /* Create a stream in `memory` (aligned to 64 bytes, linnet_stream_size bytes), or in memory of its own where
  * `memory` is null. `options` may be null. */
@@ -134,7 +138,8 @@ LINNET_API linnet_status linnet_stream_reset(linnet_stream* stream, uint64_t see
 /* The name of the kernel set that this stream runs. */
 LINNET_API const char* linnet_stream_kernels(const linnet_stream* stream);
 
-/* Free a stream's own memory; memory that the caller supplied stays the caller's. Null is allowed. */
+/* End a stream's threads and free its own memory; memory that the caller supplied stays the caller's, and may be used
+ * again only after this. Null is allowed. */
 LINNET_API void linnet_stream_close(linnet_stream* stream);
 
 #ifdef __cplusplus

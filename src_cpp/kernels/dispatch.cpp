@@ -12,6 +12,10 @@
 #endif
 #endif
 
+#if defined(LINNET_NEON_VFPV4)
+#include <sys/auxv.h>
+#endif
+
 namespace linnet {
 namespace {
 
@@ -54,6 +58,23 @@ bool has_avx2() {
   return (cpuid(7).ebx & kAvx2) != 0;
 }
 
+bool has_avx512() {
+  constexpr uint32_t kF = 1u << 16, kDq = 1u << 17, kBw = 1u << 30, kVl = 1u << 31;  // leaf 7, ebx
+  constexpr uint32_t kLeaf7 = kF | kDq | kBw | kVl;
+  constexpr uint64_t kMaskAndZmmState = 7u
+                                        << 5;  // mask registers, upper halves of the first sixteen, the other sixteen
+  return has_avx2() && (xgetbv() & kMaskAndZmmState) == kMaskAndZmmState && (cpuid(7).ebx & kLeaf7) == kLeaf7;
+}
+
+#endif
+
+#if defined(LINNET_NEON_VFPV4)
+
+bool has_neon_vfpv4() {
+  constexpr unsigned long kNeon = 1u << 12, kVfpv4 = 1u << 16;  // AT_HWCAP of 32-bit Arm
+  return (getauxval(AT_HWCAP) & (kNeon | kVfpv4)) == (kNeon | kVfpv4);
+}
+
 #endif
 
 struct KernelSet {
@@ -65,7 +86,14 @@ struct KernelSet {
 // Best first; each set builds on all that follow it.
 constexpr KernelSet kSets[] = {
 #if defined(__x86_64__) || defined(_M_X64)
+    {"avx512", has_avx512, overlay_avx512},
     {"avx2", has_avx2, overlay_avx2},
+#endif
+#if defined(__aarch64__) || defined(_M_ARM64)
+    {"neon", [] { return true; }, overlay_neon},
+#endif
+#if defined(LINNET_NEON_VFPV4)
+    {"neon_vfpv4", has_neon_vfpv4, overlay_neon_vfpv4},
 #endif
     {"portable", [] { return true; }, overlay_portable},
 };

@@ -30,6 +30,14 @@ class IeeeFloatMode {
     return mode;
   }
   static void write(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
+#elif defined(__arm__) && defined(__ARM_FP) && defined(__GNUC__)
+  static constexpr uint64_t kDefault = 0;  // FPSCR
+  static uint64_t read() {
+    uint32_t mode;
+    __asm__ volatile("vmrs %0, fpscr" : "=r"(mode));
+    return mode;
+  }
+  static void write(uint64_t mode) { __asm__ volatile("vmsr fpscr, %0" : : "r"(static_cast<uint32_t>(mode))); }
 #else
   static constexpr uint64_t kDefault = 0;
   static uint64_t read() { return 0; }

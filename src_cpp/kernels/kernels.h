@@ -3,7 +3,8 @@
 //
 // Kernels check nothing: model.cpp has proved every index and size. They read exactly the stored weights and indices;
 // of x the floats up to the next multiple of the block's columns; they write exactly `rows` floats of y.
-// x and y need no alignment; values, columns and quads start at multiples of 64 bytes. y overlaps nothing.
+// x and y need no alignment; values start at multiples of 32 bytes, columns and quads of 4: a matrix may be some of the
+// panels or quads of another, one thread's share. y overlaps nothing.
 #pragma once
 
 #include <stddef.h>
@@ -58,8 +59,8 @@ struct Kernels {
                  const float* add,  // (n) or null; may be y
                  float* y);         // (n)
 
-  // One GRU step; recurrent and input hold update, reset and candidate sums.
-  void (*gates)(uint32_t units,
+  // One GRU step; recurrent and input hold update, reset and candidate sums, `stride` floats from one to the next.
+  void (*gates)(uint32_t units, uint32_t stride,
                 const float* recurrent,  // (3, units)
                 const float* input,      // (3, units)
                 float* state);           // (units), read and written

@@ -145,11 +145,13 @@ void finish(uint32_t n, Activation activation, const float* add, float* y) {
   }
 }
 
-void gates(uint32_t units, const float* recurrent, const float* input, float* state) {
+void gates(uint32_t units, uint32_t stride, const float* recurrent, const float* input, float* state) {
+  const float *ru = recurrent, *rr = ru + stride, *re = rr + stride;
+  const float *iu = input, *ir = iu + stride, *ie = ir + stride;
   for (uint32_t i = 0; i < units; ++i) {
-    const float u = sigmoid_scalar(recurrent[i] + input[i]);
-    const float r = sigmoid_scalar(recurrent[units + i] + input[units + i]);
-    const float e = tanh_scalar(fmaf(r, recurrent[2 * units + i], input[2 * units + i]));
+    const float u = sigmoid_scalar(ru[i] + iu[i]);
+    const float r = sigmoid_scalar(rr[i] + ir[i]);
+    const float e = tanh_scalar(fmaf(r, re[i], ie[i]));
     state[i] = fmaf(u, state[i] - e, e);
   }
 }

@@ -9,7 +9,18 @@ namespace linnet {
 void overlay_portable(Kernels* kernels);
 
 #if defined(__x86_64__) || defined(_M_X64)
-void overlay_avx2(Kernels* kernels);  // AVX2, FMA, F16C
+void overlay_avx2(Kernels* kernels);    // AVX2, FMA, F16C
+void overlay_avx512(Kernels* kernels);  // AVX-512 F, BW, VL, DQ
+#endif
+
+#if defined(__aarch64__) || defined(_M_ARM64)
+void overlay_neon(Kernels* kernels);
+#endif
+
+// Clang has NEON's intrinsics only where its baseline has NEON, as Android's has.
+#if defined(__arm__) && defined(__linux__) && defined(__ARM_FP) && (defined(__ARM_NEON) || !defined(__clang__))
+#define LINNET_NEON_VFPV4
+void overlay_neon_vfpv4(Kernels* kernels);
 #endif
 
 }  // namespace linnet

@@ -227,8 +227,8 @@ void check_vector_functions(const char* name, uint32_t n, Random& random) {
   random.fill_moderate(input);
   random.fill_moderate(y);
   memcpy(z.data(), y.data(), n * sizeof(float));
-  portable.gates(n, recurrent.data(), input.data(), y.data());
-  kernels.gates(n, recurrent.data(), input.data(), z.data());
+  portable.gates(n, n, recurrent.data(), input.data(), y.data());
+  kernels.gates(n, n, recurrent.data(), input.data(), z.data());
   if (!y.same_bits(z)) fail("gates", name);
 
   const uint32_t padded = (n + kGroup - 1) / kGroup * kGroup;

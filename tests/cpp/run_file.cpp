@@ -43,7 +43,7 @@ uint32_t run_stream(const linnet_model* model, const linnet_info& info, const ch
   linnet_stream_options_init(&options);
   options.seed = 7;
   options.kernels = kernels;
-  const size_t size = linnet_stream_size(model);
+  const size_t size = linnet_stream_size(model, &options);
   void* memory = nullptr;
   require(posix_memalign(&memory, 64, size) == 0, "a stream fits into memory");
   linnet_stream* stream = nullptr;

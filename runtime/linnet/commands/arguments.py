@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import linnet
-from linnet.arguments import checked_seed, checked_temperature
+from linnet.arguments import checked_seed, checked_temperature, checked_threads
 
 if TYPE_CHECKING:
     Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def add_voice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("voice", metavar="VOICE", help="a .linnet file")
     add_kernels(parser)
+    add_threads(parser)
 
 
 def add_kernels(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +29,14 @@ def add_kernels(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threads", type=threads, default=1, help="that make each sample together (default 1)"
+    )
+
+
 def load_voice(options: argparse.Namespace) -> linnet.Voice:
-    return linnet.load(options.voice, kernels=options.kernels)
+    return linnet.load(options.voice, options.threads, options.kernels)
 
 
 def load_mel(path: str) -> npt.NDArray[Any]:
@@ -58,6 +65,10 @@ def _checked(check: Any, text: str) -> Any:
 
 def seed(text: str) -> int:
     return int(_checked(lambda t: checked_seed(int(t)), text))
+
+
+def threads(text: str) -> int:
+    return int(_checked(lambda t: checked_threads(int(t)), text))
 
 
 def temperature(text: str) -> float:

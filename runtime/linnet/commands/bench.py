@@ -1,38 +1,59 @@
-"""linnet bench: how fast a voice runs on one thread, or how fast one matrix is."""
+"""linnet bench: how fast voices and matrices are here, beside the limit and what else there is."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from linnet import bench
+import linnet
+from linnet.bench.machine import cpu_name
+from linnet.bench.timing import core, pinned
 from linnet.blocks import BLOCKS, DENSE, DTYPES
-from linnet.commands.arguments import add_kernels, load_voice, positive, sparsity
+from linnet.commands import bench_matvec, bench_sample, bench_sweep
+from linnet.commands.arguments import add_kernels, positive, sparsity
 from linnet.commands.table import facts
-from linnet.matrix import SparseMatrix
 
 if TYPE_CHECKING:
     from linnet.commands.arguments import Parsers
 
+DESCRIPTION = """\
+matvec        products of the paper's matrices and of GRUs', with every kernel set and storage type
+matvec --quick    one matrix
+sample VOICE  a voice's speed and where the time goes, for every kernel set (also: bench VOICE)
+sweep         time against sparsity, sparse beside dense
+All but --quick write OUT.json and OUT.png. On one core."""
+
 
 def add(parsers: Parsers) -> None:
-    parser = parsers.add_parser("bench", help="speed of a voice, or of one matrix")
+    parser = parsers.add_parser(
+        "bench",
+        help="speed of a voice, or of matrices",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
-        "voice",
-        metavar="VOICE | matvec",
+        "what",
+        metavar="matvec | sample | sweep",
         nargs="?",
         default="matvec",
-        help="a .linnet file, or the word matvec for one matrix (default)",
+        help="what to measure (default: matvec)",
     )
+    parser.add_argument("voice", metavar="VOICE", nargs="?", help="a .linnet file, for sample")
     add_kernels(parser)
-    matvec = parser.add_argument_group("matvec")
-    matvec.add_argument("--rows", type=positive, default=3072)
-    matvec.add_argument("--cols", type=positive, default=1024)
-    matvec.add_argument("--sparsity", type=sparsity, default=0.95)
-    matvec.add_argument("--block", choices=[*BLOCKS, DENSE], default="4x4")
-    matvec.add_argument("--dtype", choices=list(DTYPES), default="float16")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", help="default: linnet-bench-matvec, and so on"
+    )
+    sample = parser.add_argument_group("sample")
+    sample.add_argument(
+        "--threads", type=positive, nargs="+", default=[1], help="numbers of threads (default: 1)"
+    )
+    matvec = parser.add_argument_group("matvec --quick (implied by any of these), and sweep")
+    matvec.add_argument("--quick", action="store_true", help="one random matrix")
+    matvec.add_argument("--rows", type=positive, help="default: 3072")
+    matvec.add_argument("--cols", type=positive, help="default: 1024")
+    matvec.add_argument("--sparsity", type=sparsity, help="default: 0.95")
+    matvec.add_argument("--block", choices=[*BLOCKS, DENSE], help="default: 4x4")
+    matvec.add_argument("--dtype", choices=list(DTYPES), help="default: float16")
     matvec.add_argument(
         "--weights", metavar="FILE.npz", help="time each matrix of this file instead"
     )
@@ -40,51 +61,33 @@ def add(parsers: Parsers) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    print(facts([("cpu", bench.cpu_name()), ("threads", 1)]))
-    if options.voice != "matvec":
-        voice = load_voice(options)
-        times = bench.time_voice(voice)
-        print(facts(voice_facts(times, voice.kernels)))
-        matrix = bench.voice_matrix(voice)
-        matrices = {} if matrix is None else {"recurrent matrix": matrix}
-    elif options.weights:
-        matrices = {
-            name: SparseMatrix(weights, options.block, options.dtype, options.kernels)
-            for name, weights in np.load(options.weights, allow_pickle=False).items()
-            if weights.ndim == 2 and weights.dtype.kind == "f"
-        }
-    else:
-        shape = (options.rows, options.cols, options.sparsity)
-        storage = (options.block, options.dtype, options.kernels)
-        matrices = {"random matrix": bench.random_matrix(*shape, *storage)}
-    for name, matrix in matrices.items():
-        print()
-        print(facts([("matrix", name), *product_facts(bench.time_products(matrix))]))
-
-
-def voice_facts(times: bench.VoiceTimes, kernels: str) -> list[tuple[str, object]]:
-    factor = times.real_time_factor
-    return [
-        ("kernels", kernels),
-        ("real-time factor", f"{factor:.3f} ({1 / factor:.1f} x faster than real time)"),
-        ("per sample", f"{times.seconds_per_sample * 1e6:.2f} us"),
-    ]
-
-
-def product_facts(times: bench.ProductTimes) -> list[tuple[str, object]]:
-    us = 1e6
-    return [
-        ("shape", f"{times.rows} x {times.cols}, {times.density:.2%} stored"),
-        ("storage", f"{times.block} {times.dtype}, {times.nbytes} bytes"),
-        ("kernels", times.kernels),
-        ("sparse", f"{times.sparse * us:.2f} us"),
-        ("stream limit", f"{times.stream_limit * us:.2f} us, sparse is {times.ratio:.2f} x that"),
-        (
-            "linnet dense",
-            f"{times.dense * us:.2f} us, {times.dense / times.sparse:.1f} x the sparse time",
-        ),
-        (
-            "numpy dense",
-            f"{times.numpy * us:.2f} us, {times.numpy / times.sparse:.1f} x the sparse time",
-        ),
-    ]
+    if options.what not in ("matvec", "sample", "sweep"):
+        if options.voice is not None:
+            raise ValueError(f"bench measures matvec, sample or sweep, not {options.what!r}")
+        options.what, options.voice = "sample", options.what
+    if options.what == "sample" and options.voice is None:
+        raise ValueError("bench sample needs a voice: linnet bench sample VOICE")
+    quick_given = (options.rows, options.cols, options.sparsity, options.block, options.dtype)
+    if options.weights or any(given is not None for given in quick_given):
+        options.quick = True
+    options.output = options.output or f"linnet-bench-{options.what}"
+    options.rows, options.cols = options.rows or 3072, options.cols or 1024
+    options.sparsity = 0.95 if options.sparsity is None else options.sparsity
+    options.block, options.dtype = options.block or "4x4", options.dtype or "float16"
+    kernels = [options.kernels] if options.kernels else linnet.kernels()
+    if options.what == "sample":
+        linnet.load(options.voice)  # an error before anything is printed
+    last = core()
+    on = "not pinned" if last is None else f"pinned to core {last}"
+    print(facts([("cpu", cpu_name()), ("core", on), ("kernel sets", ", ".join(kernels))]))
+    print()
+    if options.what == "sample":
+        bench_sample.run(options, kernels)
+        return
+    with pinned():
+        if options.what == "sweep":
+            bench_sweep.run(options, kernels[0])
+        elif options.quick:
+            bench_matvec.run_quick(options, kernels[0])
+        else:
+            bench_matvec.run(options, kernels)

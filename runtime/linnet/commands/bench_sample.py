@@ -1,0 +1,68 @@
+"""linnet bench sample: a voice's speed and profile, as tables and files."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import linnet
+from linnet import bench
+from linnet.bench import sample
+from linnet.bench.plots import draw_profiles
+from linnet.bench.results import write_results
+from linnet.bench.sample import Profile, SampleTimes
+from linnet.bench.timing import pinned
+from linnet.commands.bench_matvec import product_facts
+from linnet.commands.table import facts, table
+
+
+def run(options: argparse.Namespace, kernels: Sequence[str]) -> None:
+    times = sample.measure(options.voice, kernels, options.threads)
+    print(speed_table(times))
+    voices = [linnet.load(options.voice, kernels=name) for name in kernels]
+    with pinned():
+        profiles = [bench.profile(voice) for voice in voices]
+    print("\nMicroseconds per sample by operation, one thread\n")
+    print(profile_table(profiles))
+    matrix = bench.voice_matrix(voices[0])
+    if matrix is not None:
+        with pinned():
+            product = bench.time_products(matrix)
+        print()
+        print(facts([("matrix", "recurrent matrix"), *product_facts(product)]))
+    written = write_results(
+        options.output,
+        {"voice": str(options.voice), **sample.as_dict(times, profiles)},
+        lambda figure: draw_profiles(figure, profiles),
+    )
+    print("\nwrote", ", ".join(written))
+
+
+def speed_table(times: Sequence[SampleTimes]) -> str:
+    rows: list[list[object]] = [
+        ["kernels", "threads", "samples/s", "x real time", "real-time factor", "us/sample"]
+    ]
+    for t in times:
+        rows.append(
+            [
+                t.kernels,
+                t.threads,
+                f"{t.samples_per_second:.0f}",
+                f"{t.times_real_time:.2f}",
+                f"{1 / t.times_real_time:.3f}",
+                f"{t.microseconds:.2f}",
+            ]
+        )
+    return table(rows)
+
+
+def profile_table(profiles: Sequence[Profile]) -> str:
+    """Operations down, kernel sets across; the sum of the parts against the whole below."""
+    rows: list[list[object]] = [["program", "operation", *(p.kernels for p in profiles)]]
+    for i, part in enumerate(profiles[0].parts):
+        figures = [f"{p.parts[i].microseconds:.3f}" for p in profiles]
+        rows.append([part.program, part.operation, *figures])
+    rows.append(["", "sum", *(f"{p.sum:.3f}" for p in profiles)])
+    rows.append(["", "whole, timed apart", *(f"{p.microseconds:.3f}" for p in profiles)])
+    rows.append(["", "sum / whole", *(f"{p.sum / p.microseconds:.3f}" for p in profiles)])
+    return table(rows, left=2)

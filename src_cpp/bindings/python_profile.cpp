@@ -1,0 +1,137 @@
+// The profiler: where a voice's time goes, operation by operation.
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "bindings.h"
+#include "engine.h"
+#include "kernels/float_mode.h"
+#include "model.h"
+
+namespace linnet::python {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+// Adds the time since its last reading to the operation that was just done.
+struct Stopwatch {
+  double* spent;  // (operations of the running program)
+  Clock::time_point last;
+
+  static void done(void* context, uint32_t number) {
+    auto* self = static_cast<Stopwatch*>(context);
+    const Clock::time_point now = Clock::now();
+    self->spent[number] += seconds(now - self->last);
+    self->last = now;
+  }
+};
+
+// Seconds that one reading adds to the operation it follows: the least of several means.
+double reading_cost() {
+  constexpr uint32_t kReadings = 1000;
+  double least = 1.0;
+  for (int round = 0; round < 20; ++round) {
+    double spent = 0;
+    Stopwatch watch{&spent, Clock::now()};
+    const Observer observer{Stopwatch::done, &watch};
+    for (uint32_t i = 0; i < kReadings; ++i) observer(0);
+    least = std::min(least, spent / kReadings);
+  }
+  return least;
+}
+
+struct FreeAligned {
+  void operator()(unsigned char* memory) const { ::operator delete(memory, std::align_val_t(kAlignment)); }
+};
+using AlignedMemory = std::unique_ptr<unsigned char, FreeAligned>;
+
+AlignedMemory aligned_memory(size_t size) {
+  return AlignedMemory(static_cast<unsigned char*>(::operator new(size, std::align_val_t(kAlignment))));
+}
+
+// Samples between two looks at the clock where they are timed as wholes, and that make one row of the results: few, so
+// that the system seldom takes the core away meanwhile.
+constexpr uint64_t kChunk = 16;
+
+// Frames are made in turn with the clock read after every operation, and with the clock read around the frame program
+// and around chunks of samples: a slow moment of the machine meets both. Rows of frame_* hold seconds of a frame, rows
+// of sample_* hold seconds per sample; rows of frames whose samples had to wait for others are zero.
+py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, const KernelName& kernels) {
+  const std::string_view bytes = file;
+  const AlignedMemory data = aligned_memory(bytes.size());
+  std::memcpy(data.get(), bytes.data(), bytes.size());
+  Model model{};
+  linnet_error error{};
+  if (read_model(data.get(), bytes.size(), &model, &error) != LINNET_OK) throw py::value_error(error.message);
+  const std::unique_ptr<Model, void (*)(Model*)> tensors(&model, free_model);
+  require_array<float>(frames, "frames", "float32");
+  const Config& config = model.config;
+  if (frames.ndim() != 2 || frames.shape(1) != static_cast<py::ssize_t>(config.n_features)) {
+    throw py::value_error("frames must have shape (n_frames, " + std::to_string(config.n_features) + ")");
+  }
+  const auto n_pairs = static_cast<size_t>(frames.shape(0)) / 2;
+  const auto* features = static_cast<const float*>(frames.data());
+  const AlignedMemory memory = aligned_memory(state_size(model, 1));
+  const IeeeFloatMode mode;
+  const Threading one_thread = {1, 0};
+  State* state = make_state(model, named_kernels(kernels), Sampling{seed, 0, 1.0f}, one_thread, memory.get());
+
+  using Array = py::array_t<double>;
+  const auto table = [](size_t rows, size_t columns) {
+    Array array({rows, columns});
+    std::fill_n(array.mutable_data(), array.size(), 0.0);
+    return array;
+  };
+  const size_t n_chunks = (config.hop_length + kChunk - 1) / kChunk;
+  Array frame_parts = table(n_pairs, config.n_frame_operations), frame_whole = table(n_pairs, 1);
+  Array sample_parts = table(n_pairs * n_chunks, config.n_sample_operations);
+  Array sample_whole = table(n_pairs * n_chunks, 1);
+  py::array_t<int16_t> samples(static_cast<py::ssize_t>(2 * n_pairs * config.hop_length));
+  int16_t* out = samples.mutable_data();
+  size_t n_samples = 0;
+  for (size_t k = 0; k < n_pairs; ++k, features += 2 * size_t{config.n_features}) {
+    Stopwatch watch{frame_parts.mutable_data() + k * config.n_frame_operations, Clock::now()};
+    const Observer observer{Stopwatch::done, &watch};
+    observe_frame(state, features, observer);
+    double* parts = sample_parts.mutable_data() + k * n_chunks * config.n_sample_operations;
+    while (prepare_sample(state)) {
+      const uint64_t n = std::min(kChunk, samples_available(*state));
+      watch = {parts, Clock::now()};
+      n_samples += observe_samples(state, n, out + n_samples, observer);
+      for (uint32_t op = 0; op < config.n_sample_operations; ++op) *parts++ /= static_cast<double>(n);
+    }
+
+    Clock::time_point start = Clock::now();
+    take_frame(state, features + config.n_features);
+    frame_whole.mutable_data()[k] = seconds(Clock::now() - start);
+    double* whole = sample_whole.mutable_data() + k * n_chunks;
+    while (prepare_sample(state)) {
+      const uint64_t n = std::min(kChunk, samples_available(*state));
+      start = Clock::now();
+      n_samples += make_samples(state, n, out + n_samples);
+      *whole++ = seconds(Clock::now() - start) / static_cast<double>(n);
+    }
+  }
+  py::dict result;
+  result["frame_parts"] = frame_parts;
+  result["sample_parts"] = sample_parts;
+  result["frame_whole"] = frame_whole;
+  result["sample_whole"] = sample_whole;
+  result["samples"] = samples[py::slice(0, static_cast<py::ssize_t>(n_samples), 1)];
+  result["reading"] = reading_cost();
+  return result;
+}
+
+}  // namespace
+
+void bind_profile(py::module_& module) {
+  using py::arg;
+  module.def("profile", profile, arg("file"), arg("frames"), arg("seed") = 0, arg("kernels") = py::none());
+}
+
+}  // namespace linnet::python

@@ -1,0 +1,66 @@
+"""The CPUs that QEMU stands in for, and what the library must choose on each."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from native import build
+
+KERNEL_SETS = {"avx512", "avx2", "neon", "neon_vfpv4", "portable"}
+
+
+@dataclass(frozen=True)
+class Level:
+    name: str
+    preset: str  # of src_cpp/CMakePresets.json
+    emulator: tuple[str, ...]
+    kernels: tuple[str, ...]  # best first
+
+    def run(self, program: str, *arguments: str | Path, preset: str | None = None) -> str:
+        """The standard output of a program of the build; any failure is an AssertionError."""
+        environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}  # ptrace, which QEMU lacks
+        command = [
+            *self.emulator,
+            str(build(preset or self.preset) / program),
+            *map(str, arguments),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
+        assert done.returncode == 0, f"{done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+
+def _arm64(name: str, cpu: str) -> Level:
+    emulator = ("qemu-aarch64", "-cpu", cpu, "-L", "/usr/aarch64-linux-gnu")
+    return Level(name, "arm64", emulator, ("neon", "portable"))
+
+
+def _armv7(cpu: str, *kernels: str) -> Level:
+    emulator = ("qemu-arm", "-cpu", cpu, "-L", "/usr/arm-linux-gnueabihf")
+    return Level(cpu, "armv7", emulator, kernels)
+
+
+# Before AVX, which QEMU's Nehalem does not know either.
+NEHALEM = Level("nehalem", "native", ("qemu-x86_64", "-cpu", "Nehalem"), ("portable",))
+ARM64 = (
+    _arm64("cortex-a53", "cortex-a53"),  # little cores, old phones
+    _arm64("cortex-a76", "cortex-a76"),  # most phones since 2019
+    _arm64("armv9-without-sve", "max,sve=off"),
+    _arm64("armv9-sve2", "max,sve128=on,sve256=off,sve512=off"),
+)
+ARMV7 = (
+    _armv7("cortex-a7", "neon_vfpv4", "portable"),
+    _armv7("cortex-a9", "portable"),  # NEON without fused multiply-add
+)
+X86 = (NEHALEM,) if platform.machine() == "x86_64" else ()
+LEVELS = {level.name: level for level in (*ARM64, *ARMV7, *X86)}
+
+
+@functools.cache
+def native_level() -> Level:
+    """This machine itself; its kernel sets are whatever it says."""
+    return Level("native", "native", (), ())

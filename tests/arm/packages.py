@@ -1,0 +1,35 @@
+"""Debian packages that tests/arm needs: installed where that is possible, named where it is not.
+
+`python tests/arm/packages.py PROGRAM...` looks for the programs, which are keys of PACKAGES.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+PACKAGES = {
+    "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu",
+    "arm-linux-gnueabihf-g++": "g++-arm-linux-gnueabihf",
+    "qemu-aarch64": "qemu-user",
+    "readelf": "binutils",
+}
+
+
+def main(programs: list[str]) -> int:
+    missing = sorted({PACKAGES[name] for name in programs if shutil.which(name) is None})
+    if not missing:
+        return 0
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update", "-qq"], env=environment, stdin=subprocess.DEVNULL)
+        return subprocess.run(install, env=environment, stdin=subprocess.DEVNULL).returncode
+    print(f"missing: {' '.join(missing)}\nsudo {' '.join(install)}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or list(PACKAGES)))

@@ -1,0 +1,113 @@
+"""The Android build as far as it goes without an NDK, an SDK or Gradle."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from native import ROOT, build
+
+ANDROID = ROOT / "android"
+COMPILERS = {
+    "arm64-v8a": "aarch64-linux-gnu-g++",
+    "armeabi-v7a": "arm-linux-gnueabihf-g++",
+    "x86_64": "x86_64-linux-gnu-g++",
+}
+# CMake's own Android platform (system version 1: without an NDK), with Debian's compilers.
+TOOLCHAIN = """\
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES ANDROID_ABI)
+set(CMAKE_SYSTEM_NAME Android)
+set(CMAKE_SYSTEM_VERSION 1)
+set(triple_arm64-v8a aarch64-linux-gnu)
+set(triple_armeabi-v7a arm-linux-gnueabihf)
+set(triple_x86_64 x86_64-linux-gnu)
+set(triple ${{triple_${{ANDROID_ABI}}}})
+string(REGEX MATCH "^[a-z0-9_]+" CMAKE_SYSTEM_PROCESSOR ${{triple}})
+set(CMAKE_C_COMPILER ${{triple}}-gcc)
+set(CMAKE_CXX_COMPILER ${{triple}}-g++)
+set(CMAKE_FIND_ROOT_PATH /usr/${{triple}})
+set(CMAKE_CXX_FLAGS_INIT "-isystem {jdk}/include -isystem {jdk}/include/linux")
+"""
+
+
+def make_android(ndk: str, output: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ANDROID / "build.py"), "--output", str(output)]
+    environment = {**os.environ, "ANDROID_NDK": ndk}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+
+
+@pytest.mark.parametrize("ndk", ["", "/nowhere"])
+def test_without_an_ndk_the_build_says_what_to_install(ndk: str, tmp_path: Path) -> None:
+    done = make_android(ndk, tmp_path)
+    assert done.returncode != 0
+    for hint in ("https://developer.android.com/ndk/downloads", "ANDROID_NDK=", ndk):
+        assert hint in done.stderr
+
+
+@pytest.mark.skipif(
+    any(shutil.which(name) is None for name in [*COMPILERS.values(), "javac", "readelf"]),
+    reason="needs Debian's g++-aarch64-linux-gnu and g++-arm-linux-gnueabihf, a JDK and readelf",
+)
+def test_all_abis_build_from_the_one_cmake_file_and_pass_the_checks(tmp_path: Path) -> None:
+    jdk = Path(shutil.which("javac") or "").resolve().parent.parent
+    file = tmp_path / "ndk" / "build" / "cmake" / "android.toolchain.cmake"
+    file.parent.mkdir(parents=True)
+    file.write_text(TOOLCHAIN.format(jdk=jdk))
+    done = make_android(str(tmp_path / "ndk"), tmp_path / "out")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for abi in COMPILERS:
+        folder = tmp_path / "out" / abi
+        assert (folder / "include" / "linnet.h").exists()
+        for library in ("liblinnet.so", "liblinnet_jni.so"):
+            assert (folder / "lib" / library).stat().st_size < 200_000
+
+
+@pytest.mark.skipif(
+    shutil.which("javac") is None or shutil.which("readelf") is None,
+    reason="needs a JDK and readelf",
+)
+def test_native_methods_are_what_the_library_exports() -> None:
+    package = ANDROID / "linnet" / "src" / "main" / "java" / "io" / "github" / "linnet"
+    declared = re.findall(r"static native \S+ (\w+)\(", (package / "Native.java").read_text())
+    command = ["readelf", "-W", "--dyn-syms", str(build("jni") / "liblinnet_jni.so")]
+    symbols = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    exported = [
+        line.split()[7] for line in symbols.splitlines() if " FUNC    GLOBAL DEFAULT " in line
+    ]
+    functions = {name for name in exported if name.startswith("Java_")}
+    assert functions == {f"Java_io_github_linnet_Native_{name}" for name in declared}
+
+
+def test_project_files_agree() -> None:
+    library = (ANDROID / "linnet" / "build.gradle.kts").read_text()
+    sample = (ANDROID / "sample" / "build.gradle.kts").read_text()
+    build_script = (ANDROID / "build.py").read_text()
+    for pattern in (r"minSdk = (\d+)", r"compileSdk = (\d+)", r"VERSION_(\d+)", r"JVM_(\d+)"):
+        assert set(re.findall(pattern, library)) == set(re.findall(pattern, sample))
+    assert re.findall(r"minSdk = (\d+)", library) == re.findall(r"android-(\d+)\"", build_script)
+    assert set(re.findall(r"ndkVersion = \"(.+)\"", library)) == set(
+        re.findall(r"'ndk;([\d.]+)'", build_script)
+    )
+    abis = re.search(r"abiFilters \+= listOf\((.+)\)", library)
+    assert abis is not None and set(re.findall(r"[\w-]+", abis[1])) == set(COMPILERS)
+    for path in (r"path\(\"(.+)\"\)", r"headers = \"(.+)\""):
+        found = re.search(path, library)
+        assert found is not None and (ANDROID / "linnet" / found[1]).exists()
+
+
+def test_resources_are_well_formed_and_all_that_the_code_names() -> None:
+    main = ANDROID / "sample" / "src" / "main"
+    trees = {path.name: ElementTree.parse(path) for path in ANDROID.rglob("*.xml")}
+    strings = {e.attrib["name"] for e in trees["strings.xml"].iter("string")}
+    text = "".join(p.read_text() for p in main.rglob("*") if p.suffix in (".kt", ".xml"))
+    assert set(re.findall(r"(?:R\.string\.|@string/)(\w+)", text)) == strings
+    assert set(re.findall(r"R\.id\.(\w+)", text)) == set(re.findall(r"@\+id/(\w+)", text))
+    for layout in re.findall(r"R\.layout\.(\w+)", text):
+        assert f"{layout}.xml" in trees
