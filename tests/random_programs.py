@@ -30,6 +30,7 @@ class _Builder:
         self.arena_size = 0
         self.tensors: list[Tensor] = []
         self.program: list[Operation] = []
+        self.products: list[Vector] = []  # results that later products may overwrite
 
     def pick(self, low: int, high: int) -> int:
         return int(self.rng.integers(low, high + 1))
@@ -42,6 +43,23 @@ class _Builder:
         offset = self.arena_size + self.pick(0, 3)
         self.arena_size = offset + size + stride * (self.hop - 1) + 15
         return Operand(offset, stride), size
+
+    def place_of_product(self, size: int, read: list[Vector]) -> Vector:
+        """A new place, or one whose result was used before, apart from what is read."""
+
+        def reach(vector: Vector) -> tuple[int, int]:
+            operand, n = vector
+            return operand.offset, operand.offset + n + operand.stride * (self.hop - 1) + 15
+
+        for number in self.rng.permutation(len(self.products)) if self.chance(0.5) else []:
+            old = self.products[number]
+            first, last = reach(old)
+            apart = all(first >= reach(r)[1] or last <= reach(r)[0] for r in read)
+            if old[1] >= size and apart:
+                return old[0], size
+        place = self.take(size, size * self.pick(0, 1))
+        self.products.append(place)
+        return place
 
     def tensor(self, weights: np.ndarray, layout: str, dtype: str) -> int:
         packed = blocks.pack(weights.astype(np.float32), layout, dtype)
@@ -61,7 +79,7 @@ class _Builder:
         bias = None
         if self.chance(0.7):
             bias = self.tensor(self.numbers(rows), "vector", "float32")
-        out = self.take(rows, rows * self.pick(0, 1))
+        out = self.place_of_product(rows, [source] if add is None else [source, add])
         number = self.tensor(weights, layout, self.dtype())
         place = None if add is None else add[0]
         self.program.append(Linear(number, bias, self.pick(0, 3), source[0], out[0], place))
