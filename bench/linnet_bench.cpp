@@ -39,8 +39,8 @@ struct Times {
   size_t samples;
 };
 
-linnet_status run(linnet_stream* stream, const linnet_info& info, const float* frames, size_t n_frames, size_t n_samples,
-                  int16_t* samples, Times* times) {
+linnet_status run(linnet_stream* stream, const linnet_info& info, const float* frames, size_t n_frames,
+                  size_t n_samples, int16_t* samples, Times* times) {
   *times = {0, 0, 0};
   for (size_t t = 0; times->samples < n_samples; t = (t + 1) % n_frames) {
     size_t taken, made;
