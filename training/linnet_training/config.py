@@ -60,6 +60,8 @@ class Training:
     hold: float = 0.4  # fraction of the training at the full rate; then a half cosine
     clip: float = 1.0  # norm of the gradient
     average: float = 0.999  # of the exponential moving average of the weights, which is saved
+    input_noise: float = 0.0  # tokens: how far off the sample before is told, to learn to recover
+    forget: float = 0.0  # share of segments that start from a zero state, as an utterance does
     seed: int = 0
     threads: int = 1  # two are 1.5 times faster on two idle cores, but crawl beside other programs
     device: str = "cpu"

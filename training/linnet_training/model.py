@@ -105,16 +105,26 @@ class WaveRNN(nn.Module):
         return coarse, fine, h
 
     def states(
-        self, tokens: Tensor, previous: Tensor, features: Tensor, h: Tensor
+        self,
+        tokens: Tensor,
+        previous: Tensor,
+        features: Tensor,
+        h: Tensor,
+        noise: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The GRU of `forward` computed by GruScan: states (T, B, H), time first, and the last one.
 
         The conditioning enters once per frame, not once per sample: half of the input product.
+        noise (B, T) integers: what the network is told of the sample before is off by so many
+        tokens.
         """
         gru, (batch, steps) = self.gru, tokens.shape
         weight = gru.weight_ih_l0
         frames = nn.functional.linear(self.condition(features), weight[:, 3:], gru.bias_ih_l0)
-        shifted = torch.cat([previous[:, None], tokens[:, :-1]], dim=1).t()
+        shifted = torch.cat([previous[:, None], tokens[:, :-1]], dim=1)
+        if noise is not None:
+            shifted = (shifted + noise).clamp(0, 65535)
+        shifted = shifted.t()
         bytes_ = torch.stack(
             [scaled(shifted >> 8), scaled(shifted & 255), scaled(tokens.t() >> 8)], -1
         )
@@ -127,10 +137,15 @@ class WaveRNN(nn.Module):
         return states, states[-1:].detach()
 
     def nats(
-        self, tokens: Tensor, previous: Tensor, features: Tensor, h: Tensor
+        self,
+        tokens: Tensor,
+        previous: Tensor,
+        features: Tensor,
+        h: Tensor,
+        noise: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Negative log-likelihood of coarse and fine byte, each (B, T) in nats, and the state."""
-        states, h = self.states(tokens, previous, features, h)
+        states, h = self.states(tokens, previous, features, h, noise)
         coarse, fine = self.heads(states)
         target = tokens.t()
         loss = nn.functional.cross_entropy

@@ -102,7 +102,14 @@ class Trainer:
         self.previous[fresh] = SILENCE
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
-        coarse, fine, h = self.model.nats(tokens, self.previous, features, self.h)
+        t, noise = self.config.training, None
+        if t.forget:
+            self.h[:, torch.rand(t.batch, device=self.device) < t.forget] = 0.0
+        if t.input_noise:
+            # Free-running mistakes come in all sizes: so does the noise, from stream to stream.
+            size = t.input_noise * torch.randn(t.batch, 1, device=self.device).exp()
+            noise = (torch.randn(tokens.shape, device=self.device) * size).round().long()
+        coarse, fine, h = self.model.nats(tokens, self.previous, features, self.h, noise)
         coarse, fine = coarse.mean(), fine.mean()
         self.optimizer.zero_grad(set_to_none=True)
         (coarse + fine).backward()
