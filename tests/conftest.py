@@ -1,7 +1,17 @@
 """What all tests share."""
 
+import os
+
 from hypothesis import settings
 
 # No test depends on how busy the machine is.
 settings.register_profile("linnet", parent=settings.default, deadline=None)
 settings.load_profile("linnet")
+
+# The tests of ARM take minutes and need cross compilers and QEMU; LINNET_TEST_ARM names those to
+# run: `make test-arm` sets it to "native", `make test-arm-python` to "python".
+_ARM_IGNORED = {
+    "native": ["arm/test_python.py"],
+    "python": ["arm/test_[!p]*.py", "arm/test_phone.py"],
+}
+collect_ignore_glob = _ARM_IGNORED.get(os.environ.get("LINNET_TEST_ARM", ""), ["arm/*.py"])
