@@ -57,7 +57,8 @@ void MappedFile::close() {
 namespace linnet {
 
 bool MappedFile::open(const char* path) {
-  const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+  // O_NONBLOCK: a pipe is refused below, not waited for.
+  const int file = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0) return false;
   struct stat status;
   bool ok = fstat(file, &status) == 0;
