@@ -4,7 +4,9 @@
 #include <new>
 #include <string.h>
 
+#include "bands.h"
 #include "draw.h"
+#include "logistics.h"
 #include "threads.h"
 
 namespace linnet {
@@ -60,7 +62,7 @@ struct Step {
   const Model& model;
   const Kernels& kernels;
   float* arena;
-  uint32_t i;  // number of the sample within its frame
+  uint32_t i;  // number of the row within its frame
 
   float* at(const Operand& operand) const { return arena + operand.offset + size_t{operand.stride} * i; }
 
@@ -96,7 +98,7 @@ struct Step {
   }
 
   void upsample(const UpsampleOp& op) const {
-    kernels.upsample(model.config.hop_length, op.window, op.channels,
+    kernels.upsample(model.config.rows(), op.window, op.channels,
                      static_cast<const float*>(model.tensors[op.weights].values), at(op.in), op.row_stride,
                      arena + op.out);
   }
@@ -106,6 +108,7 @@ struct Step {
     const float* b = at(op.add) + first;
     float* out = at(op.out) + first;
     for (uint32_t k = 0; k < count; ++k) out[k] = a[k] + b[k];
+    if (op.activation != Activation::none) kernels.finish(count, op.activation, nullptr, out);
   }
 
   void embedding(const EmbeddingOp& op, uint32_t token) const {
@@ -127,6 +130,8 @@ void run_frame(State* state, const float* features, const Observe& done) {
   const Model& model = *state->model;
   const Step step{model, state->kernels, state->arena, 0};
   float* in = state->arena + model.config.features_at;
+  if (features == nullptr && model.config.silence != kNone)
+    features = static_cast<const float*>(model.tensors[model.config.silence].values);
   if (features != nullptr) {
     memcpy(in, features, model.config.n_features * sizeof *in);
   } else {
@@ -173,15 +178,37 @@ void draw(State* state, const DrawOp& op, const Step& step, const uint16_t* forc
   *step.at(op.out) = fmaf(static_cast<float>(token), op.scale, op.offset);
 }
 
-// One thread's part of the samples that are asked for. All threads run this at once; only thread 0 changes the state
+// Draws the operation's bands; forced tokens take their place.
+void draw_logistics(State* state, const LogisticsOp& op, const Step& step, const uint16_t* forced, double* nats) {
+  const Mixture mixture = {op, step.at(op.in), step.at(op.means), step.at(op.scales)};
+  float* out = step.at(op.out);
+  for (uint32_t band = 0; band < op.bands; ++band) {
+    if (forced != nullptr) {
+      *nats += logistic_nats(state, mixture, band, forced[band]);
+      out[band] = logistic_value(op, forced[band]);
+    } else {
+      out[band] = draw_logistic(state, mixture, band);
+    }
+  }
+}
+
+void end_step(State* state, double nats) {
+  if (state->request.nats != nullptr) *state->request.nats += nats;
+  state->step += 1;
+}
+
+// One thread's part of the steps that are asked for. All threads run this at once; only thread 0 changes the state
 // beyond the arena. `done(n)` follows this thread's share of operation n.
 template <class Observe>
 void run_shares(State* state, uint32_t thread, const Observe& done) {
   const Request& request = state->request;
   const Plan& plan = state->plan;
-  Step step{*state->model, state->kernels, state->arena, state->position};
-  for (uint32_t n = 0; n < request.n; ++n, ++step.i) {
-    const uint16_t* forced = request.tokens == nullptr ? nullptr : request.tokens + n;
+  const Config& config = state->model->config;
+  for (uint32_t n = 0; n < request.n; ++n) {
+    const Step step{*state->model, state->kernels, state->arena, (request.first + n) / config.steps_per_row};
+    const size_t first = size_t{n} * config.samples_per_step;
+    const uint16_t* forced = request.tokens == nullptr ? nullptr : request.tokens + first;
+    int16_t* samples = request.samples == nullptr ? nullptr : request.samples + first;
     double nats = 0.0;
     for (uint32_t k = 0; k < plan.n_tasks; ++k) {
       const Task& task = plan.tasks[k];
@@ -205,11 +232,21 @@ void run_shares(State* state, uint32_t thread, const Observe& done) {
         case Code::draw:
           draw(state, op.draw, step, forced, &nats);
           break;
+        case Code::logistics:
+          draw_logistics(state, op.logistics, step, forced, &nats);
+          break;
         case Code::output: {
           const int16_t sample = output_sample(*state, op.output, step.at(op.output.state));
-          if (request.samples != nullptr) request.samples[n] = sample;
-          if (request.nats != nullptr) *request.nats += nats;
-          state->sample += 1;
+          if (samples != nullptr) *samples = sample;
+          end_step(state, nats);
+          break;
+        }
+        case Code::bands: {
+          int16_t merged[kMostBands];
+          const Matrix* filters = op.bands.levels == 0 ? nullptr : &state->model->tensors[op.bands.weights];
+          merge_bands(op.bands, filters, step.at(op.bands.in), step.at(op.bands.state), merged);
+          if (samples != nullptr) memcpy(samples, merged, config.samples_per_step * sizeof *samples);
+          end_step(state, nats);
           break;
         }
         default:
@@ -224,19 +261,45 @@ void run_shares_unobserved(void* state, uint32_t thread) {
   run_shares(static_cast<State*>(state), thread, Unobserved{});
 }
 
-// Makes the samples asked for, but not beyond the frame; returns how many they are. Only one thread is observed.
+// Runs n steps of the frame from the next on; moves on by as many of their samples as are `counted`.
 template <class Observe>
-uint32_t run(State* state, size_t most, int16_t* samples, const uint16_t* tokens, double* nats, const Observe& done) {
-  const Config& config = state->model->config;
-  const uint32_t left = config.hop_length - state->position;
-  const uint32_t n = most < left ? static_cast<uint32_t>(most) : left;
-  state->request = Request{n, samples, tokens, nats};
+void run_steps(State* state, uint32_t n, int16_t* samples, const uint16_t* tokens, double* nats, uint32_t counted,
+               const Observe& done) {
+  if (n == 0) return;
+  state->request = Request{n, state->position / state->model->config.samples_per_step, samples, tokens, nats};
   if (state->plan.n_threads == 1) {
     run_shares(state, 0, done);
   } else {
     state->team->run();
   }
-  state->position += n;
+  state->position += counted;
+}
+
+// Makes the samples asked for, but not beyond the frame; returns how many they are. Only one thread is observed. A step
+// may make more than are asked for: the others stay in `pending`, and are handed out before the next step.
+template <class Observe>
+uint32_t run(State* state, size_t most, int16_t* samples, const uint16_t* tokens, double* nats, const Observe& done) {
+  const Config& config = state->model->config;
+  const uint32_t per_step = config.samples_per_step;
+  const uint32_t left = config.hop_length - state->position;
+  uint32_t n = most < left ? static_cast<uint32_t>(most) : left;
+  if (tokens != nullptr) {
+    n -= n % per_step;
+    run_steps(state, n / per_step, nullptr, tokens, nats, n, done);
+  } else {
+    const uint32_t used = state->position % per_step;
+    const uint32_t waiting = used == 0 ? 0 : per_step - used;
+    const uint32_t handed = n < waiting ? n : waiting;
+    memcpy(samples, state->pending + used, handed * sizeof *samples);
+    state->position += handed;
+    const uint32_t rest = (n - handed) % per_step;
+    const uint32_t whole = n - handed - rest;
+    run_steps(state, whole / per_step, samples + handed, nullptr, nullptr, whole, done);
+    if (rest != 0) {
+      run_steps(state, 1, state->pending, nullptr, nullptr, rest, done);
+      memcpy(samples + handed + whole, state->pending, rest * sizeof *samples);
+    }
+  }
   if (state->position == config.hop_length) {
     state->position = 0;
     state->frame_ready = false;
@@ -286,7 +349,7 @@ void reset_state(State* state, uint64_t seed, uint32_t stream) {
   const Model& model = *state->model;
   state->sampling.seed = seed;
   state->sampling.stream = stream;
-  state->sample = state->frames_taken = state->frames_run = state->frames_made = 0;
+  state->step = state->frames_taken = state->frames_run = state->frames_made = 0;
   state->position = 0;
   state->frame_ready = state->finished = false;
   memset(state->arena, 0, model.config.arena_size * sizeof *state->arena);
@@ -296,6 +359,12 @@ void reset_state(State* state, uint64_t seed, uint32_t stream) {
     const DrawOp& op = model.sample_program[n].draw;
     state->slots[op.slot] = op.initial_token;
     *step.at(op.out) = op.initial_value;
+  }
+  for (uint32_t n = 0; n < model.config.n_frame_operations; ++n) {
+    if (model.frame_program[n].code != Code::history) continue;
+    const HistoryOp& op = model.frame_program[n].history;
+    if (op.initial != kNone)
+      memcpy(step.at(op.out), model.tensors[op.initial].values, size_t{op.size} * op.frames * sizeof(float));
   }
   for (uint32_t n = 0; n < model.config.priming; ++n) run_frame(state, nullptr, Unobserved{});
 }
