@@ -18,6 +18,8 @@ from linnet.operations import (
     Operand,
     Operation,
     Output,
+    Predict,
+    StepUp,
     Upsample,
     bands_state_size,
 )
@@ -88,7 +90,7 @@ class _Builder:
         out = self.place_of_product(rows, [source] if add is None else [source, add])
         number = self.tensor(weights, layout, self.dtype())
         place = None if add is None else add[0]
-        self.program.append(Linear(number, bias, self.pick(0, 3), source[0], out[0], place))
+        self.program.append(Linear(number, bias, self.pick(0, 4), source[0], out[0], place))
         return out
 
     def gates(self, recurrent: Vector, input: Vector) -> Vector:
@@ -99,7 +101,7 @@ class _Builder:
     def add(self, a: Vector, b: Vector) -> Vector:
         size = min(a[1], b[1])
         out = [self.take(size), (a[0], size), (b[0], size)][self.pick(0, 2)]
-        self.program.append(Add(size, self.pick(0, 3), a[0], out[0], b[0]))
+        self.program.append(Add(size, self.pick(0, 4), a[0], out[0], b[0]))
         return out
 
     def history(self, source: Vector) -> Vector:
@@ -117,6 +119,12 @@ class _Builder:
         weights = self.tensor(self.numbers(self.rows * window), "vector", "float32")
         out = self.take(channels, channels + self.pick(0, 3))
         self.program.append(Upsample(weights, channels, window, source[0], out[0]))
+        return out
+
+    def step_up(self, source: Vector) -> Vector:
+        size = min(source[1], 64)
+        out = self.take(size)
+        self.program.append(StepUp(size, source[0], out[0]))
         return out
 
     def mix(self, vectors: list[Vector]) -> Vector:
@@ -140,8 +148,10 @@ def random_program(seed: int) -> bytes:
     frame_values = [features]
     upsampled = []
     for _ in range(pick(0, 6)):
-        kind = pick(0, 3)
-        if kind == 0:
+        kind = pick(0, 4)
+        if kind == 4:
+            frame_values.append(build.step_up(frame_values[-1]))
+        elif kind == 0:
             frame_values.append(build.history(frame_values[-1]))
         elif kind == 1:
             upsampled.append(build.upsample(frame_values[-1]))
@@ -213,14 +223,28 @@ def _bands(build: _Builder, levels: int, values: list[Vector]) -> int:
     return 0
 
 
+def _prediction(build: _Builder, values: list[Vector]) -> tuple[Vector, Vector]:
+    """A prediction with any values for coefficients and gain: what it gives, and the past."""
+    order = build.pick(1, min(64, values[-1][1]))
+    out, past = build.take(4), build.take(order)
+    least = float(np.float32(build.rng.uniform(1e-6, 1)))
+    gain = values[build.pick(0, len(values) - 1)][0]
+    build.program.append(Predict(order, values[-1][0], out[0], gain, past[0], least))
+    return out, past
+
+
 def _tokens(build: _Builder, features: Vector, others: list[Vector]) -> int:
     """The sample program of one or two draws; the number of slots."""
     pick = build.pick
     dual = build.chance(0.5)
+    excitation = not dual and build.chance(0.5)
     classes = [pick(1, 200), pick(1, 256)] if dual else [pick(1, 600)]
     drawn = [build.take(1) for _ in classes]
     expanded = build.take(1)  # the state of the output: logits that depend on it show its last bit
     values = [features, *others, *drawn]
+    predicted, past = _prediction(build, values) if excitation else ((Operand(0), 0),) * 2
+    if excitation:
+        values += [predicted, past]
     for slot, n in enumerate(classes):
         previous = build.linear(expanded, pick(1, 40))
         size = pick(1, 40)
@@ -252,7 +276,9 @@ def _tokens(build: _Builder, features: Vector, others: list[Vector]) -> int:
         Output(
             high=0,
             low=1 if dual else None,
-            companding=pick(0, 1),
+            companding=2 if excitation else pick(0, 1),
+            predicted=predicted[0],
+            past=past[0],
             state=expanded[0],
             scale=float(np.float32(2 / (256 * classes[0] if dual else classes[0]))),
             offset=-1.0,

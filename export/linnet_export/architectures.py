@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from linnet.format import VoiceFile
-from linnet_export import softmax, wavernn
+from linnet_export import lpc, softmax, wavernn
 from linnet_export.config import read_config
 from linnet_export.storage import Storage, Weights
 from linnet_export.tensors import Tensors, UnknownTensors
@@ -21,6 +21,7 @@ _CANONICAL: dict[str, tuple[Callable[..., VoiceFile], str]] = {
         softmax.build,
         rf"{_CONDITIONING}|{_GRU}|embedding\.weight|fc\d+\.(weight|bias)",
     ),
+    "lpc-wavernn": (lpc.build, rf"{_CONDITIONING}|{_GRU}|envelope\..*|O[12]\.(weight|bias)"),
 }
 ARCHITECTURES = tuple(_CANONICAL)
 

@@ -22,7 +22,9 @@ from linnet_training.lpc_data import Recording
 # White noise added to the signal, as a share of its power. It bounds the gain of the inverse
 # filter, by which quantisation errors of the past enter the next excitation.
 WHITE_NOISE = 1e-4
-SMALLEST = 0.3 / 32768  # standard deviation that a frame's excitation is taken to have at least
+# The same for silence, which would allow any filter, also one that a single click sets ringing: the
+# noise of rounding to 16 bits. Also the least gain.
+SMALLEST = 0.3 / 32768
 
 
 def step_up(k: Tensor) -> Tensor:
@@ -85,8 +87,9 @@ def loss(a: Tensor, gain: Tensor, covariance: Tensor, hop: int) -> Tensor:
     """Nats per sample of every frame, but for a constant: log g + E (u^2) / 2."""
     inverse = nn.functional.pad(a, (1, 0), value=1.0)
     energy = torch.einsum("...i,...ij,...j->...", inverse, covariance, inverse).clamp(min=0.0)
-    energy = energy + WHITE_NOISE * covariance[..., 0, 0] * (inverse * inverse).sum(-1)
-    return gain.log() + (energy / hop + SMALLEST**2) / (2 * gain * gain)
+    noise = WHITE_NOISE * covariance[..., 0, 0] / hop + SMALLEST**2
+    variance = energy / hop + noise * (inverse * inverse).sum(-1)
+    return gain.log() + variance / (2 * gain * gain)
 
 
 def train(
