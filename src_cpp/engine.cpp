@@ -42,6 +42,7 @@ State* layout_state(const Model& model, uint32_t n_threads, Carver* carver) {
   uint32_t* slots = carver->take<uint32_t>(config.n_slots);
   float* e = carver->take<float>(size_t{groups_of(config.most_classes)} * kGroup);
   float* groups = carver->take<float>(groups_of(config.most_classes));
+  float* packed = carver->take<float>(size_t{kTogether} * config.most_cols);
   Task* tasks = carver->take<Task>(n_tasks);
   Share* shares = carver->take<Share>(size_t{n_tasks} * n_threads);
   Team* team = n_threads == 1 ? nullptr : carver->take<Team>(1);
@@ -51,6 +52,7 @@ State* layout_state(const Model& model, uint32_t n_threads, Carver* carver) {
     state->slots = slots;
     state->e = e;
     state->groups = groups;
+    state->packed = packed;
     state->plan.tasks = tasks;
     state->plan.shares = shares;
     state->team = team;
@@ -226,65 +228,110 @@ void end_step(State* state, double nats) {
   state->step += 1;
 }
 
+// Step n of those that are asked for.
+Step step_of(const State& state, uint32_t n) {
+  const uint32_t row = (state.request.first + n) / state.model->config.steps_per_row;
+  return Step{*state.model, state.kernels, state.arena, row};
+}
+
+// The product of a linear operation for step n of several streams; a last odd one is multiplied alone.
+void multiply_together(State* const* states, uint32_t count, const LinearOp& op, uint32_t n) {
+  const State& first = *states[0];
+  const Matrix& w = first.model->tensors[op.weights];
+  const float* bias = op.bias == kNone ? nullptr : static_cast<const float*>(first.model->tensors[op.bias].values);
+  const float* in[kTogether];
+  float* out[kTogether];
+  for (uint32_t l = 0; l < count; ++l) {
+    const Step step = step_of(*states[l], n);
+    in[l] = step.at(op.in);
+    out[l] = step.at(op.out);
+  }
+  const MatvecsFn matvecs = first.kernels.matvecs_for(w);
+  uint32_t l = matvecs == nullptr ? 0 : count / 2 * 2;
+  if (l != 0) matvecs(w, l, in, bias, first.packed, out);
+  for (; l < count; ++l) first.kernels.matvec_for(w)(w, in[l], bias, out[l]);
+}
+
+// One thread's share of one task, for step n of those that are asked for.
+void run_task(State* state, const Task& task, const Share& share, const Step& step, uint32_t n, double* nats) {
+  const Request& request = state->request;
+  const Config& config = state->model->config;
+  const size_t first = size_t{n} * config.samples_per_step;
+  const uint16_t* forced = request.tokens == nullptr ? nullptr : request.tokens + first;
+  const Operation& op = *task.operation;
+  switch (op.code) {
+    case Code::linear:
+      step.linear(op.linear, task.product, task.finish, share);
+      break;
+    case Code::gates:
+      step.gates(op.gates, share.first, share.count);
+      break;
+    case Code::add:
+      step.add(op.add, share.first, share.count);
+      break;
+    case Code::predict:
+      step.predict(op.predict);
+      break;
+    case Code::embedding:
+      step.embedding(op.embedding, state->slots[op.embedding.slot]);
+      break;
+    case Code::draw:
+      draw(state, op.draw, step, forced, nats);
+      break;
+    case Code::logistics:
+      draw_logistics(state, op.logistics, step, forced, nats);
+      break;
+    case Code::output: {
+      const int16_t sample = output_sample(*state, op.output, step);
+      if (request.samples != nullptr) request.samples[first] = sample;
+      end_step(state, *nats);
+      break;
+    }
+    case Code::bands: {
+      int16_t merged[kMostBands];
+      const Matrix* filters = op.bands.levels == 0 ? nullptr : &state->model->tensors[op.bands.weights];
+      merge_bands(op.bands, filters, step.at(op.bands.in), step.at(op.bands.state), merged);
+      if (request.samples != nullptr) memcpy(request.samples + first, merged, config.samples_per_step * sizeof *merged);
+      end_step(state, *nats);
+      break;
+    }
+    default:
+      break;
+  }
+}
+
 // One thread's part of the steps that are asked for. All threads run this at once; only thread 0 changes the state
 // beyond the arena. `done(n)` follows this thread's share of operation n.
 template <class Observe>
 void run_shares(State* state, uint32_t thread, const Observe& done) {
-  const Request& request = state->request;
   const Plan& plan = state->plan;
-  const Config& config = state->model->config;
-  for (uint32_t n = 0; n < request.n; ++n) {
-    const Step step{*state->model, state->kernels, state->arena, (request.first + n) / config.steps_per_row};
-    const size_t first = size_t{n} * config.samples_per_step;
-    const uint16_t* forced = request.tokens == nullptr ? nullptr : request.tokens + first;
-    int16_t* samples = request.samples == nullptr ? nullptr : request.samples + first;
+  for (uint32_t n = 0; n < state->request.n; ++n) {
+    const Step step = step_of(*state, n);
     double nats = 0.0;
     for (uint32_t k = 0; k < plan.n_tasks; ++k) {
       const Task& task = plan.tasks[k];
       if (task.barrier) state->team->barrier(thread);
       const Share& share = plan.share(k, thread);
       if (share.count == 0) continue;
-      const Operation& op = *task.operation;
-      switch (op.code) {
-        case Code::linear:
-          step.linear(op.linear, task.product, task.finish, share);
-          break;
-        case Code::gates:
-          step.gates(op.gates, share.first, share.count);
-          break;
-        case Code::add:
-          step.add(op.add, share.first, share.count);
-          break;
-        case Code::predict:
-          step.predict(op.predict);
-          break;
-        case Code::embedding:
-          step.embedding(op.embedding, state->slots[op.embedding.slot]);
-          break;
-        case Code::draw:
-          draw(state, op.draw, step, forced, &nats);
-          break;
-        case Code::logistics:
-          draw_logistics(state, op.logistics, step, forced, &nats);
-          break;
-        case Code::output: {
-          const int16_t sample = output_sample(*state, op.output, step);
-          if (samples != nullptr) *samples = sample;
-          end_step(state, nats);
-          break;
-        }
-        case Code::bands: {
-          int16_t merged[kMostBands];
-          const Matrix* filters = op.bands.levels == 0 ? nullptr : &state->model->tensors[op.bands.weights];
-          merge_bands(op.bands, filters, step.at(op.bands.in), step.at(op.bands.state), merged);
-          if (samples != nullptr) memcpy(samples, merged, config.samples_per_step * sizeof *samples);
-          end_step(state, nats);
-          break;
-        }
-        default:
-          break;
-      }
+      run_task(state, task, share, step, n, &nats);
       done(static_cast<uint32_t>(task.operation - state->model->sample_program));
+    }
+  }
+}
+
+// The samples that are asked for of `count` streams of one model and one thread each, operation by operation.
+void run_together(State* const* states, uint32_t count) {
+  const State& first = *states[0];
+  for (uint32_t n = 0; n < first.request.n; ++n) {
+    double nats[kTogether] = {};
+    for (uint32_t k = 0; k < first.plan.n_tasks; ++k) {
+      Task task = first.plan.tasks[k];
+      const Share& share = first.plan.share(k, 0);
+      if (task.operation->code == Code::linear) {
+        multiply_together(states, count, task.operation->linear, n);
+        task.product = false;
+      }
+      for (uint32_t l = 0; l < count; ++l) run_task(states[l], task, share, step_of(*states[l], n), n, &nats[l]);
     }
   }
 }
@@ -293,49 +340,67 @@ void run_shares_unobserved(void* state, uint32_t thread) {
   run_shares(static_cast<State*>(state), thread, Unobserved{});
 }
 
-// Runs n steps of the frame from the next on; moves on by as many of their samples as are `counted`.
-template <class Observe>
-void run_steps(State* state, uint32_t n, int16_t* samples, const uint16_t* tokens, double* nats, uint32_t counted,
-               const Observe& done) {
-  if (n == 0) return;
+// How many of `most` samples the frame has left.
+uint32_t up_to_frame(const State& state, size_t most) {
+  const uint32_t left = state.model->config.hop_length - state.position;
+  return most < left ? static_cast<uint32_t>(most) : left;
+}
+
+// After n samples of the frame.
+void move_on(State* state, uint32_t n) {
+  state->position += n;
+  if (state->position == state->model->config.hop_length) {
+    state->position = 0;
+    state->frame_ready = false;
+    state->frames_made += 1;
+  }
+}
+
+// Hands out what is left of the last step's samples, but at most `most`; returns how many.
+uint32_t hand_out(State* state, uint32_t most, int16_t* samples) {
+  const uint32_t per_step = state->model->config.samples_per_step;
+  const uint32_t used = state->position % per_step;
+  const uint32_t waiting = used == 0 ? 0 : per_step - used;
+  const uint32_t n = most < waiting ? most : waiting;
+  memcpy(samples, state->pending + used, n * sizeof *samples);
+  move_on(state, n);
+  return n;
+}
+
+// Asks for n steps, all of this frame.
+void ask(State* state, uint32_t n, int16_t* samples, const uint16_t* tokens, double* nats) {
   state->request = Request{n, state->position / state->model->config.samples_per_step, samples, tokens, nats};
+}
+
+// Only one thread is observed.
+template <class Observe>
+void run_asked(State* state, const Observe& done) {
   if (state->plan.n_threads == 1) {
     run_shares(state, 0, done);
   } else {
     state->team->run();
   }
-  state->position += counted;
 }
 
-// Makes the samples asked for, but not beyond the frame; returns how many they are. Only one thread is observed. A step
-// may make more than are asked for: the others stay in `pending`, and are handed out before the next step.
+// Makes the samples asked for, but not beyond the frame; returns how many they are. A step may make more of them than
+// are asked for: the others stay in `pending`, and are handed out before the next step.
 template <class Observe>
-uint32_t run(State* state, size_t most, int16_t* samples, const uint16_t* tokens, double* nats, const Observe& done) {
-  const Config& config = state->model->config;
-  const uint32_t per_step = config.samples_per_step;
-  const uint32_t left = config.hop_length - state->position;
-  uint32_t n = most < left ? static_cast<uint32_t>(most) : left;
-  if (tokens != nullptr) {
-    n -= n % per_step;
-    run_steps(state, n / per_step, nullptr, tokens, nats, n, done);
-  } else {
-    const uint32_t used = state->position % per_step;
-    const uint32_t waiting = used == 0 ? 0 : per_step - used;
-    const uint32_t handed = n < waiting ? n : waiting;
-    memcpy(samples, state->pending + used, handed * sizeof *samples);
-    state->position += handed;
-    const uint32_t rest = (n - handed) % per_step;
-    const uint32_t whole = n - handed - rest;
-    run_steps(state, whole / per_step, samples + handed, nullptr, nullptr, whole, done);
-    if (rest != 0) {
-      run_steps(state, 1, state->pending, nullptr, nullptr, rest, done);
-      memcpy(samples + handed + whole, state->pending, rest * sizeof *samples);
-    }
+uint32_t run(State* state, size_t most, int16_t* samples, const Observe& done) {
+  const uint32_t per_step = state->model->config.samples_per_step;
+  const uint32_t n = up_to_frame(*state, most);
+  uint32_t made = hand_out(state, n, samples);
+  const uint32_t whole = (n - made) / per_step;
+  if (whole != 0) {
+    ask(state, whole, samples + made, nullptr, nullptr);
+    run_asked(state, done);
+    move_on(state, whole * per_step);
+    made += whole * per_step;
   }
-  if (state->position == config.hop_length) {
-    state->position = 0;
-    state->frame_ready = false;
-    state->frames_made += 1;
+  if (made < n) {
+    ask(state, 1, state->pending, nullptr, nullptr);
+    run_asked(state, done);
+    memcpy(samples + made, state->pending, (n - made) * sizeof *samples);
+    move_on(state, n - made);
   }
   return n;
 }
@@ -413,8 +478,27 @@ bool prepare_sample(State* state) {
   return state->frame_ready;
 }
 
-uint32_t make_samples(State* state, size_t most, int16_t* samples) {
-  return run(state, most, samples, nullptr, nullptr, Unobserved{});
+uint32_t make_samples(State* state, size_t most, int16_t* samples) { return run(state, most, samples, Unobserved{}); }
+
+uint32_t make_samples_together(State* const* states, uint32_t count, size_t most, int16_t* const* samples) {
+  for (uint32_t l = 0; l < count; ++l) most = up_to_frame(*states[l], most);
+  const uint32_t n = static_cast<uint32_t>(most), per_step = states[0]->model->config.samples_per_step;
+  uint32_t made[kTogether], steps = n / per_step;
+  for (uint32_t l = 0; l < count; ++l) {
+    made[l] = hand_out(states[l], n, samples[l]);
+    if ((n - made[l]) / per_step < steps) steps = (n - made[l]) / per_step;
+  }
+  if (steps != 0) {
+    for (uint32_t l = 0; l < count; ++l) ask(states[l], steps, samples[l] + made[l], nullptr, nullptr);
+    run_together(states, count);
+  }
+  // What is left is less than two steps, where the streams do not stand at the same place of a step.
+  for (uint32_t l = 0; l < count; ++l) {
+    move_on(states[l], steps * per_step);
+    made[l] += steps * per_step;
+    if (made[l] < n) run(states[l], n - made[l], samples[l] + made[l], Unobserved{});
+  }
+  return n;
 }
 
 void observe_frame(State* state, const float* features, const Observer& done) {
@@ -423,7 +507,7 @@ void observe_frame(State* state, const float* features, const Observer& done) {
 }
 
 uint32_t observe_samples(State* state, size_t most, int16_t* samples, const Observer& done) {
-  return run(state, most, samples, nullptr, nullptr, done);
+  return run(state, most, samples, done);
 }
 
 bool token_exists(const State& state, uint16_t token) {
@@ -433,7 +517,12 @@ bool token_exists(const State& state, uint16_t token) {
 }
 
 uint32_t score_samples(State* state, size_t most, const uint16_t* tokens, double* nats) {
-  return run(state, most, nullptr, tokens, nats, Unobserved{});
+  const uint32_t per_step = state->model->config.samples_per_step;
+  const uint32_t steps = up_to_frame(*state, most) / per_step;
+  ask(state, steps, nullptr, tokens, nats);
+  run_asked(state, Unobserved{});
+  move_on(state, steps * per_step);
+  return steps * per_step;
 }
 
 uint64_t samples_available(const State& state) {

@@ -229,6 +229,7 @@ bool read(Errors& errors, const Bytes& file, Model* model) {
                          h.silence,
                          0,
                          0,
+                         0,
                          0};
   model->file_size = h.file_size;
   model->metadata = reinterpret_cast<const char*>(file.data + h.metadata_offset);

@@ -30,6 +30,7 @@ struct Config {
   uint32_t most_classes;      // of any draw
   uint32_t high_classes;      // of the output's high slot, or of a mixture of logistics
   uint32_t low_classes;       // of its low slot; 0 without one
+  uint32_t most_cols;         // of any product, up to the next multiple of its block's columns
 
   uint32_t steps() const { return hop_length / samples_per_step; }  // per frame
   uint32_t rows() const { return steps() / steps_per_row; }         // per frame
