@@ -114,9 +114,7 @@ struct Step {
     if (op.activation != Activation::none) kernels.finish(count, op.activation, nullptr, out);
   }
 
-  void predict(const PredictOp& op) const {
-    linnet::predict(op, at(op.in), *at(op.gain), at(op.past), at(op.out));
-  }
+  void predict(const PredictOp& op) const { linnet::predict(op, at(op.in), *at(op.gain), at(op.past), at(op.out)); }
 
   void embedding(const EmbeddingOp& op, uint32_t token) const {
     const Matrix& table = model.tensors[op.table];

@@ -9,7 +9,20 @@ namespace linnet {
 
 constexpr uint32_t kNone = 0xFFFFFFFFu;
 
-enum class Code : uint32_t { linear = 1, gates, history, upsample, add, embedding, draw, output, logistics, bands, step_up, predict };
+enum class Code : uint32_t {
+  linear = 1,
+  gates,
+  history,
+  upsample,
+  add,
+  embedding,
+  draw,
+  output,
+  logistics,
+  bands,
+  step_up,
+  predict
+};
 
 // The arena from offset + stride * (number of the row within its frame), in floats.
 struct Operand {
@@ -173,6 +186,7 @@ static_assert(sizeof(Operation) == 64, "an operation has sixteen words");
 static_assert(sizeof(LinearOp) == 64 && sizeof(GatesOp) == 64 && sizeof(HistoryOp) == 64 && sizeof(UpsampleOp) == 64,
               "");
 static_assert(sizeof(AddOp) == 64 && sizeof(EmbeddingOp) == 64 && sizeof(DrawOp) == 64 && sizeof(OutputOp) == 64, "");
-static_assert(sizeof(LogisticsOp) == 64 && sizeof(BandsOp) == 64 && sizeof(StepUpOp) == 64 && sizeof(PredictOp) == 64, "");
+static_assert(sizeof(LogisticsOp) == 64 && sizeof(BandsOp) == 64 && sizeof(StepUpOp) == 64 && sizeof(PredictOp) == 64,
+              "");
 
 }  // namespace linnet
