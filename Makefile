@@ -41,13 +41,15 @@ test: lint native  ## lint, C and C++ tests, Python tests
 
 test-arm: $(extension) $(test_packages)  ## cross-compile for ARM and compare with this machine under QEMU (apt packages)
 	$(python) tests/arm/packages.py
-	$(python) tests/native.py native arm64 arm64-sanitize armv7 phone-arm64 phone-armv7
-	LINNET_TEST_ARM=native PYTHONPATH=tests:bench $(python) -m pytest -n 2 tests/arm
+	$(python) tests/native.py native arm64 arm64-sanitize armv7 phone-arm64 phone-armv7 jni-arm64
+	$(python) android/elf.py build/arm64/liblinnet.so build/armv7/liblinnet.so build/jni-arm64/liblinnet_jni.so
+	LINNET_TEST_ARM=native $(python) -m pytest -n 2 tests/arm
+	$(python) tests/jni/arm64.py
 	@echo "make test-arm: all passed"
 
 test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm64 Python under QEMU (apt packages, PyPI)
 	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ qemu-aarch64
-	LINNET_TEST_ARM=python PYTHONPATH=tests:bench $(python) -m pytest tests/arm
+	LINNET_TEST_ARM=python $(python) -m pytest tests/arm
 
 phone: $(extension) $(test_packages)  ## folders for `adb push`: static programs, PHONE_VOICE, features of PHONE_CLIP (apt packages)
 	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++

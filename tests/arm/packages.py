@@ -14,7 +14,7 @@ PACKAGES = {
     "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu",
     "arm-linux-gnueabihf-g++": "g++-arm-linux-gnueabihf",
     "qemu-aarch64": "qemu-user",
-    "readelf": "binutils",
+    "javac": "default-jdk-headless",
 }
 
 
