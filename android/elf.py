@@ -18,8 +18,6 @@ LARGEST = 200_000  # bytes, stripped
 
 # Android and newer glibcs have no libpthread.
 NEEDED = re.compile(r"(libc|libm|libdl|libpthread)\.so(\.\d+)*")
-    r"(libc|libm|libdl|libpthread)\.so(\.\d+)*"
-)  # Android and new glibcs have no libpthread
 C_NAMES, JAVA_NAMES = re.compile(r"linnet_\w+"), re.compile(r"Java_io_github_linnet_\w+|JNI_OnLoad")
 # The C++ runtime's, except for what the C library itself provides.
 CXX = re.compile(r"_Z\w*|__gxx_personality\w*|_Unwind_\w*|__cxa_(?!finalize|atexit)\w*")

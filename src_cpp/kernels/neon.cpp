@@ -352,16 +352,19 @@ float exponentials(uint32_t n, float inverse_temperature, const float* logits, f
   for (; i < n; ++i) greatest = logits[i] > greatest ? logits[i] : greatest;
 
   const F4 m = all4(greatest), s = all4(inverse_temperature);
-  for (i = 0; i < n; i += kGroup) {
-    const F16 l = n - i >= kGroup ? load16(logits + i) : load_part(logits + i, n - i);
-    F16 g = {exp4(mul4(sub4(l.a, m), s)), exp4(mul4(sub4(l.b, m), s)), exp4(mul4(sub4(l.c, m), s)),
-             exp4(mul4(sub4(l.d, m), s))};
+  const auto exps = [m, s](F16 l) {
+    return F16{exp4(mul4(sub4(l.a, m), s)), exp4(mul4(sub4(l.b, m), s)), exp4(mul4(sub4(l.c, m), s)),
+               exp4(mul4(sub4(l.d, m), s))};
+  };
+  for (i = 0; i + kGroup <= n; i += kGroup) {
+    const F16 g = exps(load16(logits + i));
     store16(e + i, g);
-    if (n - i < kGroup) {
-      for (uint32_t k = n; k < i + kGroup; ++k) e[k] = 0.0f;
-      g = load16(e + i);
-    }
     groups[i / kGroup] = fold16(g);
+  }
+  if (i < n) {
+    store16(e + i, exps(load_part(logits + i, n - i)));
+    for (uint32_t k = n; k < i + kGroup; ++k) e[k] = 0.0f;
+    groups[i / kGroup] = fold16(load16(e + i));
   }
   return greatest;
 }
