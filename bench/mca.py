@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("LINNET_TEST_DATA", ROOT.parent / "shared" / "data"))
 MODEL = DATA / "lyra-sparse-wavernn-1024" / "wavernn_1024_95_4x4.npz"
 COMPILER = "aarch64-linux-gnu-g++"
-FLAGS = "-std=c++17 -O3 -DNDEBUG -fPIC -ffp-contract=off -fno-math-errno -fno-exceptions -fno-rtti".split()
+FLAGS = "-std=c++17 -O3 -DNDEBUG -fPIC -ffp-contract=off -fno-math-errno".split()
 
 # Neoverse N1 stands for Cortex-A76 to X1. Models that llvm borrows from another core are left out.
 CPUS = ["cortex-a55", "cortex-a510", "neoverse-n1", "neoverse-n2", "neoverse-v1", "neoverse-v2"]

@@ -1,4 +1,4 @@
-"""Debian packages that the work on Arm needs: installed where that is possible, named where it is not.
+"""Debian packages that work on Arm needs: installed where possible, named where not.
 
 `python tests/arm/packages.py PROGRAM...` looks for the programs, which are keys of PACKAGES.
 """
