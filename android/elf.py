@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = 0x4000  # Android devices with 16 KB pages
-# Bytes, stripped. Phones have ARM; on x86-64 (emulators, desktops) there are kernels for two instruction sets.
+# Bytes, stripped. x86-64, which phones do not have, gets kernels of two instruction sets.
 LARGEST = {40: 200_000, 183: 200_000, 62: 400_000}
 
 # Android and newer glibcs have no libpthread.
