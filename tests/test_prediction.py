@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from excitation_voices import SIGNAL, excitation_checkpoint, excitation_voice
+from excitation_voices import excitation_checkpoint, excitation_voice
 from linnet_export.architectures import build_voice
 from linnet_export.storage import Storage
 from linnet_export.writer import to_bytes
@@ -16,6 +16,7 @@ from linnet_export.writer import to_bytes
 pytest.importorskip("numba", reason="the reference needs Numba")
 
 from linnet import _reference_prediction as prediction  # noqa: E402
+from linnet.operations import Output  # noqa: E402
 from linnet.reference import ReferenceVoice, _Run  # noqa: E402
 
 U = 2.0**-24
@@ -68,8 +69,10 @@ def test_any_features_keep_the_state_finite_and_the_signal_bounded(
             run.step(0)
         assert np.isfinite(run.arena).all()
         # Clamped samples are within 2; the filter of the de-emphasis multiplies by 1 / (1 - 0.85).
-        output = voice.file.sample_program[-1]
-        assert abs(run.arena[output.state.offset]) <= 2 / (1 - SIGNAL["pre_emphasis"]) * (1 + 20 * U)
+        assert isinstance(run.output, Output)
+        assert abs(run.arena[run.output.state.offset]) <= 2 / (1 - SIGNAL["pre_emphasis"]) * (
+            1 + 20 * U
+        )
 
 
 def test_what_is_scored_is_followed_to_within_half_a_step() -> None:

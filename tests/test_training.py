@@ -18,7 +18,7 @@ from linnet_training.data import Corpus, prepare  # noqa: E402
 from linnet_training.evaluate import griffin_lim, log_spectrum_correlation  # noqa: E402
 from linnet_training.held_out import held_out_nats  # noqa: E402
 from linnet_training.model import SILENCE, StepLoop, WaveRNN, from_checkpoint  # noqa: E402
-from linnet_training.train import Trainer  # noqa: E402
+from linnet_training.train_wavernn import WaveRNNTrainer  # noqa: E402
 
 RULES = [
     {"name": "gru.weight_hh_l0", "block": "4x4", "sparsity": 0.75},
@@ -107,14 +107,14 @@ def test_coarse_logits_never_see_the_current_coarse_byte() -> None:
 
 
 def test_resumed_training_equals_uninterrupted(corpus: Corpus, tmp_path: Path) -> None:
-    whole = Trainer(config(12), corpus, tmp_path / "whole")
+    whole = WaveRNNTrainer(config(12), corpus, tmp_path / "whole")
     whole.run(quiet=True)
-    halved = Trainer(config(12), corpus, tmp_path / "halved")
+    halved = WaveRNNTrainer(config(12), corpus, tmp_path / "halved")
     (tmp_path / "halved").mkdir()
     for _ in range(5):
         halved.update()
     halved.write()
-    resumed = Trainer(config(12), corpus, tmp_path / "halved")
+    resumed = WaveRNNTrainer(config(12), corpus, tmp_path / "halved")
     assert resumed.step == 5 and 0 < resumed.pruner.sparsity() < 0.6
     assert all(torch.equal(resumed.pruner.masks[n], m) for n, m in halved.pruner.masks.items())
     resumed.run(quiet=True)
@@ -127,7 +127,7 @@ def test_resumed_training_equals_uninterrupted(corpus: Corpus, tmp_path: Path) -
 
 
 def test_model_file_is_sparse_masked_and_complete(corpus: Corpus, tmp_path: Path) -> None:
-    trainer = Trainer(config(10), corpus, tmp_path)
+    trainer = WaveRNNTrainer(config(10), corpus, tmp_path)
     trainer.run(quiet=True)
     for weights in (
         trainer.model.state_dict(),

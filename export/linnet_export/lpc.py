@@ -65,7 +65,9 @@ def build(
     input_weights = _update_first(
         tensors.get("gru.weight_ih_l0", 3 * hidden, INPUTS + conditioning.channels)
     )
-    biases = [_update_first(tensors.get(f"gru.bias_{which}_l0", 3 * hidden)) for which in ("ih", "hh")]
+    input_bias, recurrent_bias = (
+        _update_first(tensors.get(f"gru.bias_{which}_l0", 3 * hidden)) for which in ("ih", "hh")
+    )
 
     builder = Builder(config.sample_rate, config.hop_length, config.n_features, storage)
     filters = envelope.build(builder)
@@ -89,7 +91,7 @@ def build(
         "gru.conditioning",
         input_weights[:, INPUTS:],
         conditioning.build(builder),
-        bias=biases[0],
+        bias=input_bias,
     )
 
     builder.begin_samples()
@@ -99,10 +101,10 @@ def build(
     inputs, value = vector[2:5], vector[4:5]
     slot = builder.slot(1 << signal.bits)
     state = builder.buffer(hidden)
-    columns = input_weights[:, [1, 2, 0]] * np.float32([ROOT, ROOT, 1])
+    columns = input_weights[:, [1, 2, 0]] * np.array([ROOT, ROOT, 1.0])
     sums = builder.linear("gru.input", columns, inputs, add=given)
     products = builder.linear(
-        "gru.recurrent", recurrent, state, bias=biases[1], prunable=True, parts=(1, 3)
+        "gru.recurrent", recurrent, state, bias=recurrent_bias, prunable=True, parts=(1, 3)
     )
     builder.gates(products, sums, state)
     hidden_layer = builder.linear(
@@ -120,8 +122,6 @@ def build(
         bias=tensors.get("O2.bias", slot.classes),
         prunable=True,
     )
-    builder.draw(
-        slot, logits, value, scale=signal.scale, offset=-1.0, initial_token=signal.silence
-    )
+    builder.draw(slot, logits, value, scale=signal.scale, offset=-1.0, initial_token=signal.silence)
     builder.output(signal, slot, excited=(vector[0:2], past))
     return builder.voice(metadata)

@@ -342,8 +342,8 @@ class Builder:
         gains. The place of the past (order) that it predicts from."""
         _expect(gain.size == 1 and out.size == 4, f"predict: {gain.size}, {out.size} floats")
         past = self.buffer(coefficients.size)
-        operands = (b.operand for b in (coefficients, out, gain, past))
-        self._operations.append(Predict(past.size, *operands, least_gain))
+        a, found, g, before = (b.operand for b in (coefficients, out, gain, past))
+        self._operations.append(Predict(past.size, a, found, g, before, least_gain))
         return past
 
     def output(

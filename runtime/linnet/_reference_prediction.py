@@ -44,9 +44,7 @@ def signed_root(x: np.float32, gain: np.float32) -> np.float32:
 
 
 @compiled
-def predict(
-    a: Floats, gain: np.float32, least_gain: np.float32, past: Floats, out: Floats
-) -> None:
+def predict(a: Floats, gain: np.float32, least_gain: np.float32, past: Floats, out: Floats) -> None:
     """out (4) from the newest samples, past (order), which moves up by one."""
     p = np.zeros(4, np.float32)
     for i in range(len(a)):

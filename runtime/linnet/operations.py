@@ -130,7 +130,6 @@ class Output:
     high: int = _word(1)
     low: int | None = _word(2, "optional")
     companding: int = _word(3)
-    predicted: Operand = _word(4, "operand", default=Operand(0), kw_only=True)
     state: Operand = _word(6, "operand")
     scale: float = _word(8, "f32")
     offset: float = _word(9, "f32")
@@ -138,7 +137,8 @@ class Output:
     log_1_mu: float = _word(11, "f32")
     inverse_mu: float = _word(12, "f32")
     pre_emphasis: float = _word(13, "f32")
-    past: Operand = _word(14, "operand", default=Operand(0), kw_only=True)
+    predicted: Operand = _word(4, "operand", default=Operand(0))
+    past: Operand = _word(14, "operand", default=Operand(0))
 
 
 @dataclass(frozen=True)

@@ -309,10 +309,15 @@ class _Run:
         x = np.float32((told - 32768) / 32768)
         sample = functions.deemphasize(x, np.float32(-output.pre_emphasis), self.recorded)
         self.recorded = x
-        numbers = (output.scale, output.offset, output.mu, output.log_1_mu)
-        predicted = self._at(output.predicted, i, 2)
-        sizes = [np.float32(x) for x in numbers]
-        return prediction.token_of(predicted, np.float32(sample), *sizes, classes)
+        return prediction.token_of(
+            self._at(output.predicted, i, 2),
+            np.float32(sample),
+            np.float32(output.scale),
+            np.float32(output.offset),
+            np.float32(output.mu),
+            np.float32(output.log_1_mu),
+            classes,
+        )
 
     def _draw_logistic(self, op: Logistics, i: int, band: int) -> np.float32:
         part = slice(band * op.mixtures, (band + 1) * op.mixtures)

@@ -25,7 +25,7 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from linnet_training.train import start
+    from linnet_training.starting import start
 
     config = configuration.load(arguments.config)
     changes: dict[str, float | int | str] = {}

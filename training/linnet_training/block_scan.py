@@ -12,7 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from linnet_training import _block_scan
+try:
+    from linnet_training import _block_scan
+except ImportError:  # a package that was not compiled
+    AVAILABLE = False
+else:
+    AVAILABLE = True
 
 STREAMS = 16
 

@@ -1,12 +1,9 @@
-"""Speech as the output of an all-pole lattice filter: what is left to model is its excitation.
+"""Speech as the output of an all-pole filter: what is left to model is its excitation.
 
-Per frame the filter has reflection coefficients k (order,) in (-1, 1) and a gain g > 0. From the
-backward errors b of the sample before, a sample s of the pre-emphasised signal is predicted as
-p = -sum k[i] b[i]; the excitation u = (s - p) / g has variance 1 or so whatever the level of the
-speech, and is quantised to 256 tokens. Given s, the lattice moves on (Makhoul 1977):
-f[0] = s, f[i+1] = f[i] + k[i] b[i], b'[i+1] = b[i] + k[i] f[i], b'[0] = s.
-
-Tokens stand for sign(v) ((1 + MU)^|v| - 1) RANGE / MU, v = (token - 128) / 128: the step is 5 % of the value.
+Per frame the filter has prediction coefficients a (order,) and a gain g > 0. A sample s of the
+pre-emphasised signal is predicted as p = -sum a[i] s[n-1-i]; the excitation u = (s - p) / g has
+variance 1 or so whatever the level of the speech, and is quantised to 256 tokens. They stand for
+sign(v) ((1 + MU)^|v| - 1) RANGE / MU, v = (token - 128) / 128: steps of 5 % of the value.
 """
 
 from __future__ import annotations
