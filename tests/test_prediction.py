@@ -70,9 +70,7 @@ def test_any_features_keep_the_state_finite_and_the_signal_bounded(
         assert np.isfinite(run.arena).all()
         # Clamped samples are within 2; the filter of the de-emphasis multiplies by 1 / (1 - 0.85).
         assert isinstance(run.output, Output)
-        assert abs(run.arena[run.output.state.offset]) <= 2 / (1 - SIGNAL["pre_emphasis"]) * (
-            1 + 20 * U
-        )
+        assert abs(run.arena[run.output.state.offset]) <= 2 / (1 - 0.85) * (1 + 20 * U)
 
 
 def test_what_is_scored_is_followed_to_within_half_a_step() -> None:

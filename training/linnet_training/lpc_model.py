@@ -38,6 +38,8 @@ class LpcWaveRNN(nn.Module):
             nn.Conv1d(i, channels, k) for i, k in zip(inputs, kernel_sizes, strict=True)
         )
         self.gru = nn.GRU(INPUTS + channels, hidden_size, batch_first=True)
+        with torch.no_grad():  # of three inputs: torch's choice, by the units, hardly lets them in
+            self.gru.weight_ih_l0[:, :INPUTS].uniform_(-1.0, 1.0)
         self.O1, self.O2 = nn.Linear(hidden_size, head_size), nn.Linear(head_size, CLASSES)
 
     @torch.no_grad()

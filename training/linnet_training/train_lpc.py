@@ -63,7 +63,6 @@ class LpcTrainer(Trainer):
         )
         self.h = torch.zeros(t.batch, m.hidden_size, device=self.device)
         self.past = Past(t.batch, m.order)
-        self.rng = np.random.default_rng([t.seed, self.step])
         self.kept = -1
         self.blocks: Blocks | None = None
         self.model.start_from(self.counts())
@@ -104,8 +103,9 @@ class LpcTrainer(Trainer):
         """Tokens (B, T), inputs (B, T, 3) and features of the streams' segments."""
         signal, coefficients, gains, features = (np.stack(x) for x in zip(*cuts, strict=True))
         # Free-running mistakes come in all sizes: so does the noise, from stream to stream.
-        size = noise * self.rng.exponential(1.0, (len(signal), 1)) if noise else 0.0
-        off = np.rint(self.rng.laplace(0.0, 1.0, signal.shape) * size).astype(np.int64)
+        rng = np.random.default_rng([self.config.training.seed, self.step])
+        size = noise * rng.exponential(1.0, (len(signal), 1))
+        off = np.rint(rng.laplace(0.0, 1.0, signal.shape) * size).astype(np.int64)
         found = excitation.analyse(signal, coefficients, gains, off, past.samples, past.last)
         tokens, inputs = (torch.from_numpy(x).to(self.device) for x in found)
         return tokens, inputs, torch.from_numpy(features).to(self.device)
