@@ -21,6 +21,7 @@ from typing import Any
 from linnet_training import config as configuration
 from linnet_training.config import Config, Rule
 from linnet_training.data import Corpus
+from linnet_training.study_report import DENSE, draw, table
 from linnet_training.train import Trainer
 
 if sys.version_info >= (3, 11):
@@ -28,7 +29,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-DENSE = "dense"
 RECURRENT = "gru.weight_hh_l0"
 
 
@@ -122,7 +122,8 @@ def result(run: Run, trainer: Trainer) -> dict[str, Any]:
 
 
 def conduct(study: Study, folder: Path) -> list[dict[str, Any]]:
-    """Trains what is not finished below `folder`, in order; results.json and .csv follow each run.
+    """Trains what is not finished below `folder`, in order; results.json, results.csv, table.md and
+    pruning.png follow each run.
 
     A kill loses what came after the run's last checkpoint; the next call goes on from there.
     """
@@ -147,9 +148,11 @@ def conduct(study: Study, folder: Path) -> list[dict[str, Any]]:
 
 
 def write(results: list[dict[str, Any]], folder: Path) -> None:
-    """results.json and results.csv."""
+    """results.json, results.csv, table.md and pruning.png."""
     (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     with (folder / "results.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, results[0].keys())
         writer.writeheader()
         writer.writerows(results)
+    (folder / "table.md").write_text(table(results) + "\n")
+    draw(results, folder / "pruning.png")
