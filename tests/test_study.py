@@ -34,7 +34,7 @@ final_frames = 4
 [study]
 dense = 16
 seeds = [0, 1]
-runs = ["dense 16", "4x4 32", "16x1 64", "1x1 64"]
+runs = ["dense 16", "4x4 32", "1x1 64"]
 """
 
 
@@ -55,15 +55,17 @@ def study(tmp_path: Path) -> studies.Study:
 def test_every_network_stores_as_many_weights_and_finished_runs_stay(
     study: studies.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = studies.conduct(study, tmp_path / "runs")
+    halves = [studies.conduct(study, tmp_path / "runs", [seed]) for seed in (1, 0)]
+    assert {r["seed"] for r in halves[0]} == {1} and len(halves[0]) == 3
+    results = halves[1]
     assert [r["run"] for r in results][:3] == ["dense-16-seed0", "dense-16-seed1", "4x4-32-seed0"]
     # The dense network is 3 gates x 8 units short: its coarse half never sees the coarse byte.
     dense = results[0]["stored_weights"]
     assert {r["stored_weights"] - dense for r in results[2:]} <= set(range(25))
-    assert [r["recurrent_sparsity"] for r in results[::2]] == [0, 0.75, 0.9375, 0.9375]
+    assert [r["recurrent_sparsity"] for r in results[::2]] == [0, 0.75, 0.9375]
     assert all(r["samples"] == 6 * 2 * 200 for r in results)
     table = (tmp_path / "runs" / "results.csv").read_text().splitlines()
-    assert len(table) == 9 and table[0].startswith("run,block,hidden_size,seed")
+    assert len(table) == 7 and table[0].startswith("run,block,hidden_size,seed")
     assert "| unstructured | 64 | 93.8% |" in (tmp_path / "runs" / "table.md").read_text()
     assert (tmp_path / "runs" / "pruning.png").stat().st_size > 0
     monkeypatch.setattr(studies, "Trainer", None)

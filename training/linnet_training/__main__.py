@@ -77,7 +77,7 @@ def study(arguments: argparse.Namespace) -> None:
 
     plan = studies.load(arguments.config)
     folder = arguments.folder or Path("runs") / plan.config.name
-    results = studies.conduct(plan, folder)
+    results = studies.conduct(plan, folder, arguments.seeds)
     print(f"{len(results)} of {len(list(plan))} runs done: {folder / 'results.csv'}")
 
 
@@ -103,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sub = commands.add_parser("study", help="equally many weights, dense and sparse; resumes")
     sub.add_argument("config", type=Path)
     sub.add_argument("--folder", type=Path, help="default: runs/NAME")
+    sub.add_argument("--seeds", type=int, nargs="+", help="only these: one process per core")
     sub.set_defaults(function=study)
     options = parser.parse_args(arguments)
     try:
