@@ -112,7 +112,8 @@ def evaluate(
     """Measures of the first `utterances` held-out recordings (0: all) and as many of speakers that
     were not trained on, if the data has any; and the means of each kind and each speaker."""
     index = json.loads((prepared / "prepared.json").read_text())
-    if complete(voice.info()["features"]) != index["features"]:
+    definition = complete(index["features"])
+    if complete(voice.info()["features"]) != definition:
         raise ValueError(f"{prepared} was prepared with other features than the voice's")
     speakers = index.get("speakers", {})
     names = {
@@ -132,7 +133,7 @@ def evaluate(
             "seconds": len(pcm) / voice.sample_rate,
             "nats": float(np.mean(voice.score(mel, pcm))),
             "voice": measure(pcm, voice.synthesize(mel, seed=0), voice.sample_rate),
-            "griffin_lim": measure(pcm, griffin_lim(mel, index["features"]), voice.sample_rate),
+            "griffin_lim": measure(pcm, griffin_lim(mel, definition), voice.sample_rate),
         }
         rows.append(row)
         progress(f"{name}: {row['nats']:.3f} nats, STOI {row['voice']['stoi']:.3f}")

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from linnet.features import complete
 from linnet_training.config import Config
 from linnet_training.data import Corpus, Segments
 from linnet_training.held_out import held_out_nats, stored
@@ -47,7 +48,7 @@ class Trainer:
         torch.manual_seed(t.seed)
         if config.signal.bits != 16 or corpus.silence != SILENCE:
             raise ValueError(f"the dual softmax needs 16-bit signals with silence at {SILENCE}")
-        if corpus.index["features"] != config.features:
+        if complete(corpus.index["features"]) != config.features:
             raise ValueError("the data was prepared with other features: prepare it again")
         self.config, self.corpus, self.folder = config, corpus, folder
         self.device = torch.device(t.device)
@@ -162,6 +163,7 @@ class Trainer:
     def load(self) -> None:
         state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
         before, now = state.get("settings", {}), self.settings()
+        before = {**complete({}), **before}  # a definition that the features gained since
         changed = [f"{k} {before.get(k)} -> {v}" for k, v in now.items() if before.get(k) != v]
         if changed:
             raise ValueError(
