@@ -179,7 +179,7 @@ Step step_of(const State& state, uint32_t n) {
   return Step{*state.model, state.kernels, state.arena, state.position + n};
 }
 
-// The product of a linear operation for sample n of several streams; a last odd one is multiplied alone.
+// The product of a linear operation for sample n of several streams; those that are too few are multiplied alone.
 void multiply_together(State* const* states, uint32_t count, const LinearOp& op, uint32_t n) {
   const State& first = *states[0];
   const Matrix& w = first.model->tensors[op.weights];
@@ -192,7 +192,7 @@ void multiply_together(State* const* states, uint32_t count, const LinearOp& op,
     out[l] = step.at(op.out);
   }
   const MatvecsFn matvecs = first.kernels.matvecs_for(w);
-  uint32_t l = matvecs == nullptr ? 0 : count / 2 * 2;
+  uint32_t l = matvecs == nullptr ? 0 : count / kFewest * kFewest;
   if (l != 0) matvecs(w, l, in, bias, first.packed, out);
   for (; l < count; ++l) first.kernels.matvec_for(w)(w, in[l], bias, out[l]);
 }

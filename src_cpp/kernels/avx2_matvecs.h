@@ -1,11 +1,11 @@
 // Products of one matrix with several vectors, with 256-bit registers. To be included within a target region, after
 // avx2_common.h.
 //
-// Weights are loaded and widened once for `lanes` vectors, and each load of x serves two registers of weights: what
-// bounds these loops is the rate of multiply-adds (two a cycle on a Zen 4 core), where a single product is bound by its
-// loads. The other way round, a vector per lane of a register, every weight needs a load or a shuffle of its own
-// (1.2 times as fast as products one by one, where this is 1.6: bench/README says how). Hence the pieces of x
-// that blocks multiply are packed: side by side for all vectors.
+// Weights are loaded and widened once for `lanes` vectors, and each load of x serves two registers of weights, so that
+// the rate of multiply-adds bounds these loops (two a cycle on a Zen 4 core), where loads bound a single product. To
+// that end the pieces of x that a block meets are packed, side by side for all vectors. Measured there, fp16 4x4, 3072 x
+// 1024, 95 % zeros, eight vectors, as a share of that rate: this 0.81 (single products: 0.52); a vector per lane of a
+// register, so that every weight is broadcast by a shuffle, 0.62, or by a load, 0.36; 512-bit registers, 0.57.
 #pragma once
 
 #if defined(__clang__)
@@ -23,29 +23,32 @@ namespace {
 template <int width, int lanes>
 inline void pack(uint32_t cols, const float* const* x, float* packed) {
   for (size_t j = 0; j < cols; j += width) {
+    LINNET_UNROLL
     for (int l = 0; l < lanes; ++l) {
-      if (width == 1) packed[j * lanes + l] = x[l][j];
-      if (width == 4) _mm_storeu_ps(packed + j * lanes + 4 * l, _mm_loadu_ps(x[l] + j));
-      if (width == 16) {
-        store8(packed + j * lanes + 16 * l, load8(x[l] + j));
-        store8(packed + j * lanes + 16 * l + 8, load8(x[l] + j + 8));
-      }
+      LINNET_UNROLL
+      for (int k = 0; k < width; k += 4) _mm_storeu_ps(packed + j * lanes + width * l + k, _mm_loadu_ps(x[l] + j + k));
     }
   }
 }
 
-// Four rows of each of two vectors' sums.
-inline void store_rows4(size_t row, size_t rows, F4x2 sums, const float* bias, float* ya, float* yb) {
-  if (row + 4 <= rows) {
-    const F4 b = _mm_loadu_ps(bias ? bias + row : kZeros);
-    _mm_storeu_ps(ya + row, _mm_add_ps(sums.a, b));
-    _mm_storeu_ps(yb + row, _mm_add_ps(sums.b, b));
-  } else {
-    float t[8];
-    _mm_storeu_ps(t, sums.a);
-    _mm_storeu_ps(t + 4, sums.b);
-    store_rest(t, row, 4, rows, bias, ya);
-    store_rest(t + 4, row, 4, rows, bias, yb);
+// packed[j][lane] = x[lane][j].
+template <int lanes>
+inline void pack_columns(uint32_t cols, const float* const* x, float* packed) {
+  size_t j = 0;
+  for (; lanes >= 4 && j + 4 <= cols; j += 4) {
+    LINNET_UNROLL
+    for (int l = 0; l + 4 <= lanes; l += 4) {
+      F4 a = _mm_loadu_ps(x[l] + j), b = _mm_loadu_ps(x[l + 1] + j);
+      F4 c = _mm_loadu_ps(x[l + 2] + j), d = _mm_loadu_ps(x[l + 3] + j);
+      _MM_TRANSPOSE4_PS(a, b, c, d);
+      _mm_storeu_ps(packed + j * lanes + l, a);
+      _mm_storeu_ps(packed + (j + 1) * lanes + l, b);
+      _mm_storeu_ps(packed + (j + 2) * lanes + l, c);
+      _mm_storeu_ps(packed + (j + 3) * lanes + l, d);
+    }
+  }
+  for (; j < cols; ++j) {
+    for (int l = 0; l < lanes; ++l) packed[j * lanes + l] = x[l][j];
   }
 }
 
@@ -64,7 +67,31 @@ inline Sums<lanes> no_sums() {
 }
 
 struct Block4x4 {
-  static constexpr int kWidth = 4;
+  template <int lanes>
+  static void pack_pieces(uint32_t cols, const float* const* x, float* packed) {
+    pack<4, lanes>(cols, x, packed);
+  }
+
+  template <Dtype D, int lanes>
+  static void store(size_t row, size_t rows, const Sums<lanes>& s, const float* bias, float* const* y) {
+    const bool whole = row + 4 <= rows;
+    const F8 b = whole && bias ? twice4(bias + row) : zero8();
+    LINNET_UNROLL
+    for (int l = 0; l < lanes; l += 2) {
+      const F8 two = sum_pairs(sum_pairs(s.low[l], s.high[l]), sum_pairs(s.low[l + 1], s.high[l + 1]));
+      const F8 sorted = Weights<D>::sorted_rows_of_two(two);
+      if (whole) {
+        const F8 sums = add8(sorted, b);
+        _mm_storeu_ps(y[l] + row, low4(sums));
+        _mm_storeu_ps(y[l + 1] + row, high4(sums));
+      } else {
+        float t[8];
+        store8(t, sorted);
+        store_rest(t, row, 4, rows, bias, y[l]);
+        store_rest(t + 4, row, 4, rows, bias, y[l + 1]);
+      }
+    }
+  }
 
   template <Dtype D, class Index, int lanes>
   static void multiply(const Matrix& w, const float* packed, const float* bias, float* const* y) {
@@ -85,12 +112,7 @@ struct Block4x4 {
             s.high[l] = fma8(weights.high, piece, s.high[l]);
           }
         }
-        const size_t row = size_t{4} * quad->block_rows[q];
-        LINNET_UNROLL
-        for (int l = 0; l < lanes; l += 2) {
-          const F8 ab = sum_pairs(sum_pairs(s.low[l], s.high[l]), sum_pairs(s.low[l + 1], s.high[l + 1]));
-          store_rows4(row, w.rows, Weights<D>::sorted_rows(ab), bias, y[l], y[l + 1]);
-        }
+        store<D>(size_t{4} * quad->block_rows[q], w.rows, s, bias, y);
       }
       values += size_t{64} * quad->steps;
       columns += size_t{4} * quad->steps;
@@ -98,8 +120,18 @@ struct Block4x4 {
   }
 };
 
+// Sixteen rows of each vector's sums.
+template <Dtype D, int lanes>
+inline void store_rows16_of_all(size_t row, size_t rows, const Sums<lanes>& s, const float* bias, float* const* y) {
+  LINNET_UNROLL
+  for (int l = 0; l < lanes; ++l) store_rows16(row, rows, Weights<D>::sorted(s.low[l], s.high[l]), bias, y[l]);
+}
+
 struct Block16x1 {
-  static constexpr int kWidth = 1;
+  template <int lanes>
+  static void pack_pieces(uint32_t cols, const float* const* x, float* packed) {
+    pack_columns<lanes>(cols, x, packed);
+  }
 
   template <Dtype D, class Index, int lanes>
   static void multiply(const Matrix& w, const float* packed, const float* bias, float* const* y) {
@@ -131,7 +163,10 @@ struct Block16x1 {
 };
 
 struct Block1x16 {
-  static constexpr int kWidth = 16;
+  template <int lanes>
+  static void pack_pieces(uint32_t cols, const float* const* x, float* packed) {
+    pack<16, lanes>(cols, x, packed);
+  }
 
   template <Dtype D, class Index, int lanes>
   static void multiply(const Matrix& w, const float* packed, const float* bias, float* const* y) {
@@ -164,7 +199,10 @@ struct Block1x16 {
 };
 
 struct Block1x4 {
-  static constexpr int kWidth = 4;
+  template <int lanes>
+  static void pack_pieces(uint32_t cols, const float* const* x, float* packed) {
+    pack<4, lanes>(cols, x, packed);
+  }
 
   // Every second step from the first one on.
   template <Dtype D, class Index, int lanes>
@@ -207,7 +245,10 @@ struct Block1x4 {
 
 // Panels of 16 rows. The sums of even columns, then those of odd ones: both at once would need twice the registers.
 struct Dense {
-  static constexpr int kWidth = 1;
+  template <int lanes>
+  static void pack_pieces(uint32_t cols, const float* const* x, float* packed) {
+    pack_columns<lanes>(cols, x, packed);
+  }
 
   template <Dtype D, int lanes>
   static Sums<lanes> half(const typename Weights<D>::Stored* v, uint32_t first, uint32_t cols, const float* packed) {
@@ -229,19 +270,21 @@ struct Dense {
   static void multiply(const Matrix& w, const float* packed, const float* bias, float* const* y) {
     const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
     for (size_t row = 0; row < w.rows; row += 16, v += size_t{16} * w.cols) {
-      const Sums<lanes> even = half<D, lanes>(v, 0, w.cols, packed), odd = half<D, lanes>(v, 1, w.cols, packed);
+      Sums<lanes> s = half<D, lanes>(v, 0, w.cols, packed);
+      const Sums<lanes> odd = half<D, lanes>(v, 1, w.cols, packed);
       LINNET_UNROLL
       for (int l = 0; l < lanes; ++l) {
-        const F8x2 sums = Weights<D>::sorted(add8(even.low[l], odd.low[l]), add8(even.high[l], odd.high[l]));
-        store_rows16(row, w.rows, sums, bias, y[l]);
+        s.low[l] = add8(s.low[l], odd.low[l]);
+        s.high[l] = add8(s.high[l], odd.high[l]);
       }
+      store_rows16_of_all<D>(row, w.rows, s, bias, y);
     }
   }
 };
 
 template <class Block, Dtype D, int lanes>
 void multiply(const Matrix& w, const float* const* x, const float* bias, float* packed, float* const* y) {
-  pack<Block::kWidth, lanes>(w.cols, x, packed);
+  Block::template pack_pieces<lanes>(w.cols, x, packed);
   if (w.index_width == 1) {
     Block::template multiply<D, uint8_t, lanes>(w, packed, bias, y);
   } else {
@@ -249,20 +292,24 @@ void multiply(const Matrix& w, const float* const* x, const float* bias, float* 
   }
 }
 
-// `lanes` vectors at a time, then 2 at a time.
-template <class Block, Dtype D, int lanes>
+// `lanes` vectors at a time, then `fewer` at a time.
+template <class Block, Dtype D, int lanes, int fewer>
 void matvecs(const Matrix& w, uint32_t n, const float* const* x, const float* bias, float* packed, float* const* y) {
   uint32_t l = 0;
   for (; l + lanes <= n; l += lanes) multiply<Block, D, lanes>(w, x + l, bias, packed, y + l);
-  for (; l < n; l += 2) multiply<Block, D, 2>(w, x + l, bias, packed, y + l);
+  for (; l < n; l += fewer) multiply<Block, D, fewer>(w, x + l, bias, packed, y + l);
 }
 
 template <Dtype D, int lanes>
 void overlay_matvecs_of(Kernels* kernels) {
   constexpr size_t d = static_cast<size_t>(D) - static_cast<size_t>(Dtype::fp16);
-  const MatvecsFn by_layout[kMatrixLayouts] = {matvecs<Dense, D, lanes>, matvecs<Block4x4, D, lanes>,
-                                               matvecs<Block16x1, D, lanes>, matvecs<Block1x16, D, lanes>,
-                                               matvecs<Block1x4, D, lanes / 2>};
+  const MatvecsFn by_layout[kMatrixLayouts] = {
+      matvecs<Dense, D, lanes, 4>,
+      matvecs<Block4x4, D, lanes, 4>,
+      matvecs<Block16x1, D, lanes, 4>,
+      matvecs<Block1x16, D, lanes, 4>,
+      matvecs<Block1x4, D, lanes / 2, lanes / 2>,
+  };
   for (size_t l = 0; l < kMatrixLayouts; ++l) kernels->matvecs[l][d] = by_layout[l];
 }
 
