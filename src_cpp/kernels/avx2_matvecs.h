@@ -3,8 +3,8 @@
 //
 // Weights are loaded and widened once for `lanes` vectors, and each load of x serves two registers of weights, so that
 // the rate of multiply-adds bounds these loops (two a cycle on a Zen 4 core), where loads bound a single product. To
-// that end the pieces of x that a block meets are packed, side by side for all vectors. Measured there, fp16 4x4, 3072 x
-// 1024, 95 % zeros, eight vectors, as a share of that rate: this 0.81 (single products: 0.52); a vector per lane of a
+// that end the pieces of x that a block meets are packed, side by side for all vectors. Measured there, fp16 4x4, 3072
+// x 1024, 95 % zeros, eight vectors, as a share of that rate: this 0.81 (single products: 0.52); a vector per lane of a
 // register, so that every weight is broadcast by a shuffle, 0.62, or by a load, 0.36; 512-bit registers, 0.57.
 #pragma once
 

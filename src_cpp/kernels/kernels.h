@@ -92,6 +92,10 @@ struct Kernels {
   // out = the n weights at `values`, widened.
   void (*widen)(uint32_t n, Dtype dtype, const void* values, float* out);
 
+  // The stream limit, for benchmarks: loads n weights (a multiple of 64) in order, widens them, multiply-adds them into
+  // registers with a constant, and nothing else. No product takes less time; the sum has no meaning.
+  float (*stream)(size_t n, Dtype dtype, const void* values);
+
   MatvecFn matvec_for(const Matrix& w) const { return matvec[layout_of(w)][dtype_of(w)]; }
   MatvecsFn matvecs_for(const Matrix& w) const { return matvecs[layout_of(w)][dtype_of(w)]; }
 
