@@ -56,13 +56,13 @@ using MatvecsFn = void (*)(const Matrix& w, uint32_t n,
                            const float* const* x,  // (n) pointers as above
                            const float* bias,      // (rows) or null
                            float* packed,          // (n, cols up to the next multiple of the block's columns) scratch
-                           float* const* y);       // (n, rows)
+                           float* const* y);       // (n, rows); vectors that are the same may share one
 
 struct Kernels {
   const char* name;
 
   MatvecFn matvec[kMatrixLayouts][kDtypes];    // [layout - dense][dtype - fp16]
-  MatvecsFn matvecs[kMatrixLayouts][kDtypes];  // null where products one by one are as fast
+  MatvecsFn matvecs[kMatrixLayouts][kDtypes];  // null: matvec, one by one
 
   // y = activation(y + add).
   void (*finish)(uint32_t n, Activation activation,
