@@ -19,14 +19,23 @@
 namespace linnet {
 namespace {
 
-// packed[j / width][lane][j % width] = x[lane][j].
-template <int width, int lanes>
-inline void pack(uint32_t cols, const float* const* x, float* packed) {
-  for (size_t j = 0; j < cols; j += width) {
+// packed[j / 4][lane][j % 4] = x[lane][j].
+template <int lanes>
+inline void pack_fours(uint32_t cols, const float* const* x, float* packed) {
+  for (size_t j = 0; j < cols; j += 4, packed += 4 * lanes) {
+    LINNET_UNROLL
+    for (int l = 0; l < lanes; l += 2) store8(packed + 4 * l, two4(x[l] + j, x[l + 1] + j));
+  }
+}
+
+// packed[j / 16][lane][j % 16] = x[lane][j].
+template <int lanes>
+inline void pack_sixteens(uint32_t cols, const float* const* x, float* packed) {
+  for (size_t j = 0; j < cols; j += 16, packed += 16 * lanes) {
     LINNET_UNROLL
     for (int l = 0; l < lanes; ++l) {
-      LINNET_UNROLL
-      for (int k = 0; k < width; k += 4) _mm_storeu_ps(packed + j * lanes + width * l + k, _mm_loadu_ps(x[l] + j + k));
+      store8(packed + 16 * l, load8(x[l] + j));
+      store8(packed + 16 * l + 8, load8(x[l] + j + 8));
     }
   }
 }
@@ -69,7 +78,7 @@ inline Sums<lanes> no_sums() {
 struct Block4x4 {
   template <int lanes>
   static void pack_pieces(uint32_t cols, const float* const* x, float* packed) {
-    pack<4, lanes>(cols, x, packed);
+    pack_fours<lanes>(cols, x, packed);
   }
 
   template <Dtype D, int lanes>
@@ -165,7 +174,7 @@ struct Block16x1 {
 struct Block1x16 {
   template <int lanes>
   static void pack_pieces(uint32_t cols, const float* const* x, float* packed) {
-    pack<16, lanes>(cols, x, packed);
+    pack_sixteens<lanes>(cols, x, packed);
   }
 
   template <Dtype D, class Index, int lanes>
@@ -201,7 +210,7 @@ struct Block1x16 {
 struct Block1x4 {
   template <int lanes>
   static void pack_pieces(uint32_t cols, const float* const* x, float* packed) {
-    pack<4, lanes>(cols, x, packed);
+    pack_fours<lanes>(cols, x, packed);
   }
 
   // Every second step from the first one on.
