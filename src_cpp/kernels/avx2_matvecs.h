@@ -1,4 +1,4 @@
-// Products of one matrix with several vectors, with 256-bit registers. To be included within a target region, after
+// Products of one matrix with several vectors, with 256-bit registers. To be included within a target region, as
 // avx2_common.h.
 //
 // Weights are loaded and widened once for `lanes` vectors, and each load of x serves two registers of weights, so that
@@ -8,58 +8,11 @@
 // register, so that every weight is broadcast by a shuffle, 0.62, or by a load, 0.36; 512-bit registers, 0.57.
 #pragma once
 
-#if defined(__clang__)
-#define LINNET_UNROLL _Pragma("unroll")
-#elif defined(__GNUC__)
-#define LINNET_UNROLL _Pragma("GCC unroll 16")
-#else
-#define LINNET_UNROLL
-#endif
+#include "kernels/avx2_common.h"
+#include "kernels/avx2_pack.h"
 
 namespace linnet {
 namespace {
-
-// packed[j / 4][lane][j % 4] = x[lane][j].
-template <int lanes>
-inline void pack_fours(uint32_t cols, const float* const* x, float* packed) {
-  for (size_t j = 0; j < cols; j += 4, packed += 4 * lanes) {
-    LINNET_UNROLL
-    for (int l = 0; l < lanes; l += 2) store8(packed + 4 * l, two4(x[l] + j, x[l + 1] + j));
-  }
-}
-
-// packed[j / 16][lane][j % 16] = x[lane][j].
-template <int lanes>
-inline void pack_sixteens(uint32_t cols, const float* const* x, float* packed) {
-  for (size_t j = 0; j < cols; j += 16, packed += 16 * lanes) {
-    LINNET_UNROLL
-    for (int l = 0; l < lanes; ++l) {
-      store8(packed + 16 * l, load8(x[l] + j));
-      store8(packed + 16 * l + 8, load8(x[l] + j + 8));
-    }
-  }
-}
-
-// packed[j][lane] = x[lane][j].
-template <int lanes>
-inline void pack_columns(uint32_t cols, const float* const* x, float* packed) {
-  size_t j = 0;
-  for (; lanes >= 4 && j + 4 <= cols; j += 4) {
-    LINNET_UNROLL
-    for (int l = 0; l + 4 <= lanes; l += 4) {
-      F4 a = _mm_loadu_ps(x[l] + j), b = _mm_loadu_ps(x[l + 1] + j);
-      F4 c = _mm_loadu_ps(x[l + 2] + j), d = _mm_loadu_ps(x[l + 3] + j);
-      _MM_TRANSPOSE4_PS(a, b, c, d);
-      _mm_storeu_ps(packed + j * lanes + l, a);
-      _mm_storeu_ps(packed + (j + 1) * lanes + l, b);
-      _mm_storeu_ps(packed + (j + 2) * lanes + l, c);
-      _mm_storeu_ps(packed + (j + 3) * lanes + l, d);
-    }
-  }
-  for (; j < cols; ++j) {
-    for (int l = 0; l < lanes; ++l) packed[j * lanes + l] = x[l][j];
-  }
-}
 
 // Sums of sixteen weights' products for each vector.
 template <int lanes>
@@ -75,14 +28,42 @@ inline Sums<lanes> no_sums() {
   return s;
 }
 
+// Sixteen rows of each vector's sums.
+template <Dtype D, int lanes>
+inline void store_rows16_of_all(size_t row, size_t rows, const Sums<lanes>& s, const float* bias, float* const* y) {
+  LINNET_UNROLL
+  for (int l = 0; l < lanes; ++l) store_rows16(row, rows, Weights<D>::sorted(s.low[l], s.high[l]), bias, y[l]);
+}
+
+// Blocks of sixteen weights, one block row after the other. Each shape says how x is packed (kPiece floats of every
+// vector meet a block), how a block is loaded and multiplied, and where its sums go.
+
 struct Block4x4 {
+  static constexpr size_t kPiece = 4;
+
   template <int lanes>
-  static void pack_pieces(uint32_t cols, const float* const* x, float* packed) {
+  static void pack(uint32_t cols, const float* const* x, float* packed) {
     pack_fours<lanes>(cols, x, packed);
   }
 
+  template <Dtype D>
+  static F8x2 load(const typename Weights<D>::Stored* v) {
+    return Weights<D>::load_pair(v);
+  }
+
+  template <int lanes>
+  static void add(F8x2 weights, const float* x, Sums<lanes>* s) {
+    LINNET_UNROLL
+    for (int l = 0; l < lanes; ++l) {
+      const F8 piece = twice4(x + 4 * l);
+      s->low[l] = fma8(weights.low, piece, s->low[l]);
+      s->high[l] = fma8(weights.high, piece, s->high[l]);
+    }
+  }
+
   template <Dtype D, int lanes>
-  static void store(size_t row, size_t rows, const Sums<lanes>& s, const float* bias, float* const* y) {
+  static void store(size_t block_row, size_t rows, const Sums<lanes>& s, const float* bias, float* const* y) {
+    const size_t row = 4 * block_row;
     const bool whole = row + 4 <= rows;
     const F8 b = whole && bias ? twice4(bias + row) : zero8();
     LINNET_UNROLL
@@ -101,82 +82,70 @@ struct Block4x4 {
       }
     }
   }
-
-  template <Dtype D, class Index, int lanes>
-  static void multiply(const Matrix& w, const float* packed, const float* bias, float* const* y) {
-    const auto* values = static_cast<const typename Weights<D>::Stored*>(w.values);
-    const auto* columns = static_cast<const Index*>(w.columns);
-    for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
-      for (int q = 0; q < 4; ++q) {
-        const auto* v = values + 16 * q;
-        const auto* j = columns + q;
-        Sums<lanes> s = no_sums<lanes>();
-        for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
-          const float* x = packed + size_t{*j} * (4 * lanes);
-          const F8x2 weights = Weights<D>::load_pair(v);
-          LINNET_UNROLL
-          for (int l = 0; l < lanes; ++l) {
-            const F8 piece = twice4(x + 4 * l);
-            s.low[l] = fma8(weights.low, piece, s.low[l]);
-            s.high[l] = fma8(weights.high, piece, s.high[l]);
-          }
-        }
-        store<D>(size_t{4} * quad->block_rows[q], w.rows, s, bias, y);
-      }
-      values += size_t{64} * quad->steps;
-      columns += size_t{4} * quad->steps;
-    }
-  }
 };
 
-// Sixteen rows of each vector's sums.
-template <Dtype D, int lanes>
-inline void store_rows16_of_all(size_t row, size_t rows, const Sums<lanes>& s, const float* bias, float* const* y) {
-  LINNET_UNROLL
-  for (int l = 0; l < lanes; ++l) store_rows16(row, rows, Weights<D>::sorted(s.low[l], s.high[l]), bias, y[l]);
-}
-
 struct Block16x1 {
+  static constexpr size_t kPiece = 1;
+
   template <int lanes>
-  static void pack_pieces(uint32_t cols, const float* const* x, float* packed) {
+  static void pack(uint32_t cols, const float* const* x, float* packed) {
     pack_columns<lanes>(cols, x, packed);
   }
 
-  template <Dtype D, class Index, int lanes>
-  static void multiply(const Matrix& w, const float* packed, const float* bias, float* const* y) {
-    const auto* values = static_cast<const typename Weights<D>::Stored*>(w.values);
-    const auto* columns = static_cast<const Index*>(w.columns);
-    for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
-      for (int q = 0; q < 4; ++q) {
-        const auto* v = values + 16 * q;
-        const auto* j = columns + q;
-        Sums<lanes> s = no_sums<lanes>();
-        for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
-          const float* x = packed + size_t{*j} * lanes;
-          const F8x2 weights = Weights<D>::load_pair(v);
-          LINNET_UNROLL
-          for (int l = 0; l < lanes; ++l) {
-            const F8 piece = all8(x[l]);
-            s.low[l] = fma8(weights.low, piece, s.low[l]);
-            s.high[l] = fma8(weights.high, piece, s.high[l]);
-          }
-        }
-        const size_t row = size_t{16} * quad->block_rows[q];
-        LINNET_UNROLL
-        for (int l = 0; l < lanes; ++l) store_rows16(row, w.rows, Weights<D>::sorted(s.low[l], s.high[l]), bias, y[l]);
-      }
-      values += size_t{64} * quad->steps;
-      columns += size_t{4} * quad->steps;
+  template <Dtype D>
+  static F8x2 load(const typename Weights<D>::Stored* v) {
+    return Weights<D>::load_pair(v);
+  }
+
+  template <int lanes>
+  static void add(F8x2 weights, const float* x, Sums<lanes>* s) {
+    LINNET_UNROLL
+    for (int l = 0; l < lanes; ++l) {
+      const F8 piece = all8(x[l]);
+      s->low[l] = fma8(weights.low, piece, s->low[l]);
+      s->high[l] = fma8(weights.high, piece, s->high[l]);
     }
+  }
+
+  template <Dtype D, int lanes>
+  static void store(size_t block_row, size_t rows, const Sums<lanes>& s, const float* bias, float* const* y) {
+    store_rows16_of_all<D>(16 * block_row, rows, s, bias, y);
   }
 };
 
 struct Block1x16 {
+  static constexpr size_t kPiece = 16;
+
   template <int lanes>
-  static void pack_pieces(uint32_t cols, const float* const* x, float* packed) {
+  static void pack(uint32_t cols, const float* const* x, float* packed) {
     pack_sixteens<lanes>(cols, x, packed);
   }
 
+  template <Dtype D>
+  static F8x2 load(const typename Weights<D>::Stored* v) {
+    return Weights<D>::load16(v);
+  }
+
+  template <int lanes>
+  static void add(F8x2 weights, const float* x, Sums<lanes>* s) {
+    LINNET_UNROLL
+    for (int l = 0; l < lanes; ++l) {
+      s->low[l] = fma8(weights.low, load8(x + 16 * l), s->low[l]);
+      s->high[l] = fma8(weights.high, load8(x + 16 * l + 8), s->high[l]);
+    }
+  }
+
+  template <Dtype, int lanes>
+  static void store(size_t row, size_t rows, const Sums<lanes>& s, const float* bias, float* const* y) {
+    if (row >= rows) return;
+    const float b = bias ? bias[row] : 0.0f;
+    LINNET_UNROLL
+    for (int l = 0; l < lanes; ++l) y[l][row] = fold16(s.low[l], s.high[l]) + b;
+  }
+};
+
+template <class Shape>
+struct Blocks : Shape {
   template <Dtype D, class Index, int lanes>
   static void multiply(const Matrix& w, const float* packed, const float* bias, float* const* y) {
     const auto* values = static_cast<const typename Weights<D>::Stored*>(w.values);
@@ -186,20 +155,9 @@ struct Block1x16 {
         const auto* v = values + 16 * q;
         const auto* j = columns + q;
         Sums<lanes> s = no_sums<lanes>();
-        for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
-          const float* x = packed + size_t{*j} * (16 * lanes);
-          const F8x2 weights = Weights<D>::load16(v);
-          LINNET_UNROLL
-          for (int l = 0; l < lanes; ++l) {
-            s.low[l] = fma8(weights.low, load8(x + 16 * l), s.low[l]);
-            s.high[l] = fma8(weights.high, load8(x + 16 * l + 8), s.high[l]);
-          }
-        }
-        const size_t row = quad->block_rows[q];
-        if (row >= w.rows) continue;
-        const float b = bias ? bias[row] : 0.0f;
-        LINNET_UNROLL
-        for (int l = 0; l < lanes; ++l) y[l][row] = fold16(s.low[l], s.high[l]) + b;
+        for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64)
+          Shape::template add<lanes>(Shape::template load<D>(v), packed + *j * (Shape::kPiece * lanes), &s);
+        Shape::template store<D, lanes>(quad->block_rows[q], w.rows, s, bias, y);
       }
       values += size_t{64} * quad->steps;
       columns += size_t{4} * quad->steps;
@@ -209,7 +167,7 @@ struct Block1x16 {
 
 struct Block1x4 {
   template <int lanes>
-  static void pack_pieces(uint32_t cols, const float* const* x, float* packed) {
+  static void pack(uint32_t cols, const float* const* x, float* packed) {
     pack_fours<lanes>(cols, x, packed);
   }
 
@@ -253,25 +211,11 @@ struct Block1x4 {
 };
 
 // Panels of 16 rows. The sums of even columns, then those of odd ones: both at once would need twice the registers.
-struct Dense {
-  template <int lanes>
-  static void pack_pieces(uint32_t cols, const float* const* x, float* packed) {
-    pack_columns<lanes>(cols, x, packed);
-  }
-
+struct Dense : Block16x1 {
   template <Dtype D, int lanes>
   static Sums<lanes> half(const typename Weights<D>::Stored* v, uint32_t first, uint32_t cols, const float* packed) {
     Sums<lanes> s = no_sums<lanes>();
-    for (size_t c = first; c < cols; c += 2) {
-      const F8x2 weights = Weights<D>::load_pair(v + 16 * c);
-      const float* x = packed + c * lanes;
-      LINNET_UNROLL
-      for (int l = 0; l < lanes; ++l) {
-        const F8 piece = all8(x[l]);
-        s.low[l] = fma8(weights.low, piece, s.low[l]);
-        s.high[l] = fma8(weights.high, piece, s.high[l]);
-      }
-    }
+    for (size_t c = first; c < cols; c += 2) add<lanes>(load<D>(v + 16 * c), packed + c * lanes, &s);
     return s;
   }
 
@@ -293,7 +237,7 @@ struct Dense {
 
 template <class Block, Dtype D, int lanes>
 void multiply(const Matrix& w, const float* const* x, const float* bias, float* packed, float* const* y) {
-  Block::template pack_pieces<lanes>(w.cols, x, packed);
+  Block::template pack<lanes>(w.cols, x, packed);
   if (w.index_width == 1) {
     Block::template multiply<D, uint8_t, lanes>(w, packed, bias, y);
   } else {
@@ -314,9 +258,9 @@ void overlay_matvecs_of(Kernels* kernels) {
   constexpr size_t d = static_cast<size_t>(D) - static_cast<size_t>(Dtype::fp16);
   const MatvecsFn by_layout[kMatrixLayouts] = {
       matvecs<Dense, D, lanes, 4>,
-      matvecs<Block4x4, D, lanes, 4>,
-      matvecs<Block16x1, D, lanes, 4>,
-      matvecs<Block1x16, D, lanes, 4>,
+      matvecs<Blocks<Block4x4>, D, lanes, 4>,
+      matvecs<Blocks<Block16x1>, D, lanes, 4>,
+      matvecs<Blocks<Block1x16>, D, lanes, 4>,
       matvecs<Block1x4, D, lanes / 2, lanes / 2>,
   };
   for (size_t l = 0; l < kMatrixLayouts; ++l) kernels->matvecs[l][d] = by_layout[l];
