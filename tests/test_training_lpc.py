@@ -18,9 +18,9 @@ from linnet_export.storage import Storage  # noqa: E402
 from linnet_export.writer import to_bytes  # noqa: E402
 from linnet_training import block_scan, excitation  # noqa: E402
 from linnet_training import config as configuration  # noqa: E402
-from linnet_training.data import prepare  # noqa: E402
 from linnet_training.lpc_data import LpcCorpus  # noqa: E402
 from linnet_training.lpc_model import LpcWaveRNN  # noqa: E402
+from linnet_training.preparation import prepare  # noqa: E402
 from linnet_training.train_lpc import LpcTrainer  # noqa: E402
 
 U = 2.0**-24
@@ -101,7 +101,7 @@ def test_the_runtime_scores_what_was_trained(corpus: LpcCorpus, tmp_path: Path) 
     trainer.run(quiet=True)
     saved = trainer.exported()
     tensors = {n: t.numpy() for n, t in saved["state_dict"].items()}
-    voice = linnet.load(to_bytes(build_voice(tensors, saved["config"], Storage("float32"), "t")))
+    voice = linnet.load(to_bytes(build_voice(tensors, saved["config"], Storage("float16"), "t")))
     recording = corpus.held_out[0]
     frames = len(recording.gains)
     pcm = np.empty(frames * corpus.hop, np.float64)

@@ -11,6 +11,7 @@ from torch import Tensor
 from linnet_training import block_scan, envelope, excitation
 from linnet_training.block_scan import STREAMS, Blocks
 from linnet_training.data import Streams
+from linnet_training.held_out import stored
 from linnet_training.lpc_data import LpcCorpus, Recording
 from linnet_training.lpc_model import LpcWaveRNN
 from linnet_training.train import Trainer, save
@@ -81,6 +82,8 @@ class LpcTrainer(Trainer):
                 self.model.envelope, self.corpus.train, self.corpus.hop, m.envelope_steps, seed
             )
             self.model.envelope.requires_grad_(False)
+            # The runtime's filters, which decide what the tokens are, are of rounded weights.
+            self.model.envelope.load_state_dict(stored(self.model.envelope).state_dict())
             self.folder.mkdir(parents=True, exist_ok=True)
             save(self.model.envelope.state_dict(), path)
         for recording in self.corpus.train + self.corpus.held_out:
@@ -157,13 +160,14 @@ class LpcTrainer(Trainer):
         group = group + [group[0]] * (STREAMS - len(group))
         lengths += [0] * (STREAMS - len(lengths))
         past, blocks = Past(STREAMS, self.config.model.order), self.find_blocks()
+        average = stored(self.average)
         h = torch.zeros(STREAMS, self.config.model.hidden_size, device=self.device)
         total = 0.0
         for at in range(0, max(lengths), CHUNK):
             n = min(CHUNK, max(lengths) - at)
             cuts = [padded(r, at, n) for r in group]
             tokens, inputs, features = self.told(cuts, 0.0, past)
-            nats, h = self.average.nats(tokens, inputs, features, h, blocks)
+            nats, h = average.nats(tokens, inputs, features, h, blocks)
             for row, length in zip(nats, lengths, strict=True):
                 total += float(row[: max(length - at, 0) * self.corpus.hop].sum())
         return total, sum(lengths) * self.corpus.hop

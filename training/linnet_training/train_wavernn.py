@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from linnet_training.data import Segments
-from linnet_training.held_out import held_out_nats
+from linnet_training.held_out import held_out_nats, stored
 from linnet_training.model import SILENCE, WaveRNN
 from linnet_training.train import Trainer
 
@@ -54,7 +54,7 @@ class WaveRNNTrainer(Trainer):
 
     def held_out(self, utterances: int | None, frames: int) -> tuple[float, ...]:
         score: tuple[float, ...] = held_out_nats(
-            self.average, self.corpus.held_out[:utterances], frames
+            stored(self.average), self.corpus.held_out[:utterances], frames
         )
         return score
 
