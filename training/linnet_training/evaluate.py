@@ -19,22 +19,40 @@ from linnet.features import complete
 
 Pcm = NDArray[np.int16]
 Mel = NDArray[np.float32]
-MEASURES = {"stoi": "STOI", "pesq": "PESQ-WB", "correlation": "log-spectrum correlation"}
+MEASURES = {
+    "stoi": "STOI",
+    "pesq": "PESQ-WB",
+    "correlation": "log-spectrum correlation",
+    "distance": "log-spectral distance, dB",
+}
+
+
+def magnitudes(pcm: Pcm, sample_rate: int) -> NDArray[np.float64]:
+    """Of all bins: 25 ms Hann windows every 12.5 ms."""
+    import librosa
+
+    window, hop = round(0.025 * sample_rate), round(0.0125 * sample_rate)
+    audio = pcm.astype(np.float32) / 32768.0
+    spectrum = librosa.stft(audio, n_fft=window, hop_length=hop, window="hann")
+    return np.abs(spectrum).astype(np.float64)
+
+
+def log_spectral_distance(reference: Pcm, other: Pcm, sample_rate: int) -> float:
+    """Mean over the frames of the root mean square difference over their bins, in dB; what lies
+    60 dB below the reference's greatest magnitude counts as that."""
+    a, b = (magnitudes(pcm, sample_rate) for pcm in (reference, other))
+    floor = max(a.max(), 1e-5) * 1e-3
+    decibels = 20.0 * np.log10(np.maximum(a, floor) / np.maximum(b, floor))
+    return float(np.sqrt((decibels**2).mean(axis=0)).mean())
 
 
 def log_spectrum_correlation(reference: Pcm, other: Pcm, sample_rate: int) -> float:
     """Pearson correlation over all bins of log magnitudes: 25 ms Hann windows every 12.5 ms."""
-    import librosa
-
-    window, hop = round(0.025 * sample_rate), round(0.0125 * sample_rate)
-
-    def spectrum(pcm: Pcm) -> NDArray[np.float64]:
-        audio = pcm.astype(np.float32) / 32768.0
-        size = np.abs(librosa.stft(audio, n_fft=window, hop_length=hop, window="hann"))
-        result: NDArray[np.float64] = np.log10(np.maximum(size, 1e-5)).astype(np.float64).ravel()
-        return result
-
-    return float(np.corrcoef(spectrum(reference), spectrum(other))[0, 1])
+    spectra = [
+        np.log10(np.maximum(magnitudes(pcm, sample_rate), 1e-5)).ravel()
+        for pcm in (reference, other)
+    ]
+    return float(np.corrcoef(*spectra)[0, 1])
 
 
 def measure(reference: Pcm, other: Pcm, sample_rate: int) -> dict[str, float]:
@@ -50,6 +68,7 @@ def measure(reference: Pcm, other: Pcm, sample_rate: int) -> dict[str, float]:
         "stoi": float(stoi(pair[0], pair[1], sample_rate)),
         "pesq": float(score) if score > 0 else float("nan"),
         "correlation": log_spectrum_correlation(reference, other, sample_rate),
+        "distance": log_spectral_distance(reference, other, sample_rate),
     }
 
 
@@ -108,6 +127,7 @@ def evaluate(
     prepared: Path,
     utterances: int = 0,
     progress: Callable[[str], None] = lambda line: None,
+    temperature: float = 1.0,
 ) -> dict[str, Any]:
     """Measures of the first `utterances` held-out recordings (0: all) and as many of speakers that
     were not trained on, if the data has any; and the means of each kind and each speaker."""
@@ -132,7 +152,9 @@ def evaluate(
             "kind": kind,
             "seconds": len(pcm) / voice.sample_rate,
             "nats": float(np.mean(voice.score(mel, pcm))),
-            "voice": measure(pcm, voice.synthesize(mel, seed=0), voice.sample_rate),
+            "voice": measure(
+                pcm, voice.synthesize(mel, seed=0, temperature=temperature), voice.sample_rate
+            ),
             "griffin_lim": measure(pcm, griffin_lim(mel, definition), voice.sample_rate),
         }
         rows.append(row)
@@ -163,7 +185,7 @@ def markdown(result: dict[str, Any]) -> str:
     """The means as a table."""
     lines = [
         f"| resynthesis | seconds | nats per sample | {' | '.join(MEASURES.values())} |",
-        "|---|---|---|---|---|---|",
+        f"|---|---|---|{'---|' * len(MEASURES)}",
     ]
     groups = [("held out", result["mean"])]
     groups += [("speakers not trained on", result["unseen"])] if "unseen" in result else []
