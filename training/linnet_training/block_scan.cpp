@@ -224,10 +224,9 @@ PYBIND11_MODULE(_block_scan, module) {
                             gates.data(), gradient.data(), through.mutable_data(), frame_gradient.mutable_data(),
                             input_gradient.mutable_data());
              });
-  module.def("weight_gradient",
-             [](Integers starts, Integers columns, Floats states, Floats through, Floats gradient) {
-               const Shape s{int(through.shape(0)), int(states.shape(1)), 0, 0};
-               run_weight_gradient(s, Blocks{starts.data(), columns.data(), nullptr}, states.data(), through.data(),
-                                   gradient.mutable_data());
-             });
+  module.def("weight_gradient", [](Integers starts, Integers columns, Floats states, Floats through, Floats gradient) {
+    const Shape s{int(through.shape(0)), int(states.shape(1)), 0, 0};
+    run_weight_gradient(s, Blocks{starts.data(), columns.data(), nullptr}, states.data(), through.data(),
+                        gradient.mutable_data());
+  });
 }

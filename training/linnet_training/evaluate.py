@@ -34,7 +34,8 @@ def magnitudes(pcm: Pcm, sample_rate: int) -> NDArray[np.float64]:
     window, hop = round(0.025 * sample_rate), round(0.0125 * sample_rate)
     audio = pcm.astype(np.float32) / 32768.0
     spectrum = librosa.stft(audio, n_fft=window, hop_length=hop, window="hann")
-    return np.abs(spectrum).astype(np.float64)
+    result: NDArray[np.float64] = np.abs(spectrum).astype(np.float64)
+    return result
 
 
 def log_spectral_distance(reference: Pcm, other: Pcm, sample_rate: int) -> float:
@@ -48,11 +49,11 @@ def log_spectral_distance(reference: Pcm, other: Pcm, sample_rate: int) -> float
 
 def log_spectrum_correlation(reference: Pcm, other: Pcm, sample_rate: int) -> float:
     """Pearson correlation over all bins of log magnitudes: 25 ms Hann windows every 12.5 ms."""
-    spectra = [
+    a, b = (
         np.log10(np.maximum(magnitudes(pcm, sample_rate), 1e-5)).ravel()
         for pcm in (reference, other)
-    ]
-    return float(np.corrcoef(*spectra)[0, 1])
+    )
+    return float(np.corrcoef(a, b)[0, 1])
 
 
 def measure(reference: Pcm, other: Pcm, sample_rate: int) -> dict[str, float]:

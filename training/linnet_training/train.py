@@ -58,6 +58,7 @@ class Trainer(ABC):
         self.config, self.corpus, self.folder = config, corpus, folder
         self.device = torch.device(t.device)
         self.step, self.seconds, self.skipped = 0, 0.0, 0
+        self.interrupted = False
         self.notes: dict[str, Any] = {}
         self.checkpoint = folder / "checkpoint.pt"
         self.build()
@@ -293,5 +294,6 @@ class Trainer(ABC):
             log.draw()
         finally:
             bar.close()
+            self.interrupted = bool(stopped)
             for number, handler in handlers.items():
                 signals.signal(number, handler)
