@@ -12,9 +12,7 @@ import soundfile
 
 from linnet import format
 from linnet_export import export
-from linnet_export.geneing import upsampling_matrix
 from linnet_export.geneing_file import (
-    BatchNorm,
     Conv,
     Gru,
     Linear,
@@ -23,6 +21,7 @@ from linnet_export.geneing_file import (
     Stretch,
     read_model,
 )
+from linnet_export.residual_mel import BatchNorm, upsampling_matrix
 
 Float64 = npt.NDArray[np.float64]
 ROOT = Path(__file__).parents[1]

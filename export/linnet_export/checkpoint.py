@@ -58,14 +58,20 @@ def parse_config(text: str, where: str) -> dict[str, Any]:
     return config
 
 
+# Where checkpoints that hold more than a state dict have it.
+_STATE_KEYS = ("state_dict", "model_state", "model")
+
+
 def split_state_dict(
     loaded: Mapping[Any, Any], where: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(tensors, config) of {"state_dict": ..., "config": ...} or of a bare state dict."""
     config: Any = {}
     state: Any = loaded
-    if isinstance(loaded.get("state_dict"), Mapping):
-        state, config = loaded["state_dict"], loaded.get("config", {})
+    for key in _STATE_KEYS:
+        if isinstance(loaded.get(key), Mapping):
+            state, config = loaded[key], loaded.get("config", {})
+            break
     if not isinstance(config, Mapping):
         raise ValueError(f"{where}: its config is no dict")
     if not all(isinstance(name, str) for name in state):

@@ -11,9 +11,11 @@ from typing import Any
 from linnet.format import VoiceFile
 from linnet_export import geneing, workload
 from linnet_export.architectures import build_voice
-from linnet_export.checkpoint import Checkpoint, read_checkpoint
-from linnet_export.config import load_table
+from linnet_export.checkpoint import read_checkpoint
+from linnet_export.config import load_table, merge
 from linnet_export.geneing_file import looks_like_model, read_model
+from linnet_export.hparams import from_coqui
+from linnet_export.names import rename
 from linnet_export.storage import Layer, Storage
 from linnet_export.writer import to_bytes, write_atomic
 
@@ -86,6 +88,7 @@ def export(
     dtype: str = "float16",
     names: PathLike | Mapping[str, str] | None = None,
     config: PathLike | Mapping[str, Any] | None = None,
+    preset: str | None = None,
     name: str | None = None,
 ) -> Report:
     """Turn a checkpoint into a `.linnet` file, which appears whole or not at all.
@@ -96,9 +99,11 @@ def export(
         from the zeros.
     sparsity: prune these layers by block magnitude to this share of zero blocks; needs a block.
     dtype: "float16", "bfloat16" or "float32".
-    names: a TOML or JSON file (or a mapping) from our tensor names to the checkpoint's; its list
-        "ignore" names tensors to leave out.
+    names: a TOML or JSON file (or a mapping) from our tensor names to the checkpoint's, as
+        `linnet_export.names` says.
     config: a TOML or JSON file (or a mapping) whose keys supplement or override the checkpoint's.
+    preset: a project whose published hyperparameters the checkpoint has: "fatchord", "torchaudio",
+        "coqui" or "real-time-voice-cloning"; `hparams` of the config go over them.
     name: the voice's name; the config's or the file's otherwise.
 
     Raises ValueError for what does not fit, OSError from the system.
@@ -111,13 +116,16 @@ def export(
     if looks_like_model(start):
         voice = _geneing(path, storage, overrides, name or path.stem)
     else:
-        checkpoint = rename(read_checkpoint(path), _table(names))
-        merged = merge(checkpoint.config, overrides)
+        checkpoint = read_checkpoint(path)
+        tensors = rename(checkpoint.tensors, _table(names))
+        merged = merge(from_coqui(checkpoint.config), from_coqui(overrides))
+        if preset is not None:
+            merged["preset"] = preset
         voice_name = str(name or merged.get("name") or path.stem)
-        if workload.recognises(checkpoint.tensors):
-            voice = workload.build(checkpoint.tensors, storage, voice_name)
+        if workload.recognises(tensors):
+            voice = workload.build(tensors, storage, voice_name)
         else:
-            voice = build_voice(checkpoint.tensors, merged, storage, voice_name)
+            voice = build_voice(tensors, merged, storage, voice_name)
     data = to_bytes(voice)
     write_atomic(out_path, data)
     return _report(voice, storage, os.fspath(out_path), len(data))
@@ -125,44 +133,16 @@ def export(
 
 def _geneing(path: Path, storage: Storage, overrides: Mapping[str, Any], name: str) -> VoiceFile:
     model = read_model(path.read_bytes())
-    metadata = geneing.metadata(model, name)
-    metadata.update(
-        {key: value for key, value in overrides.items() if key in ("features", "training")}
-    )
-    return geneing.build(model, storage, metadata)
-
-
-def rename(checkpoint: Checkpoint, names: Mapping[str, Any]) -> Checkpoint:
-    """Put tensors under our names; those that the map does not mention keep theirs.
-
-    names: our role -> their tensor; "ignore" -> their tensors that are not needed.
-    Raises ValueError listing names that the checkpoint lacks.
-    """
-    roles = {role: theirs for role, theirs in names.items() if role != "ignore"}
-    ignored = names.get("ignore", [])
-    if not isinstance(ignored, list):
-        raise ValueError('the names map\'s "ignore" is no list')
-    taken = {str(theirs) for theirs in [*roles.values(), *ignored]}
-    absent = sorted(taken - set(checkpoint.tensors))
-    if absent:
+    unknown = set(overrides) - {"features", "training", "signal"}
+    signal = overrides.get("signal", {})
+    if unknown or set(signal) - {"companding"}:
         raise ValueError(
-            f"the names map asks for tensors that the checkpoint lacks: {', '.join(absent)}; "
-            f"it has {', '.join(sorted(checkpoint.tensors))}"
+            "model.bin says the rest itself: its config may hold features, training and "
+            f"signal.companding, not {', '.join(sorted(unknown) or sorted(signal))}"
         )
-    tensors = {name: value for name, value in checkpoint.tensors.items() if name not in taken}
-    tensors.update({role: checkpoint.tensors[theirs] for role, theirs in roles.items()})
-    return Checkpoint(tensors, checkpoint.config)
-
-
-def merge(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with the overrides' keys put over it, table by table."""
-    merged = dict(config)
-    for key, value in overrides.items():
-        old = merged.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            value = merge(old, value)
-        merged[key] = value
-    return merged
+    metadata = geneing.metadata(model, name)
+    metadata.update({key: overrides[key] for key in ("features", "training") if key in overrides})
+    return geneing.build(model, storage, metadata, str(signal.get("companding", "linear")))
 
 
 def _table(source: PathLike | Mapping[str, Any] | None) -> Mapping[str, Any]:
