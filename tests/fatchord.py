@@ -3,8 +3,6 @@ shapes are the original's, weights are random."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import torch

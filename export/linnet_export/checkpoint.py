@@ -25,7 +25,13 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     Raises ValueError where the file is none of these or holds what it should not, OSError from the
     system.
     """
-    from linnet_export import npz, onnx_initializers, pytorch, safetensors_file
+    from linnet_export import (
+        npz,
+        onnx_initializers,
+        pytorch,
+        pytorch_legacy,
+        safetensors_file,
+    )
 
     path = Path(path)
     with path.open("rb") as file:
@@ -36,10 +42,11 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         return safetensors_file.read(path)
     if path.suffix == ".onnx":
         return onnx_initializers.read(path)
+    if start.startswith(pytorch_legacy.MAGIC):
+        return pytorch.read(path)
     if start[:1] == b"\x80":
         raise ValueError(
-            f"{path}: a bare pickle; arbitrary pickles are refused. "
-            "Save it with torch.save (PyTorch 1.6 or later)"
+            f"{path}: a bare pickle; arbitrary pickles are refused. Save it with torch.save"
         )
     raise ValueError(
         f"{path}: not a checkpoint that linnet reads: PyTorch (.pt, .pth), .safetensors, .npz, "

@@ -61,12 +61,12 @@ class Signal:
         """The token that stands before the first sample."""
         return 1 << self.bits - 1
 
-    def values(self) -> npt.NDArray[np.float64]:
+    def values(self) -> npt.NDArray[Any]:
         """The amplitude (2^bits,) of every token, expanded."""
-        v: npt.NDArray[np.float64] = np.arange(1 << self.bits) * self.scale - 1.0
-        if self.companding == "mu-law":
-            v = np.sign(v) * np.expm1(np.abs(v) * np.log1p(self.mu)) / self.mu
-        return v
+        v = np.arange(1 << self.bits) * self.scale - 1.0
+        if self.companding == "linear":
+            return v
+        return np.asarray(np.sign(v) * np.expm1(np.abs(v) * np.log1p(self.mu)) / self.mu)
 
     def metadata(self) -> dict[str, Any]:
         """The `signal` of the file."""

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
+import linnet
 from linnet.format import VoiceFile
+from linnet.recording import score_recording
 from linnet_export import geneing, workload
 from linnet_export.architectures import build_voice
 from linnet_export.checkpoint import read_checkpoint
 from linnet_export.config import load_table, merge
-from linnet_export.geneing_file import looks_like_model, read_model
+from linnet_export.geneing_file import ModelFile, looks_like_model, read_model
 from linnet_export.hparams import from_coqui
 from linnet_export.names import rename
 from linnet_export.storage import Layer, Storage
 from linnet_export.writer import to_bytes, write_atomic
 
 PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What pruning and rounding cost on a recording, in nats per sample."""
+
+    before: float  # with the checkpoint's own weights, in float32
+    after: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.after:.4f} nats per sample; {self.before:.4f} with the checkpoint's own "
+            f"weights ({self.after - self.before:+.4f})"
+        )
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,7 @@ class Report:
     layers: tuple[Layer, ...]
     lookahead: int  # frames
     latency: float  # seconds of audio that must follow before a sample can be made
+    cost: Cost | None  # where a recording was given to be scored
 
     @property
     def bytes_per_weight(self) -> float:
@@ -76,6 +95,8 @@ class Report:
             f"{self.bytes_per_weight:.2f} per stored weight, "
             f"look-ahead {self.lookahead} frames ({1000 * self.latency:.0f} ms)"
         )
+        if self.cost is not None:
+            lines.append(str(self.cost))
         return "\n".join(lines)
 
 
@@ -89,6 +110,8 @@ def export(
     names: PathLike | Mapping[str, str] | None = None,
     config: PathLike | Mapping[str, Any] | None = None,
     preset: str | None = None,
+    score: PathLike | None = None,
+    mel: npt.ArrayLike | None = None,
     name: str | None = None,
 ) -> Report:
     """Turn a checkpoint into a `.linnet` file, which appears whole or not at all.
@@ -104,35 +127,52 @@ def export(
     config: a TOML or JSON file (or a mapping) whose keys supplement or override the checkpoint's.
     preset: a project whose published hyperparameters the checkpoint has: "fatchord", "torchaudio",
         "coqui" or "real-time-voice-cloning"; `hparams` of the config go over them.
+    score: a wav file; the report then tells what pruning and rounding cost on it.
+    mel: its features (n_mels, n_frames); None computes them.
     name: the voice's name; the config's or the file's otherwise.
 
     Raises ValueError for what does not fit, OSError from the system.
     """
-    path = Path(checkpoint_path)
     storage = Storage(dtype, block, sparsity)
-    overrides = _table(config)
+    build = _builder(Path(checkpoint_path), _table(names), _table(config), preset, name)
+    voice = build(storage)
+    data = to_bytes(voice)
+    cost = None
+    if score is not None:
+        whole = to_bytes(build(Storage("float32")))
+        before, after = (score_recording(linnet.load(v), score, mel) for v in (whole, data))
+        cost = Cost(before, after)
+    write_atomic(out_path, data)
+    return _report(voice, storage, os.fspath(out_path), len(data), cost)
+
+
+def _builder(
+    path: Path,
+    names: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    preset: str | None,
+    name: str | None,
+) -> Callable[[Storage], VoiceFile]:
+    """The front end of a checkpoint, which builds its voice with the storage it is given."""
     with path.open("rb") as file:
         start = file.read(20)
     if looks_like_model(start):
-        voice = _geneing(path, storage, overrides, name or path.stem)
-    else:
-        checkpoint = read_checkpoint(path)
-        tensors = rename(checkpoint.tensors, _table(names))
-        merged = merge(from_coqui(checkpoint.config), from_coqui(overrides))
-        if preset is not None:
-            merged["preset"] = preset
-        voice_name = str(name or merged.get("name") or path.stem)
-        if workload.recognises(tensors):
-            voice = workload.build(tensors, storage, voice_name)
-        else:
-            voice = build_voice(tensors, merged, storage, voice_name)
-    data = to_bytes(voice)
-    write_atomic(out_path, data)
-    return _report(voice, storage, os.fspath(out_path), len(data))
+        model = read_model(path.read_bytes())
+        return lambda storage: _geneing(model, storage, overrides, name or path.stem)
+    checkpoint = read_checkpoint(path)
+    tensors = rename(checkpoint.tensors, names)
+    config = merge(from_coqui(checkpoint.config), from_coqui(overrides))
+    if preset is not None:
+        config["preset"] = preset
+    voice_name = str(name or config.get("name") or path.stem)
+    if workload.recognises(tensors):
+        return lambda storage: workload.build(tensors, storage, voice_name)
+    return lambda storage: build_voice(tensors, config, storage, voice_name)
 
 
-def _geneing(path: Path, storage: Storage, overrides: Mapping[str, Any], name: str) -> VoiceFile:
-    model = read_model(path.read_bytes())
+def _geneing(
+    model: ModelFile, storage: Storage, overrides: Mapping[str, Any], name: str
+) -> VoiceFile:
     unknown = set(overrides) - {"features", "training", "signal"}
     signal = overrides.get("signal", {})
     if unknown or set(signal) - {"companding"}:
@@ -151,7 +191,9 @@ def _table(source: PathLike | Mapping[str, Any] | None) -> Mapping[str, Any]:
     return source if isinstance(source, Mapping) else load_table(os.fspath(source))
 
 
-def _report(voice: VoiceFile, storage: Storage, path: str, file_bytes: int) -> Report:
+def _report(
+    voice: VoiceFile, storage: Storage, path: str, file_bytes: int, cost: Cost | None
+) -> Report:
     header = voice.header
     return Report(
         voice.metadata["name"],
@@ -161,4 +203,5 @@ def _report(voice: VoiceFile, storage: Storage, path: str, file_bytes: int) -> R
         tuple(storage.layers),
         header.lookahead,
         header.lookahead * header.hop_length / header.sample_rate,
+        cost,
     )
