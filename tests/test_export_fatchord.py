@@ -13,8 +13,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="the oracle is a PyTorch module")
 reference = pytest.importorskip("linnet.reference", reason="the reference needs numba")
 
+import linnet  # noqa: E402
 from fatchord import WaveRNN  # noqa: E402
 from linnet import _core, kernels  # noqa: E402
+from linnet.audio import write_wav  # noqa: E402
 from linnet_export import export  # noqa: E402
 from rounding import gates_bound, output_bounds, product_bound  # noqa: E402
 from test_functions import U  # noqa: E402
@@ -244,3 +246,112 @@ def test_logits_are_the_networks_within_the_bound_of_rounding(
     assert (errors <= bounds).all()
     # So the bound can tell this network from another.
     assert bounds.max() < 1e-2 * np.abs(expected).max()
+
+
+def test_relatives_names_and_wrappings_give_the_same_voice(tmp_path: Path) -> None:
+    state = dict(WaveRNN().state_dict())
+    export(save(tmp_path / "a.pt", state), tmp_path / "a.linnet", config=CONFIG, name="x")
+    sequence, torchaudio = "upsample.resnet.melresnet_model", {}
+    for name, tensor in state.items():
+        start, _, rest = name.removeprefix("upsample.resnet.").partition(".")
+        if start == "layers":
+            block, layer, kind = rest.split(".")
+            place = ["conv1", "batch_norm1", "", "conv2", "batch_norm2"].index(layer)
+            name = f"{sequence}.{int(block) + 3}.resblock_model.{place}.{kind}"
+        elif name.startswith("upsample.resnet."):
+            name = f"{sequence}.{ {'conv_in': 0, 'batch_norm': 1, 'conv_out': 5}[start] }.{rest}"
+        name = name.replace("upsample.up_layers", "upsample.upsample_layers")
+        torchaudio[f"fc.{rest}" if start == "I" else name] = tensor
+    assert len(torchaudio) == len(state) and f"{sequence}.5.bias" in torchaudio
+    parallel = {f"module.{name}": tensor for name, tensor in torchaudio.items()}
+    for saved in (torchaudio, {"state_dict": parallel, "epoch": 3}, {"model_state": state}):
+        torch.save(saved, tmp_path / "b.pt")
+        export(tmp_path / "b.pt", tmp_path / "b.linnet", config=CONFIG, name="x")
+        assert (tmp_path / "b.linnet").read_bytes() == (tmp_path / "a.linnet").read_bytes()
+    del torchaudio[f"{sequence}.4.resblock_model.0.weight"]
+    with pytest.raises(ValueError, match="missing tensors: upsample.resnet.layers.1.conv1.weight"):
+        export(save(tmp_path / "b.pt", torchaudio), tmp_path / "c.linnet", config=CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("hparams", "message"),
+    [
+        ({"voc_mode": "MOL"}, "network.mode is 'MOL', but the tensors make it 'RAW'"),
+        ({"bits": 9}, "signal.bits is 9, but fc3.weight has 32 rows"),
+        ({"voc_pad": 1}, "network.pad is 1, but the tensors make it 2"),
+        ({"voc_upsample_factors": [4, 5]}, r"upsample_factors is \[4, 5\], but .* \[5, 4\]"),
+        ({"voc_rnn_dims": 512}, "network.rnn_dims is 512, but the tensors make it 24"),
+        ({"voc_fc_dims": 512}, "fc_dims is 512"),
+        ({"voc_compute_dims": 128}, "compute_dims is 128"),
+        ({"voc_res_out_dims": 128}, "res_out_dims is 128"),
+        ({"voc_res_blocks": 10}, "res_blocks is 10, but the tensors make it 2"),
+        ({"hop_length": 25}, "hop_length is 25, but upsample.up_layers stretch by 5 x 4 = 20"),
+        ({"num_mels": 80}, "upsample.resnet.conv_in.weight: shape"),
+        ({"win_length": 65}, "a window of 65 samples is longer than n_fft, 64"),
+        ({"fmin": 9000}, "fmin 9000 and fmax 8000.0 are no range"),
+        ({"hop_length": "20"}, "hop_length must be"),
+    ],
+)
+def test_hparams_that_are_not_the_checkpoints_are_refused(
+    tmp_path: Path, hparams: dict[str, Any], message: str
+) -> None:
+    path = save(tmp_path / "a.pt", WaveRNN().state_dict())
+    config = {**CONFIG, "hparams": {**CONFIG["hparams"], **hparams}}
+    with pytest.raises(ValueError, match=message):
+        export(path, tmp_path / "a.linnet", config=config)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"I.weight": (24, 16)}, r"I.weight: shape \(24, 16\), not any x 15"),
+        ({"rnn2.weight_ih_l0": (72, 24)}, "rnn2.weight_ih_l0: shape"),
+        ({"fc2.weight": (20, 20)}, "fc2.weight: shape"),
+        ({"upsample.up_layers.1.weight": (1, 1, 1, 10)}, "10 samples; it must span 2 s . 1"),
+        ({"upsample.resnet.conv_in.weight": (12, 10, 4)}, "4 frames; it must span 2 pad . 1"),
+        ({"upsample.resnet.layers.1.batch_norm2.running_var": (12,)}, "negative variance"),
+        ({"upsample.resnet.layers.3.conv1.weight": (12, 12, 1)}, r"missing .*layers\.2\.conv1"),
+        ({"fc3.weight": (30, 20), "fc3.bias": (30,)}, "fc3.weight has 30 rows"),
+    ],
+)
+def test_tensors_of_other_sizes_are_refused_by_name(
+    tmp_path: Path, change: dict[str, tuple[int, ...]], message: str
+) -> None:
+    wrong = {name: -np.ones(shape, np.float32) for name, shape in change.items()}
+    path = save(tmp_path / "a.pt", {**WaveRNN().tensors(), **wrong})
+    with pytest.raises(ValueError, match=message):
+        export(path, tmp_path / "a.linnet", config=CONFIG)
+
+
+def test_a_checkpoint_without_hparams_asks_for_a_preset(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.pt", WaveRNN().state_dict())
+    with pytest.raises(ValueError, match=r"nearest is fatchord-wavernn \(give its preset: fatch"):
+        export(path, tmp_path / "a.linnet")
+
+
+def test_one_shot_pruning_tells_its_cost(tmp_path: Path) -> None:
+    network = WaveRNN(rnn_dims=32, fc_dims=32)
+    path = save(tmp_path / "a.pt", network.state_dict())
+    random = np.random.default_rng(0)
+    pcm = (random.standard_normal(3000) * 3000).astype(np.int16)
+    write_wav(tmp_path / "a.wav", pcm, 16000)
+    report = export(
+        path, tmp_path / "a.linnet", config=CONFIG, sparsity=0.75, block="4x4",
+        score=tmp_path / "a.wav",
+    )  # fmt: skip
+    cut = {layer.name: layer for layer in report.layers if layer.block == "4x4"}
+    assert set(cut) == {"rnn1.recurrent", "rnn2.input", "rnn2.recurrent", "fc1", "fc2", "fc3"}
+    assert all(layer.density == 0.25 for layer in cut.values())
+    assert report.cost is not None
+    voice = linnet.load(tmp_path / "a.linnet")
+    assert report.cost.after == voice.score(voice.features(pcm, 16000), pcm)
+    export(path, tmp_path / "b.linnet", config=CONFIG, dtype="float32")
+    whole = linnet.load(tmp_path / "b.linnet")
+    assert report.cost.before == whole.score(whole.features(pcm, 16000), pcm)
+    assert report.cost.after != report.cost.before and str(report).endswith(
+        f"({report.cost.after - report.cost.before:+.4f})"
+    )
+    with pytest.raises(ValueError, match="8000 Hz; the voice has 16000 Hz"):
+        write_wav(tmp_path / "b.wav", pcm, 8000)
+        export(path, tmp_path / "c.linnet", config=CONFIG, score=tmp_path / "b.wav")
+    assert not (tmp_path / "c.linnet").exists()

@@ -122,9 +122,8 @@ def read_config(config: Mapping[str, Any]) -> Config:
     padding = config.get("conditioning_padding", "valid")
     if padding != "valid":
         raise ValueError(f"config conditioning_padding {padding!r}: only 'valid' is known")
-    _check_features(features)
     training = config.get("training", {})
-    return Config(
+    checked = Config(
         str(config.get("architecture")),
         read_integer(features, "features", "sample_rate", 1, 384000),
         read_integer(features, "features", "hop_length", 1, 65536),
@@ -134,6 +133,8 @@ def read_config(config: Mapping[str, Any]) -> Config:
         dict(training) if isinstance(training, Mapping) else {"description": training},
         dict(_mapping(config, "network")) if "network" in config else {},
     )
+    _check_features(features)
+    return checked
 
 
 def _check_features(features: Mapping[str, Any]) -> None:
