@@ -44,7 +44,7 @@ def save(path: Path, tensors: dict[str, Any]) -> Path:
 def engine_logits(path: Path, mel: npt.NDArray[np.float32], tokens: Tokens) -> Float64:
     """(n, K) of the reference; that the engine's are the same bits shows in its scores."""
     voice = reference.ReferenceVoice(path)
-    run = reference._Run(voice, 0, 0, np.float32(1), tokens.tolist())
+    run = reference._Run(voice, 0, 0, 1.0, tokens.tolist())
     logits, forced = [], run._forced
 
     def record(draw: Any, values: npt.NDArray[np.float32]) -> int:

@@ -33,9 +33,10 @@ from typing import Any
 import numpy as np
 
 from linnet.format import VoiceFile
+from linnet_export.buffers import Buffer
 from linnet_export.config import Config
 from linnet_export.gates import update_first
-from linnet_export.program import Buffer, Builder
+from linnet_export.program import Builder
 from linnet_export.residual_mel import (
     BatchNorm,
     Float64,

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from linnet_export.program import Buffer, Builder
+from linnet_export.buffers import Buffer
+from linnet_export.program import Builder
 from linnet_export.storage import Weights
 
 Float64 = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from linnet.commands.arguments import add_voice, load_voice
 from linnet.commands.plot import draw_patterns
 from linnet.commands.table import facts, table
-from linnet.operations import Embedding, Linear, Operand, Operation, Upsample
+from linnet.operations import Bands, Embedding, History, Linear, Operand, Operation, Upsample
 
 if TYPE_CHECKING:
     from linnet.commands.arguments import Parsers
@@ -101,6 +101,8 @@ def program_line(op: Operation, file: VoiceFile) -> str:
 def _tensor_fields(op: Operation) -> tuple[str, ...]:
     if isinstance(op, Linear):
         return ("weights", "bias")
-    if isinstance(op, Upsample):
+    if isinstance(op, (Upsample, Bands)):
         return ("weights",)
+    if isinstance(op, History):
+        return ("initial",)
     return ("table",) if isinstance(op, Embedding) else ()
