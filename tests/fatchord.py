@@ -3,6 +3,9 @@ shapes are the original's, weights are random."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -10,6 +13,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Tensors = dict[str, npt.NDArray[np.float32]]
+
+
+CONFIG: dict[str, Any] = {
+    "preset": "fatchord",
+    "hparams": {
+        "sample_rate": 16000,
+        "n_fft": 64,
+        "win_length": 64,
+        "hop_length": 20,
+        "num_mels": 10,
+        "voc_mode": "RAW",
+    },
+}
+
+
+def save(path: Path, tensors: dict[str, Any]) -> Path:
+    torch.save({name: torch.as_tensor(tensor) for name, tensor in tensors.items()}, path)
+    return path
 
 
 class ResidualBlock(nn.Module):

@@ -87,6 +87,10 @@ def test_what_the_hparams_say_of_the_network_is_kept_to_be_compared() -> None:
         "bits": 10, "companding": "mu-law", "mu": 1023.0, "pre_emphasis": 0.0
     }  # fmt: skip
     assert config["name"] == "x" and config["architecture"] == "fatchord-wavernn"
+    mixture = expand({"preset": "fatchord", "hparams": {"bits": 9, "voc_mode": "MOL"}}, 30)
+    assert mixture["signal"] == {
+        "bits": 16, "companding": "linear", "grid": "full-scale", "pre_emphasis": 0.0
+    }  # fmt: skip
     cloning = expand({"preset": "real-time-voice-cloning", "features": {"n_fft": 1024}}, 512)
     assert cloning["signal"]["pre_emphasis"] == cloning["features"]["pre_emphasis"] == 0.97
     assert cloning["features"]["n_fft"] == 1024

@@ -181,7 +181,9 @@ def _geneing(
             f"signal.companding, not {', '.join(sorted(unknown) or sorted(signal))}"
         )
     metadata = geneing.metadata(model, name)
-    metadata.update({key: overrides[key] for key in ("features", "training") if key in overrides})
+    features = overrides.get("features", {})
+    metadata["features"] = features if "kind" in features else merge(metadata["features"], features)
+    metadata["training"] = overrides.get("training", metadata["training"])
     return geneing.build(model, storage, metadata, str(signal.get("companding", "linear")))
 
 

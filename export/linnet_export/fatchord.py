@@ -17,6 +17,7 @@ sample:
     l = fc3 relu(fc2 [relu(fc1 [y; a3] + b); a4] + b) + b
 
 Mode RAW: K = 2^bits, a token is drawn from softmax(l), and x = 2 token / (2^bits - 1) - 1.
+Mode MOL: K = 30, x is drawn from a mixture of 10 logistics, and is the sample.
 
 What is done here once, and not for every sample: aux is the same for all samples of a frame, so its
 parts of the matrices are applied per frame. The input of GRU1 is y, which is linear in x, m and a1:
@@ -34,7 +35,7 @@ import numpy as np
 
 from linnet.format import VoiceFile
 from linnet_export.buffers import Buffer
-from linnet_export.config import Config
+from linnet_export.config import Config, Signal
 from linnet_export.gates import update_first
 from linnet_export.program import Builder
 from linnet_export.residual_mel import (
@@ -52,7 +53,8 @@ RESNET = "upsample.resnet"
 NORM = ("weight", "bias", "running_mean", "running_var")
 NORM_EPSILON = 1e-5  # torch's default, which no state dict holds
 GRU = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-LOGISTICS = 30  # outputs of mode MOL: 10 times weight, mean, log scale
+LOGISTICS = 30  # outputs of mode MOL: 10 weights, 10 means, 10 log scales
+LEAST_LOG_SCALE = math.log(1e-14)
 
 
 def _require(tensors: Tensors) -> tuple[int, int]:
@@ -152,6 +154,10 @@ class Network:
     fc2: tuple[Weights, Weights]
     fc3: tuple[Weights, Weights]
 
+    @property
+    def mode(self) -> str:
+        return "MOL" if len(self.fc3[1]) == LOGISTICS else "RAW"
+
 
 def _network(tensors: Tensors, n_features: int) -> Network:
     blocks, n_stages = _require(tensors)
@@ -191,12 +197,20 @@ def _check(network: Network, config: Config) -> None:
             f"config features.hop_length is {config.hop_length}, but upsample.up_layers stretch by "
             f"{' x '.join(map(str, scales))} = {math.prod(scales)}"
         )
-    if n_outputs != 1 << config.signal.bits:
+    signal = config.signal
+    if network.mode == "MOL" and (signal.bits, signal.companding) != (16, "linear"):
         raise ValueError(
-            f"config signal.bits is {config.signal.bits}, but fc3.weight has {n_outputs} rows"
+            f"config signal has {signal.bits} bits, {signal.companding}; fc3.weight's {LOGISTICS} "
+            "rows are a mixture of logistics over 16 linear bits"
+        )
+    if n_outputs == 2:
+        raise ValueError("fc3.weight has 2 rows: a Gaussian is not supported")
+    if network.mode == "RAW" and n_outputs != 1 << signal.bits:
+        raise ValueError(
+            f"config signal.bits is {signal.bits}, but fc3.weight has {n_outputs} rows"
         )
     actual = {
-        "mode": "RAW",
+        "mode": network.mode,
         "pad": mel.pad,
         "upsample_factors": scales,
         "rnn_dims": len(network.inputs[1]),
@@ -241,9 +255,7 @@ def build(
     fc1_aux = builder.linear("fc1.aux", w1[:, hidden:], a3, bias=b1)
     fc2_aux = builder.linear("fc2.aux", w2[:, size:], a4, bias=b2)
 
-    signal = config.signal
     h1, h2, x = builder.buffer(hidden), builder.buffer(hidden), builder.buffer(1)
-    slot = builder.slot(1 << signal.bits)
     builder.begin_samples()
     both = builder.linear("I.sample", weight[:, :1], x, add=start)
     y = both[:hidden]
@@ -256,10 +268,17 @@ def build(
     builder.add(y, h2, y)
     one = builder.linear("fc1", w1[:, :hidden], y, add=fc1_aux, activation="relu", prunable=True)
     two = builder.linear("fc2", w2[:, :size], one, add=fc2_aux, activation="relu", prunable=True)
-    logits = builder.linear("fc3", w3, two, bias=b3, prunable=True)
+    # The parameters of a mixture are few, and each of them matters.
+    outputs = builder.linear("fc3", w3, two, bias=b3, prunable=net.mode == "RAW")
+    (_softmax if net.mode == "RAW" else _mixture)(builder, config.signal, outputs, x)
+    return builder.voice(metadata)
+
+
+def _softmax(builder: Builder, signal: Signal, outputs: Buffer, x: Buffer) -> None:
+    slot = builder.slot(outputs.size)
     builder.draw(
         slot,
-        logits,
+        outputs,
         x,
         scale=signal.scale,
         offset=-1.0,
@@ -267,4 +286,10 @@ def build(
         initial_value=0.0,
     )
     builder.output(signal, slot)
-    return builder.voice(metadata)
+
+
+def _mixture(builder: Builder, signal: Signal, outputs: Buffer, x: Buffer) -> None:
+    n = outputs.size // 3
+    logits, means, log_scales = (outputs[i * n : (i + 1) * n] for i in range(3))
+    builder.logistics(logits, means, log_scales, x, least_scale=LEAST_LOG_SCALE)
+    builder.bands(x, pre_emphasis=signal.pre_emphasis)

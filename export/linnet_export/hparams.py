@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from linnet_export.config import merge
+from linnet_export.fatchord import LOGISTICS
 from linnet_export.projects import PROJECTS, SIZES
 
 PRESETS = tuple(PROJECTS)
@@ -145,9 +146,11 @@ def _signal(values: Mapping[str, Any], n_outputs: int) -> dict[str, Any]:
     if "upsample_factors" in network:
         network["upsample_factors"] = list(network["upsample_factors"])
     if bits is None:
-        bits = n_outputs.bit_length() - 1
+        bits = max(n_outputs.bit_length() - 1, 1)
     signal: dict[str, Any] = {"bits": bits, "companding": "linear", "grid": "full-scale"}
-    if values["mu_law"]:
+    if n_outputs == LOGISTICS:
+        signal["bits"] = 16
+    elif values["mu_law"]:
         signal = {"bits": bits, "companding": "mu-law", "mu": 2.0**bits - 1}
     signal["pre_emphasis"] = values["pre_emphasis"] if values["signal_emphasised"] else 0.0
     return {"signal": signal, "network": network}
