@@ -124,18 +124,24 @@ class WaveRNN(nn.Module):
 
     @torch.no_grad()
     def _randomise(self, random: torch.Generator) -> None:
-        """Weights as training leaves them: gates that open and close, sharp logits, statistics of
-        batch norms far from 0 and 1, smoothing filters that sum to about 1 and are uneven."""
+        """Weights as training leaves them: gates that open and close, sharp logits, smoothing
+        filters that are uneven and sum to about 1, and batch norms of quiet channels, for which
+        their epsilon counts."""
+        quiet = 0.01
         for name, tensor in self.state_dict().items():
             noise = torch.randn(tensor.shape, generator=random, dtype=torch.float32)
-            if name.endswith("running_var") or "batch_norm" in name and name.endswith("weight"):
+            if name.endswith("running_var"):
+                tensor.copy_(quiet**2 * torch.exp(0.5 * noise))
+            elif name.endswith("running_mean"):
+                tensor.copy_(quiet * noise)
+            elif "batch_norm" in name and name.endswith("weight"):
                 tensor.copy_(torch.exp(0.5 * noise))
             elif "up_layers" in name:
                 tensor.copy_((1 + 0.3 * noise) / tensor.shape[-1])
             elif tensor.dim() > 1:
-                fan_in = tensor[0].numel()
                 gain = 1.5 if name.startswith(("fc", "I")) else 1.0
-                tensor.copy_(gain * noise / fan_in**0.5)
+                gain = quiet if "resnet" in name and "conv_out" not in name else gain
+                tensor.copy_(gain * noise / tensor[0].numel() ** 0.5)
             elif tensor.is_floating_point():
                 tensor.copy_(0.3 * noise)
 
