@@ -125,6 +125,8 @@ def test_coquis_own_config_is_understood() -> None:
         ({"preset": "fatchord", "hparams": {"min_level_db": 100}}, "min_level_db must be in"),
         ({"preset": "fatchord", "hparams": {"sample_rate": "22k"}}, "sample_rate must be in"),
         ({"preset": "fatchord", "hparams": {"voc_mode": "GAUSS"}}, "mode 'GAUSS' is none of"),
+        ({"preset": "fatchord", "hparams": {"mu_law": "no"}}, "mu_law must be true or false"),
+        ({"preset": "fatchord", "hparams": ["bits"]}, "'hparams' is no table"),
         ({"preset": "coqui", "hparams": {"mode": "gauss"}}, "mode 'gauss' is none of"),
         ({"preset": "coqui", "hparams": {"use_aux_net": False}}, "without its residual part"),
         ({"preset": "coqui", "hparams": {"use_upsample_net": False}}, "linear interpolation"),

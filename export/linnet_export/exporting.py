@@ -158,7 +158,8 @@ def _builder(
         start = file.read(20)
     if looks_like_model(start):
         model = read_model(path.read_bytes())
-        return lambda storage: _geneing(model, storage, overrides, name or path.stem)
+        voice_name = str(name or overrides.get("name") or path.stem)
+        return lambda storage: _geneing(model, storage, overrides, voice_name)
     checkpoint = read_checkpoint(path)
     tensors = rename(checkpoint.tensors, names)
     config = merge(from_coqui(checkpoint.config), from_coqui(overrides))
@@ -173,11 +174,11 @@ def _builder(
 def _geneing(
     model: ModelFile, storage: Storage, overrides: Mapping[str, Any], name: str
 ) -> VoiceFile:
-    unknown = set(overrides) - {"features", "training", "signal"}
+    unknown = set(overrides) - {"name", "features", "training", "signal"}
     signal = overrides.get("signal", {})
     if unknown or set(signal) - {"companding"}:
         raise ValueError(
-            "model.bin says the rest itself: its config may hold features, training and "
+            "model.bin says the rest itself: its config may hold name, features, training and "
             f"signal.companding, not {', '.join(sorted(unknown) or sorted(signal))}"
         )
     metadata = geneing.metadata(model, name)

@@ -59,9 +59,11 @@ def expand(config: Mapping[str, Any], n_outputs: int) -> dict[str, Any]:
     preset = config["preset"]
     if preset not in PROJECTS:
         raise ValueError(f"config preset {preset!r} is none of {_presets()}")
-    project = PROJECTS[preset]
+    project, hparams = PROJECTS[preset], config.get("hparams", {})
+    if not isinstance(hparams, Mapping):
+        raise ValueError("config 'hparams' is no table")
     values = dict(project.published)
-    for key, value in config.get("hparams", {}).items():
+    for key, value in hparams.items():
         if key not in project.names:
             raise ValueError(
                 f"config hparams.{key}: {preset} has {', '.join(sorted(project.names))}"
@@ -143,8 +145,10 @@ def _signal(values: Mapping[str, Any], n_outputs: int) -> dict[str, Any]:
         if mode not in _MODES:
             raise ValueError(f"config hparams: mode {mode!r} is none of {', '.join(_MODES)}, bits")
         network["mode"] = _MODES[mode]
-    if "upsample_factors" in network:
+    if isinstance(network.get("upsample_factors"), tuple):
         network["upsample_factors"] = list(network["upsample_factors"])
+    if not isinstance(values["mu_law"], bool):
+        raise ValueError(f"config hparams: mu_law must be true or false, not {values['mu_law']!r}")
     if bits is None:
         bits = max(n_outputs.bit_length() - 1, 1)
     signal: dict[str, Any] = {"bits": bits, "companding": "linear", "grid": "full-scale"}
