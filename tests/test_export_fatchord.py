@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from fatchord import CONFIG, WaveRNN, save  # noqa: E402
 from fatchord_rounding import logit_bounds  # noqa: E402
 from linnet import _core, kernels  # noqa: E402
 from linnet.audio import write_wav  # noqa: E402
+from linnet.cli import main  # noqa: E402
 from linnet_export import export  # noqa: E402
 
 Float64 = npt.NDArray[np.float64]
@@ -135,7 +137,9 @@ def test_relatives_names_and_wrappings_give_the_same_voice(tmp_path: Path) -> No
         export(save(tmp_path / "b.pt", torchaudio), tmp_path / "c.linnet", config=CONFIG)
 
 
-def test_one_shot_pruning_tells_its_cost(tmp_path: Path) -> None:
+def test_one_shot_pruning_tells_its_cost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     network = WaveRNN(rnn_dims=32, fc_dims=32)
     path = save(tmp_path / "a.pt", network.state_dict())
     random = np.random.default_rng(0)
@@ -157,6 +161,12 @@ def test_one_shot_pruning_tells_its_cost(tmp_path: Path) -> None:
     assert report.cost.after != report.cost.before and str(report).endswith(
         f"({report.cost.after - report.cost.before:+.4f})"
     )
+    (tmp_path / "c.json").write_text(json.dumps({"hparams": CONFIG["hparams"]}))
+    files = [str(tmp_path / name) for name in ("a.pt", "d.linnet", "c.json", "a.wav")]
+    options = ["--preset", "fatchord", "--sparsity", "0.75", "--block", "4x4"]
+    arguments = [files[0], "-o", files[1], "--config", files[2], "--score", files[3], *options]
+    assert main(["export", *arguments]) == 0
+    assert capsys.readouterr().out.rstrip().endswith(str(report.cost))
     with pytest.raises(ValueError, match="8000 Hz; the voice has 16000 Hz"):
         write_wav(tmp_path / "b.wav", pcm, 8000)
         export(path, tmp_path / "c.linnet", config=CONFIG, score=tmp_path / "b.wav")
