@@ -47,6 +47,8 @@ def engine_logits(path: Path, mel: npt.NDArray[np.float32], tokens: Tokens) -> F
         stream = _core.Stream(_core.Model.from_buffer(path.read_bytes()), kernels=name)
         found = stream.score(np.ascontiguousarray(mel.T), tokens.astype(np.uint16))
         assert found == pytest.approx(sum(run.nats), abs=1e-9)
+        free = linnet.load(path, kernels=name).synthesize(mel[:, :3], seed=1)
+        np.testing.assert_array_equal(free, voice.synthesize(mel[:, :3], seed=1))
     return np.array(logits, np.float64)
 
 
