@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from linnet.format import VoiceFile
@@ -13,7 +13,6 @@ from linnet_export.hparams import PRESETS, expand
 from linnet_export.storage import Storage, Weights
 from linnet_export.tensors import Tensors, UnknownTensors
 
-# Architecture -> front end, and its tensors' names, to find the nearest where they do not fit.
 _CONDITIONING = r"conditioning\.\d+\.(weight|bias)|upsample\.weight"
 _GRU = r"gru\.(weight|bias)_[ih]h_l0"
 
@@ -23,7 +22,17 @@ class Family(NamedTuple):
 
     build: Callable[..., VoiceFile]
     names: str
-    canonical: Callable[[Mapping[str, Weights]], dict[str, Weights]] = dict
+    canonical: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+
+    def sort(self, names: Iterable[str]) -> tuple[list[str], list[str]]:
+        """(known, unknown) of a checkpoint's names; those that a voice never needs are neither."""
+        theirs = {name: name for name in names}
+        try:
+            theirs = self.canonical(theirs)
+        except ValueError:
+            pass  # an incomplete relative: its names are unknown
+        known = [name for ours, name in theirs.items() if re.fullmatch(self.names, ours)]
+        return known, [name for name in theirs.values() if name not in known]
 
 
 FAMILIES = {
@@ -40,14 +49,9 @@ FAMILIES = {
 ARCHITECTURES = tuple(FAMILIES)
 
 
-def nearest(tensors: Mapping[str, Weights]) -> str:
+def nearest(names: Iterable[str]) -> str:
     """The architecture that knows most of the tensors' names."""
-
-    def known(family: Family) -> int:
-        names = family.canonical(tensors)
-        return sum(bool(re.fullmatch(family.names, name)) for name in names)
-
-    return max(FAMILIES, key=lambda name: known(FAMILIES[name]))
+    return max(FAMILIES, key=lambda architecture: len(FAMILIES[architecture].sort(names)[0]))
 
 
 def build_voice(

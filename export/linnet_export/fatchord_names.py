@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 
 from linnet_export.names import rename
-from linnet_export.storage import Weights
+
+T = TypeVar("T")
 
 _COUNTERS = re.compile(r"step|.*\.num_batches_tracked")
 _RESNET, _SEQUENCE = "upsample.resnet", "upsample.resnet.melresnet_model"
@@ -22,7 +24,7 @@ _TORCHAUDIO = {
 }
 
 
-def canonical(tensors: Mapping[str, Weights]) -> dict[str, Weights]:
+def canonical(tensors: Mapping[str, T]) -> dict[str, T]:
     """The tensors under the original's names: torchaudio's are translated, the prefix of
     torch.nn.DataParallel is taken off, counters of training steps are left out.
 
