@@ -13,16 +13,12 @@ from linnet_export.storage import Storage, Weights
 from linnet_export.tensors import Tensors, UnknownTensors
 
 # Architecture -> front end, and its tensors' names, to find the nearest where they do not fit.
-_CONDITIONING = r"conditioning\.\d+\.(weight|bias)|upsample\.weight"
-_GRU = r"gru\.(weight|bias)_[ih]h_l0"
 _CANONICAL: dict[str, tuple[Callable[..., VoiceFile], str]] = {
-    "wavernn-dual-softmax": (wavernn.build, rf"{_CONDITIONING}|{_GRU}|O[1-4]\.(weight|bias)"),
-    "wavernn-softmax": (
-        softmax.build,
-        rf"{_CONDITIONING}|{_GRU}|embedding\.weight|fc\d+\.(weight|bias)",
-    ),
+    "wavernn-dual-softmax": (wavernn.build, wavernn.NAMES),
+    "wavernn-softmax": (softmax.build, softmax.NAMES),
 }
 ARCHITECTURES = tuple(_CANONICAL)
+NAMES = {architecture: names for architecture, (_, names) in _CANONICAL.items()}
 
 
 def nearest(names: list[str]) -> str:

@@ -1,0 +1,236 @@
+"""A voice as standard ONNX models with dense weights: one frame, and one step of the samples.
+
+The step network computes the logits of every draw. Its inputs:
+
+    previous_token, or previous_coarse and previous_fine   int64 (batch,), drawn in the step before;
+        -1 before the first
+    coarse            int64 (batch,): where the fine byte's logits need the coarse one of this step
+    state.{k}         (batch, n): output state.{k}.next of the step before; zeros at first
+    frame.{name}      (batch, n): what the frame network computed for the frame; where that has rows
+        (batch, hop_length, n), the row of the sample
+
+and its outputs: token_logits, or coarse_logits and fine_logits, (batch, classes); state.{k}.next.
+The frame network has features (batch, n_features) and state.{k} as inputs, frame.{name} and
+state.{k}.next as outputs. It runs `priming` times on zeros, then on every frame; the samples of
+frame t follow when frame t + lookahead has run. These numbers, and how tokens become samples
+(`signal`), are JSON in the models' metadata under "linnet".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from linnet.format import VoiceFile, read
+from linnet.operations import Operand, Operation, Output, Upsample
+from linnet_export.onnx_arena import Arena, Piece, Writes
+from linnet_export.onnx_graph import Graph, Value
+from linnet_export.onnx_operations import Tokens, Translator
+from linnet_export.writer import write_atomic
+
+FEATURES = "features"
+
+
+class Place(NamedTuple):
+    """Where in the engine's arena a graph's floats stand: `size` at an operand."""
+
+    operand: Operand
+    size: int
+
+
+@dataclass(frozen=True)
+class Networks:
+    """onnx.ModelProto of a step and of a frame (None without a frame program).
+
+    places: of the step network's frame.{name} and state.{k}, and of its logits, by name; and of the
+    draws' results, as {label}_value.
+    """
+
+    step: Any
+    frame: Any | None
+    places: dict[str, Place]
+
+
+def export_onnx(voice: str | os.PathLike[str], out_path: str | os.PathLike[str]) -> list[Path]:
+    """Write a voice's step network to out_path, OUT.onnx, and its frame network to OUT-frame.onnx.
+
+    Returns what was written. Raises ValueError (of which FormatError is one) for a file that is no
+    voice or has no ONNX form, OSError from the system.
+    """
+    found = networks(read(voice))
+    path = Path(out_path)
+    models = [(path, found.step)]
+    if found.frame is not None:
+        models.append((path.with_name(f"{path.stem}-frame{path.suffix}"), found.frame))
+    for where, model in models:
+        write_atomic(where, model.SerializeToString())
+    return [where for where, _ in models]
+
+
+def networks(file: VoiceFile) -> Networks:
+    """Translate a voice. Raises ValueError for programs that have no ONNX form."""
+    try:
+        import onnx  # noqa: F401
+    except ImportError as error:
+        raise ImportError("writing ONNX needs onnx: pip install 'linnet[export]'") from error
+    frame_program = tuple(_without_strides(op) for op in file.frame_program)
+    frame = _Frame("frame", file, frame_program)
+    step = _Step("step", file, file.sample_program)
+    frame.step, step.frame = step, frame
+    features = Operand(file.header.features_at)
+    frame.write(features, frame.graph.floats_in(FEATURES, file.header.n_features))
+    frame.translate()
+    step.translate()
+    places = {**step.states, **step.imported}
+    for slot, draw in step.tokens.draws.items():
+        label = step.tokens.labels[slot]
+        places[f"{label}_logits"] = Place(draw.input, draw.classes)
+        places[f"{label}_value"] = Place(draw.out, 1)
+    properties = {"linnet": json.dumps(_properties(file, step.tokens))}
+    return Networks(
+        step.graph.model(properties, "One step: see linnet_export.onnx_networks."),
+        frame.graph.model(properties, "One frame: see linnet_export.onnx_networks.")
+        if file.frame_program
+        else None,
+        places,
+    )
+
+
+class _Program:
+    """One program on its way to a graph."""
+
+    def __init__(self, name: str, file: VoiceFile, program: tuple[Operation, ...]) -> None:
+        self.file, self.program = file, program
+        self.graph = Graph(name)
+        self.tokens = Tokens(self.graph, file.sample_program)
+        self.writes = Writes(file.header.arena_size, file.header.hop_length)
+        draft = Graph(name)
+        Translator(file, draft, self.writes, Tokens(draft, file.sample_program)).run(program)
+        self.arena = Arena(self.graph, self.initial)
+        self.states: dict[str, Place] = {}
+
+    def write(self, operand: Operand, value: Value) -> None:
+        """Put there what no operation writes."""
+        self.writes.write(operand, value)
+        self.arena.write(operand, value)
+
+    def translate(self) -> None:
+        Translator(self.file, self.graph, self.arena, self.tokens).run(self.program)
+        for name, place in self.states.items():
+            self.graph.output(f"{name}.next", self.arena.read(*place))
+
+    def state(self, start: int, stop: int) -> Value:
+        """What these floats held at the end of the run before."""
+        name = f"state.{len(self.states)}"
+        self.states[name] = Place(Operand(start), stop - start)
+        return self.graph.floats_in(name, stop - start)
+
+    def initial(self, stride: int, start: int, stop: int) -> list[Piece]:
+        raise NotImplementedError
+
+
+class _Frame(_Program):
+    step: _Step
+
+    def initial(self, stride: int, start: int, stop: int) -> list[Piece]:
+        if self.step.writes.by(stride, start, stop).any():
+            raise ValueError(
+                f"the frame program reads float {start}, which the samples write: "
+                "such programs have no ONNX form"
+            )
+        pieces = []
+        for a, b, written in _runs(self.writes.by(stride, start, stop), start):
+            value = self.state(a, b) if written else self.graph.zeros(b - a, FEATURES)
+            pieces.append(Piece(a, b, value, 0))
+        return pieces
+
+
+class _Step(_Program):
+    frame: _Frame
+
+    def __init__(self, name: str, file: VoiceFile, program: tuple[Operation, ...]) -> None:
+        super().__init__(name, file, program)
+        self.imported: dict[str, Place] = {}
+
+    def initial(self, stride: int, start: int, stop: int) -> list[Piece]:
+        output = self.program[-1]
+        if isinstance(output, Output) and stride == 0 and start <= output.state.offset < stop:
+            raise ValueError("the network hears the filter of its output: it has no ONNX form")
+        own, theirs = (p.writes.by(stride, start, stop) for p in (self, self.frame))
+        if np.any(own & (theirs | bool(stride))):
+            raise ValueError(
+                f"float {start} of the arena outlives its step and its frame: "
+                "such programs have no ONNX form"
+            )
+        pieces = []
+        for a, b, who in _runs(own + 2 * theirs, start):
+            if who == 2:
+                pieces += [self._import(p, stride) for p in self.frame.arena.pieces(stride, a, b)]
+            elif who == 1:
+                pieces += self._kept(a, b)
+            else:
+                like = self.tokens.previous(next(iter(self.tokens.draws)))
+                pieces.append(Piece(a, b, self.graph.zeros(b - a, like), 0))
+        return pieces
+
+    def _kept(self, start: int, stop: int) -> list[Piece]:
+        """Results of draws follow from their tokens; everything else is state."""
+        drawn = {draw.out.offset: slot for slot, draw in self.tokens.draws.items()}
+        here = np.array([drawn.get(at, -1) for at in range(start, stop)])
+        pieces = []
+        for a, b, slot in _runs(here, start):
+            if slot >= 0 and self.writes.times[a] > 1:
+                raise ValueError("the result of a draw is overwritten: it has no ONNX form")
+            value = self.state(a, b) if slot < 0 else self.tokens.previous_value(slot)
+            pieces.append(Piece(a, b, value, 0))
+        return pieces
+
+    def _import(self, piece: Piece, stride: int) -> Piece:
+        """A piece of what the frame network computed, as an input."""
+        value = piece.value
+        name = value.name if value.name == FEATURES else f"frame.{value.name}"
+        if name not in self.imported:
+            self.imported[name] = Place(Operand(piece.start - piece.first, stride), value.size)
+            if value.name != FEATURES:
+                self.frame.graph.output(name, value)
+        return piece._replace(value=self.graph.floats_in(name, value.size))
+
+
+def _runs(kinds: npt.NDArray[Any], start: int) -> Iterator[tuple[int, int, int]]:
+    """(from, to, kind) of the stretches of one kind, in floats of the arena."""
+    edges = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), len(kinds)]
+    for a, b in zip(edges, edges[1:], strict=False):
+        yield start + a, start + b, int(kinds[a])
+
+
+def _without_strides(op: Operation) -> Operation:
+    """Operands of the frame program mean their offset; only rows of `upsample` keep a stride."""
+    changes: dict[str, Any] = {
+        f.name: Operand(value.offset)
+        for f in fields(op)
+        if isinstance(value := getattr(op, f.name), Operand)
+        and not (isinstance(op, Upsample) and f.name == "out")
+    }
+    return replace(op, **changes)
+
+
+def _properties(file: VoiceFile, tokens: Tokens) -> dict[str, Any]:
+    header = file.header
+    return {
+        "name": file.metadata.get("name", ""),
+        "architecture": file.metadata.get("architecture", ""),
+        "sample_rate": header.sample_rate,
+        "hop_length": header.hop_length,
+        "n_features": header.n_features,
+        "lookahead": header.lookahead,
+        "priming": header.priming,
+        "signal": file.metadata.get("signal", {}),
+        "classes": {tokens.labels[slot]: draw.classes for slot, draw in tokens.draws.items()},
+    }

@@ -1,0 +1,196 @@
+"""The operations of a program as nodes of an ONNX graph; weights are dense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from linnet.format import VoiceFile
+from linnet.operations import (
+    ACTIVATIONS,
+    Add,
+    Draw,
+    Embedding,
+    Gates,
+    History,
+    Linear,
+    Operand,
+    Operation,
+    Output,
+    Upsample,
+)
+from linnet_export.onnx_graph import Graph, Value
+
+_ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+
+
+class Memory(Protocol):
+    """Where operations find and leave their values."""
+
+    def read(self, operand: Operand, size: int) -> Value: ...
+
+    def write(self, operand: Operand, value: Value) -> None: ...
+
+
+class Tokens:
+    """The drawn tokens as graph inputs: those of the step before, and of this step once drawn.
+
+    A token of the step before is -1 where there was none: it stands for the initial token, and for
+    the initial value, which may differ from that token's.
+    """
+
+    def __init__(self, graph: Graph, program: tuple[Operation, ...]) -> None:
+        self._graph = graph
+        self.draws = {op.slot: op for op in program if isinstance(op, Draw)}
+        self._drawn: set[int] = set()
+        output = program[-1]
+        self.labels = dict.fromkeys(self.draws, "token")
+        if isinstance(output, Output) and output.low is not None:
+            self.labels = {output.high: "coarse", output.low: "fine"}
+
+    def previous(self, slot: int) -> str:
+        """The input of the slot's token of the step before."""
+        return self._graph.tokens_in(f"previous_{self.labels[slot]}")
+
+    def previous_value(self, slot: int) -> Value:
+        """What the draw wrote in the step before."""
+        draw, token = self.draws[slot], self.previous(slot)
+        initial = self._graph.number(draw.initial_value)
+        value = self._or_initial(token, initial, self._scaled(draw, token))
+        return self._column(value, f"previous_{self.labels[slot]}_value")
+
+    def drawn_value(self, slot: int) -> Value:
+        """What the draw writes in this step; from here on its token is known."""
+        self._drawn.add(slot)
+        label = self.labels[slot]
+        value = self._scaled(self.draws[slot], self._graph.tokens_in(label))
+        return self._column(value, f"{label}_value")
+
+    def index(self, slot: int) -> str:
+        """The slot's token as it stands, at this place of the program."""
+        if slot in self._drawn:
+            return self._graph.tokens_in(self.labels[slot])
+        token = self.previous(slot)
+        initial = np.array(self.draws[slot].initial_token, np.int64)
+        return self._or_initial(token, self._graph.constant(f"initial_{slot}", initial), token)
+
+    def _or_initial(self, token: str, initial: str, value: str) -> str:
+        first = self._graph.node("Less", [token, self._graph.integers(0)])
+        return self._graph.node("Where", [first, initial, value])
+
+    def _scaled(self, draw: Draw, token: str) -> str:
+        number = self._graph.node("Cast", [token], to=1)  # to float32
+        scaled = self._graph.node("Mul", [number, self._graph.number(draw.scale)])
+        return self._graph.node("Add", [scaled, self._graph.number(draw.offset)])
+
+    def _column(self, value: str, hint: str) -> Value:
+        return self._graph.value("Unsqueeze", [value, self._graph.integers(1)], 1, hint)
+
+
+class Translator:
+    """Turns one program's operations into nodes, in turn."""
+
+    def __init__(self, file: VoiceFile, graph: Graph, memory: Memory, tokens: Tokens) -> None:
+        self.file, self.graph, self.memory, self.tokens = file, graph, memory, tokens
+
+    def run(self, program: tuple[Operation, ...]) -> None:
+        """Raises ValueError for an operation without a translation."""
+        for op in program:
+            if type(op) not in _TRANSLATIONS:
+                raise ValueError(
+                    f"the operation {type(op).__name__.lower()!r} has no translation to ONNX yet"
+                )
+            _TRANSLATIONS[type(op)](self, op)
+
+    def weights(self, tensor: int, suffix: str = "", shape: tuple[int, ...] = ()) -> str:
+        """A tensor of the file as a dense constant."""
+        name, dense = self.file.tensors[tensor].name, self.file.tensors[tensor].dense
+        return self.graph.constant(name + suffix, dense.reshape(shape) if shape else dense)
+
+
+def _linear(t: Translator, op: Linear) -> None:
+    tensor = t.file.tensors[op.weights]
+    rows, cols = tensor.shape
+    inputs = [t.memory.read(op.input, cols).name, t.weights(op.weights)]
+    if op.bias is not None:
+        inputs.append(t.weights(op.bias))
+    y = t.graph.value("Gemm", inputs, rows, tensor.name, transB=1)
+    if op.add is not None:
+        y = t.graph.value("Add", [y.name, t.memory.read(op.add, rows).name], rows, tensor.name)
+    activation = ACTIVATIONS[op.activation]
+    if activation != "none":
+        y = t.graph.value(_ACTIVATIONS[activation], [y.name], rows, tensor.name)
+    t.memory.write(op.out, y)
+
+
+def _gates(t: Translator, op: Gates) -> None:
+    n = op.units
+
+    def third(operand: Operand, number: int) -> str:
+        return t.memory.read(Operand(operand.offset + number * n, operand.stride), n).name
+
+    def binary(kind: str, a: str, b: str) -> str:
+        return t.graph.node(kind, [a, b])
+
+    update, reset, candidate = range(3)
+    u, r = (
+        t.graph.node("Sigmoid", [binary("Add", third(op.recurrent, gate), third(op.input, gate))])
+        for gate in (update, reset)
+    )
+    reset_sum = binary("Mul", r, third(op.recurrent, candidate))
+    e = t.graph.node("Tanh", [binary("Add", reset_sum, third(op.input, candidate))])
+    # u state + (1 - u) e
+    kept = binary("Mul", u, binary("Sub", t.memory.read(op.state, n).name, e))
+    t.memory.write(op.state, Value(binary("Add", kept, e), n))
+
+
+def _history(t: Translator, op: History) -> None:
+    size = op.size * op.frames
+    newest = t.memory.read(op.input, op.size)
+    if op.frames > 1:
+        kept = t.memory.read(Operand(op.out.offset + op.size, op.out.stride), size - op.size)
+        newest = t.graph.value("Concat", [kept.name, newest.name], size, "window", axis=1)
+    t.memory.write(op.out, newest)
+
+
+def _upsample(t: Translator, op: Upsample) -> None:
+    hop = t.file.header.hop_length
+    window = t.memory.read(op.input, op.window * op.channels)
+    frames = t.graph.node("Reshape", [window.name, t.graph.integers(0, op.window, op.channels)])
+    weights = t.weights(op.weights, ".matrix", (hop, op.window))
+    rows = t.graph.node("MatMul", [weights, frames], t.file.tensors[op.weights].name)
+    t.memory.write(op.out, Value(rows, op.channels, hop))
+
+
+def _add(t: Translator, op: Add) -> None:
+    terms = [t.memory.read(operand, op.size).name for operand in (op.input, op.add)]
+    t.memory.write(op.out, t.graph.value("Add", terms, op.size))
+
+
+def _embedding(t: Translator, op: Embedding) -> None:
+    inputs = [t.weights(op.table), t.tokens.index(op.slot)]
+    size = t.file.tensors[op.table].shape[1]
+    t.memory.write(op.out, t.graph.value("Gather", inputs, size, axis=0))
+
+
+def _draw(t: Translator, op: Draw) -> None:
+    t.graph.output(f"{t.tokens.labels[op.slot]}_logits", t.memory.read(op.input, op.classes))
+    t.memory.write(op.out, t.tokens.drawn_value(op.slot))
+
+
+def _output(t: Translator, op: Output) -> None:
+    """Nothing: a sample is made of the tokens, which the caller draws."""
+
+
+_TRANSLATIONS: dict[type[Any], Callable[[Translator, Any], None]] = {
+    Linear: _linear,
+    Gates: _gates,
+    History: _history,
+    Upsample: _upsample,
+    Add: _add,
+    Embedding: _embedding,
+    Draw: _draw,
+    Output: _output,
+}
