@@ -75,6 +75,34 @@ linnet_status read_into(linnet_model* opened, const void* data, size_t size, lin
 
 bool threads_in_range(uint32_t n_threads) { return n_threads >= 1 && n_threads <= linnet::kMaxThreads; }
 
+// linnet_stream_pull of up to kTogether streams of one model. Those that need a frame, or share their samples among
+// threads, leave the others to go on.
+void pull_together(linnet_stream* const* streams, uint32_t n_streams, int16_t* const* samples, size_t capacity,
+                   size_t* made) {
+  for (uint32_t i = 0; i < n_streams; ++i) {
+    made[i] = 0;
+    if (streams[i]->state->plan.n_threads > 1) linnet_stream_pull(streams[i], samples[i], capacity, &made[i]);
+  }
+  for (;;) {
+    linnet::State* states[linnet::kTogether];
+    int16_t* at[linnet::kTogether];
+    size_t* counts[linnet::kTogether];
+    uint32_t n = 0;
+    size_t most = capacity;
+    for (uint32_t i = 0; i < n_streams; ++i) {
+      linnet::State* state = streams[i]->state;
+      if (state->plan.n_threads > 1 || made[i] == capacity || !linnet::prepare_sample(state)) continue;
+      if (capacity - made[i] < most) most = capacity - made[i];
+      states[n] = state;
+      at[n] = samples[i] + made[i];
+      counts[n++] = &made[i];
+    }
+    if (n == 0) return;
+    const uint32_t together = linnet::make_samples_together(states, n, most, at);
+    for (uint32_t i = 0; i < n; ++i) *counts[i] += together;
+  }
+}
+
 bool all_finite(const float* features, size_t n) {
   for (size_t i = 0; i < n; ++i) {
     if (!isfinite(features[i])) return false;
@@ -229,6 +257,25 @@ linnet_status linnet_stream_pull(linnet_stream* stream, int16_t* samples, size_t
   while (n < capacity && linnet::prepare_sample(stream->state))
     n += linnet::make_samples(stream->state, capacity - n, samples + n);
   *made = n;
+  return LINNET_OK;
+}
+
+linnet_status linnet_streams_pull(linnet_stream* const* streams, size_t n_streams, int16_t* const* samples,
+                                  size_t capacity, size_t* made) {
+  if (n_streams != 0 && (streams == nullptr || samples == nullptr || made == nullptr)) return LINNET_ERROR_ARGUMENT;
+  for (size_t i = 0; i < n_streams; ++i) {
+    if (streams[i] == nullptr || (samples[i] == nullptr && capacity != 0)) return LINNET_ERROR_ARGUMENT;
+    if (streams[i]->state->model != streams[0]->state->model) return LINNET_ERROR_ARGUMENT;
+    for (size_t k = 0; k < i; ++k) {
+      if (streams[k] == streams[i]) return LINNET_ERROR_ARGUMENT;
+    }
+  }
+  const linnet::IeeeFloatMode mode;
+  const size_t n_groups = (n_streams + linnet::kTogether - 1) / linnet::kTogether;
+  for (size_t group = 0; group < n_groups; ++group) {
+    const size_t first = group * n_streams / n_groups, last = (group + 1) * n_streams / n_groups;
+    pull_together(streams + first, static_cast<uint32_t>(last - first), samples + first, capacity, made + first);
+  }
   return LINNET_OK;
 }
 

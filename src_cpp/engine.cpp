@@ -39,6 +39,7 @@ State* layout_state(const Model& model, uint32_t n_threads, Carver* carver) {
   uint32_t* slots = carver->take<uint32_t>(config.n_slots);
   float* e = carver->take<float>(size_t{groups_of(config.most_classes)} * kGroup);
   float* groups = carver->take<float>(groups_of(config.most_classes));
+  float* packed = carver->take<float>(size_t{kTogether} * config.most_cols);
   Task* tasks = carver->take<Task>(n_tasks);
   Share* shares = carver->take<Share>(size_t{n_tasks} * n_threads);
   Team* team = n_threads == 1 ? nullptr : carver->take<Team>(1);
@@ -48,6 +49,7 @@ State* layout_state(const Model& model, uint32_t n_threads, Carver* carver) {
     state->slots = slots;
     state->e = e;
     state->groups = groups;
+    state->packed = packed;
     state->plan.tasks = tasks;
     state->plan.shares = shares;
     state->team = team;
@@ -173,49 +175,92 @@ void draw(State* state, const DrawOp& op, const Step& step, const uint16_t* forc
   *step.at(op.out) = fmaf(static_cast<float>(token), op.scale, op.offset);
 }
 
+Step step_of(const State& state, uint32_t n) {
+  return Step{*state.model, state.kernels, state.arena, state.position + n};
+}
+
+// The product of a linear operation for sample n of several streams; a last odd one is multiplied alone.
+void multiply_together(State* const* states, uint32_t count, const LinearOp& op, uint32_t n) {
+  const State& first = *states[0];
+  const Matrix& w = first.model->tensors[op.weights];
+  const float* bias = op.bias == kNone ? nullptr : static_cast<const float*>(first.model->tensors[op.bias].values);
+  const float* in[kTogether];
+  float* out[kTogether];
+  for (uint32_t l = 0; l < count; ++l) {
+    const Step step = step_of(*states[l], n);
+    in[l] = step.at(op.in);
+    out[l] = step.at(op.out);
+  }
+  const MatvecsFn matvecs = first.kernels.matvecs_for(w);
+  uint32_t l = matvecs == nullptr ? 0 : count / 2 * 2;
+  if (l != 0) matvecs(w, l, in, bias, first.packed, out);
+  for (; l < count; ++l) first.kernels.matvec_for(w)(w, in[l], bias, out[l]);
+}
+
+// One thread's share of one task, for sample n of those that are asked for.
+void run_task(State* state, const Task& task, const Share& share, const Step& step, uint32_t n, double* nats) {
+  const Request& request = state->request;
+  const Operation& op = *task.operation;
+  switch (op.code) {
+    case Code::linear:
+      step.linear(op.linear, task.product, task.finish, share);
+      break;
+    case Code::gates:
+      step.gates(op.gates, share.first, share.count);
+      break;
+    case Code::add:
+      step.add(op.add, share.first, share.count);
+      break;
+    case Code::embedding:
+      step.embedding(op.embedding, state->slots[op.embedding.slot]);
+      break;
+    case Code::draw:
+      draw(state, op.draw, step, request.tokens == nullptr ? nullptr : request.tokens + n, nats);
+      break;
+    case Code::output: {
+      const int16_t sample = output_sample(*state, op.output, step.at(op.output.state));
+      if (request.samples != nullptr) request.samples[n] = sample;
+      if (request.nats != nullptr) *request.nats += *nats;
+      state->sample += 1;
+      break;
+    }
+    default:
+      break;
+  }
+}
+
 // One thread's part of the samples that are asked for. All threads run this at once; only thread 0 changes the state
 // beyond the arena. `done(n)` follows this thread's share of operation n.
 template <class Observe>
 void run_shares(State* state, uint32_t thread, const Observe& done) {
-  const Request& request = state->request;
   const Plan& plan = state->plan;
   Step step{*state->model, state->kernels, state->arena, state->position};
-  for (uint32_t n = 0; n < request.n; ++n, ++step.i) {
-    const uint16_t* forced = request.tokens == nullptr ? nullptr : request.tokens + n;
+  for (uint32_t n = 0; n < state->request.n; ++n, ++step.i) {
     double nats = 0.0;
     for (uint32_t k = 0; k < plan.n_tasks; ++k) {
       const Task& task = plan.tasks[k];
       if (task.barrier) state->team->barrier(thread);
       const Share& share = plan.share(k, thread);
       if (share.count == 0) continue;
-      const Operation& op = *task.operation;
-      switch (op.code) {
-        case Code::linear:
-          step.linear(op.linear, task.product, task.finish, share);
-          break;
-        case Code::gates:
-          step.gates(op.gates, share.first, share.count);
-          break;
-        case Code::add:
-          step.add(op.add, share.first, share.count);
-          break;
-        case Code::embedding:
-          step.embedding(op.embedding, state->slots[op.embedding.slot]);
-          break;
-        case Code::draw:
-          draw(state, op.draw, step, forced, &nats);
-          break;
-        case Code::output: {
-          const int16_t sample = output_sample(*state, op.output, step.at(op.output.state));
-          if (request.samples != nullptr) request.samples[n] = sample;
-          if (request.nats != nullptr) *request.nats += nats;
-          state->sample += 1;
-          break;
-        }
-        default:
-          break;
-      }
+      run_task(state, task, share, step, n, &nats);
       done(static_cast<uint32_t>(task.operation - state->model->sample_program));
+    }
+  }
+}
+
+// The samples that are asked for of `count` streams of one model and one thread each, operation by operation.
+void run_together(State* const* states, uint32_t count) {
+  const State& first = *states[0];
+  for (uint32_t n = 0; n < first.request.n; ++n) {
+    double nats[kTogether] = {};
+    for (uint32_t k = 0; k < first.plan.n_tasks; ++k) {
+      Task task = first.plan.tasks[k];
+      const Share& share = first.plan.share(k, 0);
+      if (task.operation->code == Code::linear) {
+        multiply_together(states, count, task.operation->linear, n);
+        task.product = false;
+      }
+      for (uint32_t l = 0; l < count; ++l) run_task(states[l], task, share, step_of(*states[l], n), n, &nats[l]);
     }
   }
 }
@@ -224,24 +269,34 @@ void run_shares_unobserved(void* state, uint32_t thread) {
   run_shares(static_cast<State*>(state), thread, Unobserved{});
 }
 
-// Makes the samples asked for, but not beyond the frame; returns how many they are. Only one thread is observed.
-template <class Observe>
-uint32_t run(State* state, size_t most, int16_t* samples, const uint16_t* tokens, double* nats, const Observe& done) {
-  const Config& config = state->model->config;
-  const uint32_t left = config.hop_length - state->position;
+// Asks for `most` samples, but not beyond the frame; returns how many they are.
+uint32_t ask(State* state, size_t most, int16_t* samples, const uint16_t* tokens, double* nats) {
+  const uint32_t left = state->model->config.hop_length - state->position;
   const uint32_t n = most < left ? static_cast<uint32_t>(most) : left;
   state->request = Request{n, samples, tokens, nats};
+  return n;
+}
+
+// After the samples that were asked for.
+void move_on(State* state) {
+  state->position += state->request.n;
+  if (state->position == state->model->config.hop_length) {
+    state->position = 0;
+    state->frame_ready = false;
+    state->frames_made += 1;
+  }
+}
+
+// Only one thread is observed.
+template <class Observe>
+uint32_t run(State* state, size_t most, int16_t* samples, const uint16_t* tokens, double* nats, const Observe& done) {
+  const uint32_t n = ask(state, most, samples, tokens, nats);
   if (state->plan.n_threads == 1) {
     run_shares(state, 0, done);
   } else {
     state->team->run();
   }
-  state->position += n;
-  if (state->position == config.hop_length) {
-    state->position = 0;
-    state->frame_ready = false;
-    state->frames_made += 1;
-  }
+  move_on(state);
   return n;
 }
 
@@ -313,6 +368,17 @@ bool prepare_sample(State* state) {
 
 uint32_t make_samples(State* state, size_t most, int16_t* samples) {
   return run(state, most, samples, nullptr, nullptr, Unobserved{});
+}
+
+uint32_t make_samples_together(State* const* states, uint32_t count, size_t most, int16_t* const* samples) {
+  for (uint32_t l = 0; l < count; ++l) {
+    const uint32_t left = states[l]->model->config.hop_length - states[l]->position;
+    if (left < most) most = left;
+  }
+  for (uint32_t l = 0; l < count; ++l) ask(states[l], most, samples[l], nullptr, nullptr);
+  run_together(states, count);
+  for (uint32_t l = 0; l < count; ++l) move_on(states[l]);
+  return static_cast<uint32_t>(most);
 }
 
 void observe_frame(State* state, const float* features, const Observer& done) {

@@ -42,6 +42,7 @@ struct State {
   uint32_t* slots;  // (n_slots) tokens
   float* e;         // (most_classes, padded) scratch of a draw: exponentials
   float* groups;    // (most_classes / 16) scratch of a draw: their sums in groups
+  float* packed;    // (kTogether, most_cols) scratch of products made together
 
   uint64_t sample;        // made since the reset
   uint64_t frames_taken;  // from the caller
@@ -73,6 +74,11 @@ bool prepare_sample(State* state);
 
 // Make up to `most` samples, no more than the frame has left; returns how many. After prepare_sample said true.
 uint32_t make_samples(State* state, size_t most, int16_t* samples);  // (most)
+
+// Make samples of up to kTogether streams of one model, one thread each: `most` of each, or as many as the frame of one
+// of them has left; returns how many. After prepare_sample said true of all.
+uint32_t make_samples_together(State* const* states, uint32_t count, size_t most,
+                               int16_t* const* samples);  // (count, most)
 
 // Told of every operation as it is done: `number` counts from 0 in the running program.
 struct Observer {

@@ -216,6 +216,7 @@ bool read(Errors& errors, const Bytes& file, Model* model) {
                          h.n_sample_operations,
                          0,
                          0,
+                         0,
                          0};
   model->file_size = h.file_size;
   model->metadata = reinterpret_cast<const char*>(file.data + h.metadata_offset);

@@ -27,6 +27,7 @@ struct Config {
   uint32_t most_classes;  // of any draw
   uint32_t high_classes;  // of the output's high slot
   uint32_t low_classes;   // of its low slot; 0 without one
+  uint32_t most_cols;     // of any product, up to the next multiple of its block's columns
 };
 
 struct Model {

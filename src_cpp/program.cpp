@@ -107,8 +107,9 @@ class ProgramChecker {
     if (op.activation > Activation::sigmoid) return fail(i, "unknown activation");
     const uint64_t block_cols = block_shape(w->layout).cols;
     Range in, out, add;
-    if (!find_range(op.in, (w->cols + block_cols - 1) / block_cols * block_cols, &in))
-      return fail(i, "in leaves the arena");
+    const uint64_t cols = (w->cols + block_cols - 1) / block_cols * block_cols;
+    if (cols > config_.most_cols) config_.most_cols = static_cast<uint32_t>(cols);
+    if (!find_range(op.in, cols, &in)) return fail(i, "in leaves the arena");
     if (!find_range(op.out, w->rows, &out)) return fail(i, "out leaves the arena");
     if (overlap(in, out)) return fail(i, "out overlaps in");
     if (op.add.offset != kNone) {

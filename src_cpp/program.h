@@ -6,7 +6,7 @@
 
 namespace linnet {
 
-// Validates both programs of `model`, whose config and tensors are valid, and sets config.most_classes.
+// Validates both programs of `model`, whose config and tensors are valid, and sets config.most_classes and most_cols.
 bool check_program(Errors& errors, uint64_t operations_offset, Model* model);
 
 }  // namespace linnet

@@ -21,6 +21,7 @@ from linnet._reference_numba import compiled  # noqa: E402
 Floats = npt.NDArray[np.float32]
 
 U = 2.0**-24
+LARGEST = np.finfo(np.float32).max
 
 # exp(x) = 2^n e^r. |r| <= R: n is the integer nearest to x times a log2(e) that is off by at most
 # 2^-25 of itself, and |x log2(e)| < 2^7. Its errors, relative to the result:
@@ -45,6 +46,19 @@ EXP_BOUND = (
 SIGMOID_BOUND = 1.5 * U * (1 + 2.0**-20)
 # Twice that, and half an ulp of a result of at most 1.
 TANH_BOUND = 2 * SIGMOID_BOUND + U / 2
+
+# log(x) = n ln 2 + log(1 + f), where L = log(1 + f) and |f^2 P(f)| <= 0.18 |L| (at f = -1/3). Errors of
+# L, relative: of f^2, of P (its last step, and at most half of that from the others, which lie
+# below 1/2 and are multiplied by |f| <= 1/3), the polynomial itself, the last step.
+LOG_FRACTION = U * (0.18 * 2.5 + 1) + 4.8e-9
+# Where n is not 0: |L| <= 0.4056, adding n LN2_LOW rounds below 1/2, LN2_LOW is off by less than
+# 2^-45, and the last step rounds.
+LOG_POWER = 0.4056 * LOG_FRACTION + 2.0**-26 + 2.0**-38
+
+# softplus = relu + log(1 + e): e counts at most its own relative error; log(w) of w <= 2 is at
+# least 0.2876 where n is not 0; log(1 + e) = log(w) + c / w with an error of (c / w)^2 / 2, at most
+# u / 2 of it, where c <= u is what w lost; then two sums.
+SOFTPLUS_BOUND = (EXP_BOUND + LOG_POWER / 0.2876 + U + 0.5 * U + 2 * U) * (1 + 2.0**-20)
 
 
 def elementwise(function: Callable[[np.float32], np.float32]) -> Callable[[Floats], Floats]:
@@ -91,6 +105,30 @@ def test_sigmoid_and_tanh_are_within_their_bounds() -> None:
         sigmoid = 1 / (1 + np.exp(-wide))
     assert np.abs(elementwise(functions.sigmoid)(x) - sigmoid).max() <= SIGMOID_BOUND
     assert np.abs(elementwise(functions.tanh)(x) - np.tanh(wide)).max() <= TANH_BOUND
+
+
+def test_log_is_within_its_bound() -> None:
+    x = all_kinds_of_floats()
+    near_one = (1 + np.linspace(-0.5, 1, 200_001)).astype(np.float32)
+    x = np.concatenate([x, near_one, near_one * np.float32(2.0**-126)])
+    clamped = np.clip(np.where(np.isnan(x), 0, x).astype(np.float64), 2.0**-126, float(LARGEST))
+    y, exact = elementwise(functions.log)(x).astype(np.float64), np.log(clamped)
+    # n is 0 from 2/3 to 4/3, give or take a bit.
+    power = np.abs(clamped - 1) > 1 / 3 - 2.0**-23
+    bound = np.where(power, LOG_POWER + U * np.abs(exact), LOG_FRACTION * np.abs(exact))
+    assert LOG_FRACTION < 1.6 * U
+    assert (np.abs(y - exact) <= bound).all()
+
+
+def test_softplus_is_relatively_within_its_bound() -> None:
+    x = all_kinds_of_floats()
+    wide = np.clip(np.where(np.isnan(x), -86, x).astype(np.float64), -86, float(LARGEST))
+    exact = np.maximum(wide, 0) + np.log1p(np.exp(-np.abs(wide)))
+    y = elementwise(functions.softplus)(x)[~np.isnan(x) & np.isfinite(x)]
+    exact = exact[~np.isnan(x) & np.isfinite(x)]
+    assert SOFTPLUS_BOUND < 10 * U
+    assert np.abs(y / exact - 1).max() <= SOFTPLUS_BOUND
+    assert elementwise(functions.softplus)(np.array([np.inf], np.float32))[0] == np.inf
 
 
 def test_relu_of_nan_is_zero() -> None:

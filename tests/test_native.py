@@ -65,6 +65,16 @@ def test_any_number_of_threads_gives_the_bits_of_one(preset: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("preset", ["native", "sanitize"])
+def test_streams_together_make_the_samples_of_each_alone(preset: str, tmp_path: Path) -> None:
+    files = [*varied_voices().values(), tiny_voice(256), *map(random_program, range(8))]
+    paths = [tmp_path / f"{number}.linnet" for number in range(len(files))]
+    for path, data in zip(paths, files, strict=True):
+        path.write_bytes(data)
+    ran = run(build(preset) / "tests" / "streams_together", *paths)
+    assert ran == f"{len(files)} files\n"
+
+
+@pytest.mark.parametrize("preset", ["native", "sanitize"])
 def test_c_example_gives_the_samples_of_python(
     preset: str, voice_path: Path, tmp_path: Path
 ) -> None:

@@ -68,6 +68,15 @@ class Stream:
     @property
     def kernels(self) -> str: ...
 
+def synthesize_batch(
+    model: Model,
+    frames: list[_Float32],
+    seeds: list[int],
+    temperature: float = 1.0,
+    kernels: str | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> list[npt.NDArray[np.int16]]: ...
+
 class Matrix:
     """A packed matrix (linnet.blocks.Packed) with its kernel."""
 

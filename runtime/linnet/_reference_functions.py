@@ -27,6 +27,21 @@ P4 = np.float32(float.fromhex("0x1.5558aap-5"))
 P3 = np.float32(float.fromhex("0x1.555492p-3"))
 P2 = np.float32(float.fromhex("0x1.fffffcp-2"))
 
+LN2_HIGH = np.float32(float.fromhex("0x1.62e4p-1"))
+LN2_LOW = np.float32(float.fromhex("0x1.7f7d1cp-20"))
+LOG_MIN = np.float32(2.0**-126)
+LOG_MAX = np.float32(float.fromhex("0x1.fffffep+127"))
+TWO_THIRDS = np.int32(0x2AAAAB)  # the bits of its fraction
+L8 = np.float32(float.fromhex("-0x1.07e5f4p-3"))
+L7 = np.float32(float.fromhex("0x1.1e73ap-3"))
+L6 = np.float32(float.fromhex("-0x1.f32078p-4"))
+L5 = np.float32(float.fromhex("0x1.1ed424p-3"))
+L4 = np.float32(float.fromhex("-0x1.559d36p-3"))
+L3 = np.float32(float.fromhex("0x1.99d05ep-3"))
+L2 = np.float32(float.fromhex("-0x1.fffef4p-3"))
+L1 = np.float32(float.fromhex("0x1.555506p-2"))
+L0 = np.float32(-0.5)
+
 PCM_SCALE = np.float32(32768)
 PCM_MIN = np.float32(-32768)
 PCM_MAX = np.float32(32767)
@@ -52,6 +67,27 @@ def exp(x: np.float32) -> np.float32:
 
 
 @compiled
+def log(x: np.float32) -> np.float32:
+    """ln x for x clamped to the positive normal numbers; NaN counts as the least of them."""
+    x = x if x > LOG_MIN else LOG_MIN
+    x = x if x < LOG_MAX else LOG_MAX
+    bits = np.int32(to_bits(x))
+    power = np.int32((bits - TWO_THIRDS) >> 23)
+    n = np.float32(power - 126)
+    f = from_bits(np.int32(bits - (power << 23) + (126 << 23))) - ONE
+    p = fma(L8, f, L7)
+    p = fma(p, f, L6)
+    p = fma(p, f, L5)
+    p = fma(p, f, L4)
+    p = fma(p, f, L3)
+    p = fma(p, f, L2)
+    p = fma(p, f, L1)
+    p = fma(p, f, L0)
+    r = fma(f * f, p, f)
+    return fma(n, LN2_HIGH, fma(n, LN2_LOW, r))
+
+
+@compiled
 def sigmoid(x: np.float32) -> np.float32:
     """1 / (1 + e^-x)."""
     y: np.float32 = ONE / (ONE + exp(-x))
@@ -68,6 +104,15 @@ def tanh(x: np.float32) -> np.float32:
 def relu(x: np.float32) -> np.float32:
     """x where it is positive, else +0."""
     return x if x > ZERO else ZERO
+
+
+@compiled
+def softplus(x: np.float32) -> np.float32:
+    """ln(1 + e^x), relatively exact: what 1 + e loses of e = e^-|x| is put back."""
+    e = exp(-abs(x))
+    w = ONE + e
+    y: np.float32 = relu(x) + (log(w) + (e - (w - ONE)) / w)
+    return y
 
 
 @compiled

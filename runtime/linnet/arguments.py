@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
@@ -22,6 +24,21 @@ def checked_seed(seed: SupportsIndex) -> int:
     if not 0 <= number < 1 << 64:
         raise ValueError(f"seed must lie in 0 .. 2^64 - 1, not {number}")
     return number
+
+
+def checked_seeds(seeds: Iterable[SupportsIndex] | None, n: int) -> list[int]:
+    """n integers in 0 .. 2^64 - 1: zeros for None."""
+    if seeds is None:
+        return [0] * n
+    if isinstance(seeds, SupportsIndex):
+        raise ValueError(f"seeds must be {n} integers, one per utterance, not one for all")
+    numbers = []
+    for number, seed in enumerate(seeds):
+        with _named(f"utterance {number}"):
+            numbers.append(checked_seed(seed))
+    if len(numbers) != n:
+        raise ValueError(f"{n} utterances need as many seeds, not {len(numbers)}")
+    return numbers
 
 
 def checked_threads(threads: SupportsIndex) -> int:
@@ -67,6 +84,12 @@ def checked_mel(mel: npt.ArrayLike, n_mels: int) -> Float32:
     return frames
 
 
+def checked_utterance(mel: npt.ArrayLike, n_mels: int, number: int) -> Float32:
+    """`checked_mel`, with errors that name the utterance by its number."""
+    with _named(f"utterance {number}"):
+        return checked_mel(mel, n_mels)
+
+
 def checked_frame(frame: npt.ArrayLike, n_mels: int, number: int) -> Float32:
     """One frame (n_mels,) as (1, n_mels), contiguous float32; `number` is for the message."""
     features = _floating(np.asarray(frame), f"frame {number}")
@@ -96,6 +119,14 @@ def checked_pcm(pcm: npt.ArrayLike, n_frames: int, hop_length: int) -> npt.NDArr
             f" less than one hop, but has {samples.size}"
         )
     return samples
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
 
 
 def _floating(array: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:

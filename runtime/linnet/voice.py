@@ -16,8 +16,10 @@ from linnet.arguments import (
     checked_mel,
     checked_pcm,
     checked_seed,
+    checked_seeds,
     checked_temperature,
     checked_threads,
+    checked_utterance,
 )
 from linnet.describe import describe
 from linnet.errors import FormatError
@@ -146,6 +148,29 @@ class Voice:
         with reporter(samples.size, progress) as report:
             stream.synthesize(frames, samples, report)
         return samples
+
+    def synthesize_batch(
+        self,
+        mels: Iterable[npt.ArrayLike],
+        seeds: Iterable[SupportsIndex] | None = None,
+        temperature: SupportsFloat = 1.0,
+        progress: bool = False,
+    ) -> list[Int16]:
+        """Several utterances at once: features (n_mels, n_frames), ... -> int16 samples of each.
+
+        The samples are those that `synthesize` gives each with its seed, but come sooner: up to
+        eight utterances at a time multiply with the weights together, on one thread whatever the
+        voice's `threads`. Lengths may differ. seeds: one per utterance; None for 0 each.
+        temperature, progress and errors as in `synthesize`; errors name the utterance, from 0.
+        """
+        frames = [checked_utterance(mel, self.n_mels, n) for n, mel in enumerate(mels)]
+        numbers = checked_seeds(seeds, len(frames))
+        number = checked_temperature(temperature)
+        total = sum(map(len, frames)) * self.hop_length
+        with reporter(total, progress) as report:
+            return _core.synthesize_batch(
+                self._model, frames, numbers, number, self._kernels, report
+            )
 
     def stream(
         self,

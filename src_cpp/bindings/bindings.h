@@ -20,6 +20,7 @@ constexpr size_t kAlignment = 64;
 using KernelName = std::optional<std::string>;
 
 void bind_stream(py::module_& module);
+void bind_batch(py::module_& module);
 void bind_matrix(py::module_& module);
 void bind_hooks(py::module_& module);
 void bind_profile(py::module_& module);

@@ -33,6 +33,7 @@ PYBIND11_MODULE(_core, module) {
     return names;
   });
   linnet::python::bind_stream(module);
+  linnet::python::bind_batch(module);
   linnet::python::bind_matrix(module);
   linnet::python::bind_hooks(module);
   linnet::python::bind_profile(module);

@@ -127,6 +127,12 @@ LINNET_API size_t linnet_stream_available(const linnet_stream* stream);
 /* Make up to `capacity` samples; *made says how many (fewer only where another frame is needed, or at the end). */
 LINNET_API linnet_status linnet_stream_pull(linnet_stream* stream, int16_t* samples, size_t capacity, size_t* made);
 
+/* linnet_stream_pull of several streams of one model, different ones, which gives them the samples that they would get
+ * alone, but sooner: up to eight at a time read the weights together. Up to `capacity` samples for each, to samples[i];
+ * made[i] says how many. Streams may stand anywhere in their utterances; those of several threads take turns. */
+LINNET_API linnet_status linnet_streams_pull(linnet_stream* const* streams, size_t n_streams, int16_t* const* samples,
+                                             size_t capacity, size_t* made);
+
 /* As pull, but teacher-forced: the model is told the `n_tokens` companded samples, and the negative log-likelihood that
  * it gave them is added to *nats. *made says how many were scored: none if the model lacks one of the tokens. */
 LINNET_API linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens, size_t n_tokens,

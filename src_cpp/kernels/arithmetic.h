@@ -51,11 +51,51 @@ static inline float exp_scalar(float x) {
   return float_of(bits_of(p) + ((bits_of(t) - bits_of(kRound)) << 23));
 }
 
+// log by n ln 2 + log(1 + f), 2/3 <= 1 + f < 4/3. The coefficients are a minimax fit to (log(1 + f) - f) / f^2
+// (relative error of the logarithm 4.7e-9) with the first held at -1/2.
+constexpr float kLogLow = 0x1p-126f;  // the least normal number
+constexpr float kLogHigh = 0x1.fffffep+127f;
+constexpr uint32_t kTwoThirds = 0x2AAAABu;  // the fraction's bits
+constexpr float kLog8 = -0x1.07e5f4p-3f;
+constexpr float kLog7 = 0x1.1e73ap-3f;
+constexpr float kLog6 = -0x1.f32078p-4f;
+constexpr float kLog5 = 0x1.1ed424p-3f;
+constexpr float kLog4 = -0x1.559d36p-3f;
+constexpr float kLog3 = 0x1.99d05ep-3f;
+constexpr float kLog2 = -0x1.fffef4p-3f;
+constexpr float kLog1 = 0x1.555506p-2f;
+
+static inline float log_scalar(float x) {
+  x = x > kLogLow ? x : kLogLow;
+  x = x < kLogHigh ? x : kLogHigh;
+  const uint32_t power = (bits_of(x) - kTwoThirds) >> 23;
+  const float n = static_cast<float>(static_cast<int32_t>(power) - 126);
+  const float f = float_of(bits_of(x) - (power << 23) + (126u << 23)) - 1.0f;
+  float p = kLog8;
+  p = fmaf(p, f, kLog7);
+  p = fmaf(p, f, kLog6);
+  p = fmaf(p, f, kLog5);
+  p = fmaf(p, f, kLog4);
+  p = fmaf(p, f, kLog3);
+  p = fmaf(p, f, kLog2);
+  p = fmaf(p, f, kLog1);
+  p = fmaf(p, f, -0.5f);
+  const float r = fmaf(f * f, p, f);
+  return fmaf(n, kLn2High, fmaf(n, kLn2Low, r));
+}
+
 static inline float sigmoid_scalar(float x) { return 1.0f / (1.0f + exp_scalar(-x)); }
 
 static inline float tanh_scalar(float x) { return fmaf(2.0f, sigmoid_scalar(x + x), -1.0f); }
 
 static inline float relu_scalar(float x) { return x > 0.0f ? x : 0.0f; }
+
+// relu(x) + log(1 + e), e = exp(-|x|), with what 1 + e lost put back: as exact where e is small.
+static inline float softplus_scalar(float x) {
+  const float e = exp_scalar(-fabsf(x));
+  const float w = 1.0f + e;
+  return relu_scalar(x) + (log_scalar(w) + (e - (w - 1.0f)) / w);
+}
 
 static inline float widen_fp16(uint16_t h) {
   const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;

@@ -178,6 +178,7 @@ void overlay_avx512(Kernels* kernels) {
   kernels->finish = finish;
   kernels->gates = gates;
   kernels->exponentials = exponentials;
+  overlay_avx512_matvecs(kernels);
 }
 
 }  // namespace linnet

@@ -19,7 +19,8 @@ enum class Activation : uint32_t { none, relu, tanh, sigmoid };
 
 constexpr size_t kMatrixLayouts = 5;  // dense .. block_1x4
 constexpr size_t kDtypes = 3;
-constexpr uint32_t kGroup = 16;  // classes of a draw that are summed together; also the padding of vectors, in floats
+constexpr uint32_t kTogether = 8;  // vectors at most that one product takes together
+constexpr uint32_t kGroup = 16;    // classes of a draw that are summed together; also the padding of vectors, in floats
 
 // Four block rows whose blocks are stored in turn.
 struct Quad {
@@ -49,10 +50,18 @@ using MatvecFn = void (*)(const Matrix& w,
                           const float* bias,  // (rows) or null
                           float* y);          // (rows)
 
+// y[l] = W x[l] + bias for an even number of vectors, up to kTogether; each has the bits that a MatvecFn gives it.
+using MatvecsFn = void (*)(const Matrix& w, uint32_t n,
+                           const float* const* x,  // (n) pointers as above
+                           const float* bias,      // (rows) or null
+                           float* packed,          // (n, cols up to the next multiple of the block's columns) scratch
+                           float* const* y);       // (n, rows)
+
 struct Kernels {
   const char* name;
 
-  MatvecFn matvec[kMatrixLayouts][kDtypes];  // [layout - dense][dtype - fp16]
+  MatvecFn matvec[kMatrixLayouts][kDtypes];    // [layout - dense][dtype - fp16]
+  MatvecsFn matvecs[kMatrixLayouts][kDtypes];  // null where products one by one are as fast
 
   // y = activation(y + add).
   void (*finish)(uint32_t n, Activation activation,
@@ -82,9 +91,14 @@ struct Kernels {
   // out = the n weights at `values`, widened.
   void (*widen)(uint32_t n, Dtype dtype, const void* values, float* out);
 
-  MatvecFn matvec_for(const Matrix& w) const {
-    return matvec[static_cast<uint32_t>(w.layout) - static_cast<uint32_t>(Layout::dense)]
-                 [static_cast<uint32_t>(w.dtype) - static_cast<uint32_t>(Dtype::fp16)];
+  MatvecFn matvec_for(const Matrix& w) const { return matvec[layout_of(w)][dtype_of(w)]; }
+  MatvecsFn matvecs_for(const Matrix& w) const { return matvecs[layout_of(w)][dtype_of(w)]; }
+
+  static uint32_t layout_of(const Matrix& w) {
+    return static_cast<uint32_t>(w.layout) - static_cast<uint32_t>(Layout::dense);
+  }
+  static uint32_t dtype_of(const Matrix& w) {
+    return static_cast<uint32_t>(w.dtype) - static_cast<uint32_t>(Dtype::fp16);
   }
 };
 

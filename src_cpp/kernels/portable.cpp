@@ -200,7 +200,10 @@ void overlay_matvec(Kernels* kernels) {
   constexpr size_t d = static_cast<size_t>(D) - static_cast<size_t>(Dtype::fp16);
   const MatvecFn by_layout[kMatrixLayouts] = {matvec_dense<D>, matvec_4x4<D>, matvec_16x1<D>, matvec_1x16<D>,
                                               matvec_1x4<D>};
-  for (size_t l = 0; l < kMatrixLayouts; ++l) kernels->matvec[l][d] = by_layout[l];
+  for (size_t l = 0; l < kMatrixLayouts; ++l) {
+    kernels->matvec[l][d] = by_layout[l];
+    kernels->matvecs[l][d] = nullptr;
+  }
 }
 
 }  // namespace

@@ -11,6 +11,8 @@ void overlay_portable(Kernels* kernels);
 #if defined(__x86_64__) || defined(_M_X64)
 void overlay_avx2(Kernels* kernels);    // AVX2, FMA, F16C
 void overlay_avx512(Kernels* kernels);  // AVX-512 F, BW, VL, DQ
+void overlay_avx2_matvecs(Kernels* kernels);
+void overlay_avx512_matvecs(Kernels* kernels);
 #endif
 
 #if defined(__aarch64__) || defined(_M_ARM64)

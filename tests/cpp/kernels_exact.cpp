@@ -7,6 +7,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -51,7 +52,9 @@ class Random {
     const float magnitude = std::ldexp(static_cast<float>(bits() >> 8), static_cast<int>(below(40)) - 50);
     return below(2) ? magnitude : -magnitude;
   }
-  float moderate() { return static_cast<float>(bits() >> 8) * 0x1p-21f - 4.0f; }  // where exp, sigmoid and tanh have slope
+  float moderate() {
+    return static_cast<float>(bits() >> 8) * 0x1p-21f - 4.0f;
+  }  // where exp, sigmoid and tanh have slope
   void fill(const Exact<float>& a) {
     for (size_t i = 0; i < a.size(); ++i) a[i] = value();
   }
@@ -137,6 +140,37 @@ std::vector<Quad> pack_quads(const std::vector<uint32_t>& order, const std::vect
   return quads;
 }
 
+// Two to kTogether vectors, each in memory of its own.
+void check_products_together(const Matrix& w, size_t padded_cols, const float* bias, Random& random) {
+  const uint32_t n = 2 * (1 + random.below(kTogether / 2));
+  const float* b = random.below(2) ? bias : nullptr;
+  Kernels portable, kernels;
+  select_kernels("portable", &portable);
+  std::vector<std::unique_ptr<Exact<float>>> x, expected, y;
+  const float* in[kTogether];
+  float* out[kTogether];
+  for (uint32_t l = 0; l < n; ++l) {
+    x.push_back(std::make_unique<Exact<float>>(padded_cols));
+    expected.push_back(std::make_unique<Exact<float>>(w.rows));
+    y.push_back(std::make_unique<Exact<float>>(w.rows));
+    random.fill(*x[l]);
+    portable.matvec_for(w)(w, x[l]->data(), b, expected[l]->data());
+    in[l] = x[l]->data();
+    out[l] = y[l]->data();
+  }
+  const Exact<float> packed(n * padded_cols);
+  for (size_t s = 0; kernel_name(s); ++s) {
+    select_kernels(kernel_name(s), &kernels);
+    const MatvecsFn matvecs = kernels.matvecs_for(w);
+    if (matvecs == nullptr) continue;
+    for (uint32_t l = 0; l < n; ++l) memset(out[l], 0xff, w.rows * sizeof(float));
+    matvecs(w, n, in, b, packed.data(), out);
+    for (uint32_t l = 0; l < n; ++l) {
+      if (!y[l]->same_bits(*expected[l])) fail("a product together with others", kernels.name, &w);
+    }
+  }
+}
+
 void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uint32_t percent, Random& random) {
   const Block block = block_of(layout);
   const uint32_t block_rows = (rows + block.rows - 1) / block.rows, block_cols = (cols + block.cols - 1) / block.cols;
@@ -179,8 +213,15 @@ void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uin
     if (!dense && index_width == 2) memcpy(columns.data() + 2 * k, &wide, 2);
     if (!dense && index_width == 1) columns[k] = static_cast<uint8_t>(b.col);
   }
-  const Matrix w = {layout, dtype, rows, cols, static_cast<uint32_t>(quads.size()), dense ? 0 : index_width,
-                    values.data(), dense ? nullptr : columns.data(), dense ? nullptr : exact_quads.data()};
+  const Matrix w = {layout,
+                    dtype,
+                    rows,
+                    cols,
+                    static_cast<uint32_t>(quads.size()),
+                    dense ? 0 : index_width,
+                    values.data(),
+                    dense ? nullptr : columns.data(),
+                    dense ? nullptr : exact_quads.data()};
 
   Exact<float> x(size_t{block_cols} * block.cols), bias(rows), expected(rows), y(rows);
   random.fill(x);
@@ -200,6 +241,7 @@ void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uin
       if (!y.same_bits(expected)) fail("product", kernels.name, &w);
     }
   }
+  check_products_together(w, x.size(), bias.data(), random);
 }
 
 void check_vector_functions(const char* name, uint32_t n, Random& random) {

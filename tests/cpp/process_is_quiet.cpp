@@ -1,6 +1,6 @@
-// Push, pull, score, finish and reset neither allocate nor lock (both are counted) nor call the system (a process in
-// strict seccomp mode, which the kernel kills at the first call, runs them too). With several threads they do not
-// allocate. Usage: process_is_quiet VOICE.linnet [THREADS]
+// Push, pull, pull together, score, finish and reset neither allocate nor lock (both are counted) nor call the system
+// (a process in strict seccomp mode, which the kernel kills at the first call, runs them too). With several threads
+// they do not allocate. Usage: process_is_quiet VOICE.linnet [THREADS]
 #include <dlfcn.h>
 #include <errno.h>
 #include <linux/seccomp.h>
@@ -86,6 +86,26 @@ int process(linnet_stream* stream, const float* frames, uint32_t n_features, con
   return total > 0 && nats > 0 ? 0 : 6;
 }
 
+// As above, for two streams that are pulled together.
+int process_together(linnet_stream* const* streams, const float* frames) {
+  int16_t samples[2][7];
+  int16_t* const to[2] = {samples[0], samples[1]};
+  size_t taken = 0, made[2];
+  for (int i = 0; i < 2; ++i) {
+    if (linnet_stream_push(streams[i], frames, kFrames, &taken) != LINNET_OK) return 1;
+    if (linnet_stream_finish(streams[i]) != LINNET_OK) return 3;
+  }
+  size_t total = 0;
+  do {
+    if (linnet_streams_pull(streams, 2, to, 7, made) != LINNET_OK) return 2;
+    total += made[0] + made[1];
+  } while (made[0] + made[1] > 0);
+  for (int i = 0; i < 2; ++i) {
+    if (linnet_stream_reset(streams[i], 2, 3) != LINNET_OK) return 5;
+  }
+  return total > 0 ? 0 : 6;
+}
+
 int report(const char* kernels, const char* what) {
   fprintf(stderr, "%s: %s\n", kernels, what);
   return 1;
@@ -97,11 +117,20 @@ int check(const linnet_model* model, const char* kernels, uint32_t threads, cons
   linnet_stream_options_init(&options);
   options.kernels = kernels;
   options.threads = threads;
-  linnet_stream* stream;
-  if (linnet_stream_create(model, &options, nullptr, 0, &stream) != LINNET_OK) return report(kernels, "no stream");
+  linnet_stream* streams[2];
+  for (linnet_stream*& stream : streams) {
+    if (linnet_stream_create(model, &options, nullptr, 0, &stream) != LINNET_OK) return report(kernels, "no stream");
+  }
+  const auto process_all = [&] {
+    const int result = process(streams[0], frames, n_features, tokens);
+    return result != 0 ? result : process_together(streams, frames);
+  };
+  const auto close_all = [&] {
+    for (linnet_stream* stream : streams) linnet_stream_close(stream);
+  };
 
   allocations = frees = locks = 0;
-  const int result = process(stream, frames, n_features, tokens);
+  const int result = process_all();
   const int counts[] = {allocations, frees, threads == 1 ? locks : 0};
   printf("%s: %d allocations, %d frees, %d locks\n", kernels, counts[0], counts[1], counts[2]);
   fflush(stdout);
@@ -109,17 +138,17 @@ int check(const linnet_model* model, const char* kernels, uint32_t threads, cons
   if (counts[0] || counts[1] || counts[2]) return report(kernels, "processing allocates, frees or locks");
 
   if (threads > 1) {
-    linnet_stream_close(stream);
+    close_all();
     return 0;
   }
   const pid_t child = fork();
   if (child == 0) {
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) syscall(SYS_exit, 77);
-    syscall(SYS_exit, process(stream, frames, n_features, tokens));
+    syscall(SYS_exit, process_all());
   }
   int status;
   waitpid(child, &status, 0);
-  linnet_stream_close(stream);
+  close_all();
   if (WIFSIGNALED(status)) return report(kernels, "processing calls the system");
   if (WEXITSTATUS(status) == 77)
     puts("no seccomp here: system calls are not checked");
