@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from linnet_export import export
+from linnet_export.checkpoint import read_checkpoint
 from test_export import save_npz
 from test_export_networks import gru
 from voices import tiny_config, tiny_tensors
@@ -89,6 +90,31 @@ def test_nodes_weights_make_the_same_voice(tmp_path: Path) -> None:
     path = save(tmp_path / "b.onnx", graph())
     export(path, tmp_path / "b.linnet", names=NAMES, name="x")
     assert (tmp_path / "b.linnet").read_bytes() == (tmp_path / "a.linnet").read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*batch_size:UserWarning")
+def test_torchs_own_export_gives_its_modules_names(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+
+    class Network(torch.nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv1d(5, 5, 3)
+            self.gru = torch.nn.GRU(5, 8, batch_first=True)
+            self.fc1 = torch.nn.Linear(8, 6)
+
+        def forward(self, x: Any, h: Any) -> Any:
+            y, _ = self.gru(self.conv(x).transpose(1, 2), h)
+            return self.fc1(y)
+
+    network = Network().eval()
+    inputs = torch.zeros(1, 5, 7), torch.zeros(1, 1, 8)
+    torch.onnx.export(network, inputs, str(tmp_path / "a.onnx"), dynamo=False)
+    found = read_checkpoint(tmp_path / "a.onnx").tensors
+    expected = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    assert set(found) == set(expected)
+    for name, tensor in expected.items():
+        np.testing.assert_array_equal(found[name], tensor)
 
 
 @pytest.mark.parametrize(
