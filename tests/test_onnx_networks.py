@@ -18,20 +18,23 @@ import numpy.typing as npt
 import pytest
 
 from linnet import _core
+from linnet._format_checks import operand_ranges
 from linnet.cli import main
 from linnet.format import VoiceFile, read
-from linnet.operations import Draw
+from linnet.operations import Draw, Operand
 from linnet_export import export
 from linnet_export.architectures import build_voice
 from linnet_export.storage import Storage
 from linnet_export.writer import to_bytes
+from random_programs import random_program
 from varied_voices import varied_voices
 from voices import tiny_config, tiny_tensors
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
-from linnet_export.onnx_networks import Place, networks  # noqa: E402
+from linnet_export.onnx_arena import Place  # noqa: E402
+from linnet_export.onnx_networks import networks  # noqa: E402
 from onnx_bounds import with_bounds  # noqa: E402
 
 Floats = npt.NDArray[Any]
@@ -139,6 +142,23 @@ class Trace:
         return inputs
 
 
+def overwritten(file: VoiceFile, logits: Place) -> bool:
+    """Whether an operation after their draw writes over logits, so that the arena loses them."""
+    hop, drawn = file.header.hop_length, False
+
+    def span(at: Operand, size: int) -> tuple[int, int]:
+        return at.offset, at.offset + at.stride * (hop - 1) + size
+
+    start, stop = span(*logits)
+    ranges = operand_ranges(file)[len(file.frame_program) :]
+    for op, used in zip(file.sample_program, ranges, strict=True):
+        written = [span(at, n) for what, at, n in used if what in ("out", "state")]
+        if drawn and any(a < stop and b > start for a, b in written):
+            return True
+        drawn = drawn or (isinstance(op, Draw) and op.input == logits.operand)
+    return False
+
+
 def assert_within(found: Floats, expected: Floats, bound: Floats) -> None:
     worst = np.max(np.abs(found - expected) / bound)
     assert worst <= 1, f"{worst:.3g} times its bound away"
@@ -162,6 +182,27 @@ def test_every_step_of_the_engine_is_that_of_onnxruntime(name: str, tmp_path: Pa
         bound = exact[f"{output}!"]
         assert_within(trace.engine(output), exact[output], bound)
         assert_within(found, exact[output], bound)
+
+
+def test_random_programs_are_translated() -> None:
+    """What no exporter writes: places used again, strided results, the output's filter heard."""
+    compared = 0
+    for seed in range(12):
+        data = random_program(seed)
+        try:
+            trace = Trace(data, 10)
+        except ValueError as error:
+            assert "ONNX form" in str(error)  # the same floats by two strides, or from two programs
+            continue
+        inputs = trace.inputs()
+        states = {f"{k}!": np.zeros(v.shape) for k, v in inputs.items() if is_state(k)}
+        exact = run(session(with_bounds(trace.found.step)), {**exactly(inputs), **states})
+        for output in (name for name in exact if not name.endswith("!")):
+            place = trace.found.places[output.removesuffix(".next")]
+            if is_state(output) or not overwritten(trace.file, place):
+                assert_within(trace.engine(output), exact[output], exact[f"{output}!"])
+                compared += 1
+    assert compared >= 12
 
 
 @pytest.mark.parametrize("name", VOICES)

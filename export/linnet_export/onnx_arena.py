@@ -21,17 +21,26 @@ from linnet_export.onnx_graph import Graph, Value
 NOT_WRITTEN = -1
 
 
+class Place(NamedTuple):
+    """`size` floats of the arena at an operand."""
+
+    operand: Operand
+    size: int
+
+
 class Writes:
     """Notes what a program writes; every read gives a placeholder.
 
     stride: (arena_size) of the operand that wrote each float, NOT_WRITTEN where none did.
     times: (arena_size) how many operations wrote each.
+    by_output: what the last operation of the sample program leaves for the next step.
     """
 
     def __init__(self, arena_size: int, n_steps: int) -> None:
         self.n_steps = n_steps  # runs of the program within a frame
         self.stride = np.full(arena_size, NOT_WRITTEN, np.int64)
         self.times = np.zeros(arena_size, np.int64)
+        self.by_output: list[Place] = []
 
     def read(self, operand: Operand, size: int) -> Value:
         return Value("", size)
@@ -51,6 +60,10 @@ class Writes:
             )
         self.stride[touched] = operand.stride
         self.times[touched] += 1
+
+    def leave(self, operand: Operand, size: int) -> None:
+        self.write(operand, Value("", size))
+        self.by_output.append(Place(operand, size))
 
     def by(self, stride: int, start: int, stop: int) -> npt.NDArray[np.bool_]:
         """Which of the floats start .. stop are written, for any of the steps.
@@ -118,6 +131,9 @@ class Arena:
             if piece.stop > stop:
                 kept.append(piece.part(max(piece.start, stop), piece.stop))
         self._pieces[operand.stride] = sorted(kept)
+
+    def leave(self, operand: Operand, size: int) -> None:
+        """No value of the graph is there: the step is over."""
 
     def pieces(self, stride: int, start: int, stop: int) -> list[Piece]:
         """What floats start .. stop hold, in order, no two neighbours of one value."""

@@ -8,6 +8,8 @@ The step network computes the logits of every draw. Its inputs:
     state.{k}         (batch, n): output state.{k}.next of the step before; zeros at first
     frame.{name}      (batch, n): what the frame network computed for the frame; where that has rows
         (batch, hop_length, n), the row of the sample
+    output.{k}        (batch, n): what the engine's output left after the step before, in networks
+        that hear it
 
 and its outputs: token_logits, or coarse_logits and fine_logits, (batch, classes); state.{k}.next.
 The frame network has features (batch, n_features) and state.{k} as inputs, frame.{name} and
@@ -23,34 +25,27 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from linnet.format import VoiceFile, read
-from linnet.operations import Operand, Operation, Output, Upsample
-from linnet_export.onnx_arena import Arena, Piece, Writes
+from linnet.operations import Operand, Operation, Upsample
+from linnet_export.onnx_arena import Arena, Piece, Place, Writes
 from linnet_export.onnx_graph import Graph, Value
 from linnet_export.onnx_operations import Tokens, Translator
 from linnet_export.writer import write_atomic
 
 FEATURES = "features"
-
-
-class Place(NamedTuple):
-    """Where in the engine's arena a graph's floats stand: `size` at an operand."""
-
-    operand: Operand
-    size: int
+_STATE, _OUTPUT = -1, -2  # floats that a step leaves for the next, if no draw's (its slot)
 
 
 @dataclass(frozen=True)
 class Networks:
     """onnx.ModelProto of a step and of a frame (None without a frame program).
 
-    places: of the step network's frame.{name} and state.{k}, and of its logits, by name; and of the
-    draws' results, as {label}_value.
+    places: of the step network's floats, by name; and of the draws' results, as {label}_value.
     """
 
     step: Any
@@ -160,9 +155,6 @@ class _Step(_Program):
         self.imported: dict[str, Place] = {}
 
     def initial(self, stride: int, start: int, stop: int) -> list[Piece]:
-        output = self.program[-1]
-        if isinstance(output, Output) and stride == 0 and start <= output.state.offset < stop:
-            raise ValueError("the network hears the filter of its output: it has no ONNX form")
         own, theirs = (p.writes.by(stride, start, stop) for p in (self, self.frame))
         if np.any(own & (theirs | bool(stride))):
             raise ValueError(
@@ -181,16 +173,32 @@ class _Step(_Program):
         return pieces
 
     def _kept(self, start: int, stop: int) -> list[Piece]:
-        """Results of draws follow from their tokens; everything else is state."""
-        drawn = {draw.out.offset: slot for slot, draw in self.tokens.draws.items()}
-        here = np.array([drawn.get(at, -1) for at in range(start, stop)])
+        """What the step before left: results of its draws follow from their tokens, what its output
+        wrote comes from the caller, and everything else is state."""
+        kinds = np.full(stop - start, _STATE)
+        for slot, draw in self.tokens.draws.items():
+            if start <= draw.out.offset < stop:
+                if self.writes.times[draw.out.offset] > 1:
+                    raise ValueError("the result of a draw is overwritten: it has no ONNX form")
+                kinds[draw.out.offset - start] = slot
+        for place in self.writes.by_output:
+            first = place.operand.offset - start
+            kinds[max(first, 0) : max(first + place.size, 0)] = _OUTPUT
         pieces = []
-        for a, b, slot in _runs(here, start):
-            if slot >= 0 and self.writes.times[a] > 1:
-                raise ValueError("the result of a draw is overwritten: it has no ONNX form")
-            value = self.state(a, b) if slot < 0 else self.tokens.previous_value(slot)
+        for a, b, kind in _runs(kinds, start):
+            if kind == _STATE:
+                value = self.state(a, b)
+            elif kind == _OUTPUT:
+                value = self._heard(a, b)
+            else:
+                value = self.tokens.previous_value(kind)
             pieces.append(Piece(a, b, value, 0))
         return pieces
+
+    def _heard(self, start: int, stop: int) -> Value:
+        name = f"output.{sum(key.startswith('output.') for key in self.imported)}"
+        self.imported[name] = Place(Operand(start), stop - start)
+        return self.graph.floats_in(name, stop - start)
 
     def _import(self, piece: Piece, stride: int) -> Piece:
         """A piece of what the frame network computed, as an input."""

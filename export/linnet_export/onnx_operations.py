@@ -33,6 +33,8 @@ class Memory(Protocol):
 
     def write(self, operand: Operand, value: Value) -> None: ...
 
+    def leave(self, operand: Operand, size: int) -> None: ...
+
 
 class Tokens:
     """The drawn tokens as graph inputs: those of the step before, and of this step once drawn.
@@ -181,7 +183,8 @@ def _draw(t: Translator, op: Draw) -> None:
 
 
 def _output(t: Translator, op: Output) -> None:
-    """Nothing: a sample is made of the tokens, which the caller draws."""
+    """A sample is made of the tokens, which the caller draws; only its filter may be heard."""
+    t.memory.leave(op.state, 1)
 
 
 _TRANSLATIONS: dict[type[Any], Callable[[Translator, Any], None]] = {
