@@ -21,7 +21,7 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo bench test lint voice fuzz native clean android test-arm test-arm-python phone
+.PHONY: all help demo bench test lint voice study fuzz native clean android test-arm test-arm-python phone
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -66,6 +66,14 @@ voice: $(extension) $(if $(filter slt,$(VOICE)),data/slt/wavs/texts.json)  ## tr
 	$(bin)/linnet-train prepare voices/$(VOICE).toml
 	$(bin)/linnet-train run voices/$(VOICE).toml
 	$(bin)/linnet export runs/$(VOICE)/model.pt -o voices/$(VOICE).linnet
+
+# Big tensors come and go at every update: without mmap that is a sixth faster.
+study: export MALLOC_MMAP_MAX_ = 0
+study: export MALLOC_TRIM_THRESHOLD_ = 10000000000
+study: $(extension) data/slt/wavs/texts.json  ## sparse against dense networks of as many weights: hours; resumes
+	LINNET_WITHOUT_EXTENSION=1 $(bin)/pip install -q -e '.[train]'
+	test -e data/slt/prepared/prepared.json || $(bin)/linnet-train prepare training/study.toml
+	$(bin)/linnet-train study training/study.toml
 
 data/slt/wavs/texts.json: | $(core)
 	@command -v flite >/dev/null || { echo "make voice needs Debian's flite and fortunes"; exit 1; }

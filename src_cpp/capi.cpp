@@ -172,8 +172,9 @@ linnet_status linnet_model_open_memory(const void* data, size_t size, linnet_mod
 linnet_status linnet_model_info(const linnet_model* model, linnet_info* info) {
   if (model == nullptr || info == nullptr) return LINNET_ERROR_ARGUMENT;
   const linnet::Config& config = model->model.config;
-  *info = linnet_info{config.sample_rate,     config.hop_length,     config.n_features,         config.lookahead,
-                      model->model.file_size, model->model.metadata, model->model.metadata_size};
+  *info =
+      linnet_info{config.sample_rate,      config.hop_length,      config.n_features,     config.lookahead,
+                  config.samples_per_step, model->model.file_size, model->model.metadata, model->model.metadata_size};
   return LINNET_OK;
 }
 
@@ -284,6 +285,9 @@ linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens,
   if (stream == nullptr || made == nullptr || nats == nullptr || (tokens == nullptr && n_tokens != 0))
     return LINNET_ERROR_ARGUMENT;
   *made = 0;
+  const uint32_t per_step = stream->state->model->config.samples_per_step;
+  if (n_tokens % per_step != 0) return LINNET_ERROR_ARGUMENT;
+  if (stream->state->position % per_step != 0) return LINNET_ERROR_STATE;
   for (size_t i = 0; i < n_tokens; ++i) {
     if (!linnet::token_exists(*stream->state, tokens[i])) return LINNET_ERROR_ARGUMENT;
   }

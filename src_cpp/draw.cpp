@@ -6,12 +6,10 @@
 #include "random.h"
 
 namespace linnet {
-namespace {
 
-// The random number of a draw: uniform in [0, 1), 24 bits.
 float uniform(const State& state, uint32_t index) {
-  const PhiloxBlock counter = {{static_cast<uint32_t>(state.sample), static_cast<uint32_t>(state.sample >> 32),
-                                index >> 2, state.sampling.stream}};
+  const PhiloxBlock counter = {
+      {static_cast<uint32_t>(state.step), static_cast<uint32_t>(state.step >> 32), index >> 2, state.sampling.stream}};
   const PhiloxBlock block =
       philox4x32(counter, static_cast<uint32_t>(state.sampling.seed), static_cast<uint32_t>(state.sampling.seed >> 32));
   return static_cast<float>(block.words[index & 3] >> 8) * 0x1p-24f;
@@ -29,23 +27,25 @@ uint32_t likeliest(const float* logits, uint32_t classes) {
   return best;
 }
 
-}  // namespace
-
 // Inverts the cumulative distribution: first among the groups of 16 classes, then within one.
-uint32_t draw_class(State* state, const DrawOp& op, const float* logits) {
-  if (state->inverse_temperature == 0.0f) return likeliest(logits, op.classes);
-  state->kernels.exponentials(op.classes, state->inverse_temperature, logits, state->e, state->groups);
-  const uint32_t n_groups = groups_of(op.classes);
+uint32_t draw_from(State* state, const float* logits, uint32_t classes, uint32_t index) {
+  state->kernels.exponentials(classes, state->inverse_temperature, logits, state->e, state->groups);
+  const uint32_t n_groups = groups_of(classes);
   float* cumulative = state->groups;
   for (uint32_t g = 1; g < n_groups; ++g) cumulative[g] = cumulative[g - 1] + cumulative[g];
-  const float threshold = uniform(*state, op.word) * cumulative[n_groups - 1];
+  const float threshold = uniform(*state, index) * cumulative[n_groups - 1];
   uint32_t g = 0;
   while (g + 1 < n_groups && !(cumulative[g] > threshold)) ++g;
-  const uint32_t last = (g + 1 < n_groups ? (g + 1) * kGroup : op.classes) - 1;
+  const uint32_t last = (g + 1 < n_groups ? (g + 1) * kGroup : classes) - 1;
   uint32_t k = g * kGroup;
   float sum = (g == 0 ? 0.0f : cumulative[g - 1]) + state->e[k];
   while (k < last && !(sum > threshold)) sum = sum + state->e[++k];
   return k;
+}
+
+uint32_t draw_class(State* state, const DrawOp& op, const float* logits) {
+  if (state->inverse_temperature == 0.0f) return likeliest(logits, op.classes);
+  return draw_from(state, logits, op.classes, op.word);
 }
 
 double class_nats(State* state, const DrawOp& op, const float* logits, uint32_t token) {
@@ -63,7 +63,11 @@ int16_t output_sample(const State& state, const OutputOp& op, float* previous) {
   if (op.companding == Companding::mu_law) {
     e = copysignf((exp_scalar(fabsf(v) * op.log1p_mu) - 1.0f) * op.inverse_mu, v);
   }
-  const float y = fmaf(op.pre_emphasis, *previous, e);
+  return to_pcm(e, op.pre_emphasis, previous);
+}
+
+int16_t to_pcm(float e, float pre_emphasis, float* previous) {
+  const float y = fmaf(pre_emphasis, *previous, e);
   *previous = y;
   float z = y * 32768.0f;
   z = z > -32768.0f ? z : -32768.0f;

@@ -7,6 +7,15 @@ namespace linnet {
 
 inline uint32_t groups_of(uint32_t classes) { return (classes + kGroup - 1) / kGroup; }
 
+// The index-th random number of the step: uniform in [0, 1), 24 bits.
+float uniform(const State& state, uint32_t index);
+
+// The first class with the greatest logit; 0 where none is greater than minus infinity.
+uint32_t likeliest(const float* logits, uint32_t classes);  // (classes)
+
+// A class drawn at the stream's temperature, which is not 0, by the index-th random number.
+uint32_t draw_from(State* state, const float* logits, uint32_t classes, uint32_t index);  // (classes)
+
 // A class drawn at the stream's temperature.
 uint32_t draw_class(State* state, const DrawOp& op, const float* logits);  // (classes)
 
@@ -15,5 +24,8 @@ double class_nats(State* state, const DrawOp& op, const float* logits, uint32_t 
 
 // The sample that the slots' tokens stand for. `previous` is the filter's state.
 int16_t output_sample(const State& state, const OutputOp& op, float* previous);
+
+// De-emphasised, and rounded to 16 bits. `previous` is the filter's state.
+int16_t to_pcm(float e, float pre_emphasis, float* previous);
 
 }  // namespace linnet

@@ -4,7 +4,9 @@
 #include <new>
 #include <string.h>
 
+#include "bands.h"
 #include "draw.h"
+#include "logistics.h"
 #include "threads.h"
 
 namespace linnet {
@@ -62,7 +64,7 @@ struct Step {
   const Model& model;
   const Kernels& kernels;
   float* arena;
-  uint32_t i;  // number of the sample within its frame
+  uint32_t i;  // number of the row within its frame
 
   float* at(const Operand& operand) const { return arena + operand.offset + size_t{operand.stride} * i; }
 
@@ -98,7 +100,7 @@ struct Step {
   }
 
   void upsample(const UpsampleOp& op) const {
-    kernels.upsample(model.config.hop_length, op.window, op.channels,
+    kernels.upsample(model.config.rows(), op.window, op.channels,
                      static_cast<const float*>(model.tensors[op.weights].values), at(op.in), op.row_stride,
                      arena + op.out);
   }
@@ -108,6 +110,7 @@ struct Step {
     const float* b = at(op.add) + first;
     float* out = at(op.out) + first;
     for (uint32_t k = 0; k < count; ++k) out[k] = a[k] + b[k];
+    if (op.activation != Activation::none) kernels.finish(count, op.activation, nullptr, out);
   }
 
   void embedding(const EmbeddingOp& op, uint32_t token) const {
@@ -129,6 +132,8 @@ void run_frame(State* state, const float* features, const Observe& done) {
   const Model& model = *state->model;
   const Step step{model, state->kernels, state->arena, 0};
   float* in = state->arena + model.config.features_at;
+  if (features == nullptr && model.config.silence != kNone)
+    features = static_cast<const float*>(model.tensors[model.config.silence].values);
   if (features != nullptr) {
     memcpy(in, features, model.config.n_features * sizeof *in);
   } else {
@@ -175,11 +180,32 @@ void draw(State* state, const DrawOp& op, const Step& step, const uint16_t* forc
   *step.at(op.out) = fmaf(static_cast<float>(token), op.scale, op.offset);
 }
 
-Step step_of(const State& state, uint32_t n) {
-  return Step{*state.model, state.kernels, state.arena, state.position + n};
+// Draws the operation's bands; forced tokens take their place.
+void draw_logistics(State* state, const LogisticsOp& op, const Step& step, const uint16_t* forced, double* nats) {
+  const Mixture mixture = {op, step.at(op.in), step.at(op.means), step.at(op.scales)};
+  float* out = step.at(op.out);
+  for (uint32_t band = 0; band < op.bands; ++band) {
+    if (forced != nullptr) {
+      *nats += logistic_nats(state, mixture, band, forced[band]);
+      out[band] = logistic_value(op, forced[band]);
+    } else {
+      out[band] = draw_logistic(state, mixture, band);
+    }
+  }
 }
 
-// The product of a linear operation for sample n of several streams; a last odd one is multiplied alone.
+void end_step(State* state, double nats) {
+  if (state->request.nats != nullptr) *state->request.nats += nats;
+  state->step += 1;
+}
+
+// Step n of those that are asked for.
+Step step_of(const State& state, uint32_t n) {
+  const uint32_t row = (state.request.first + n) / state.model->config.steps_per_row;
+  return Step{*state.model, state.kernels, state.arena, row};
+}
+
+// The product of a linear operation for step n of several streams; a last odd one is multiplied alone.
 void multiply_together(State* const* states, uint32_t count, const LinearOp& op, uint32_t n) {
   const State& first = *states[0];
   const Matrix& w = first.model->tensors[op.weights];
@@ -197,9 +223,12 @@ void multiply_together(State* const* states, uint32_t count, const LinearOp& op,
   for (; l < count; ++l) first.kernels.matvec_for(w)(w, in[l], bias, out[l]);
 }
 
-// One thread's share of one task, for sample n of those that are asked for.
+// One thread's share of one task, for step n of those that are asked for.
 void run_task(State* state, const Task& task, const Share& share, const Step& step, uint32_t n, double* nats) {
   const Request& request = state->request;
+  const Config& config = state->model->config;
+  const size_t first = size_t{n} * config.samples_per_step;
+  const uint16_t* forced = request.tokens == nullptr ? nullptr : request.tokens + first;
   const Operation& op = *task.operation;
   switch (op.code) {
     case Code::linear:
@@ -215,13 +244,23 @@ void run_task(State* state, const Task& task, const Share& share, const Step& st
       step.embedding(op.embedding, state->slots[op.embedding.slot]);
       break;
     case Code::draw:
-      draw(state, op.draw, step, request.tokens == nullptr ? nullptr : request.tokens + n, nats);
+      draw(state, op.draw, step, forced, nats);
+      break;
+    case Code::logistics:
+      draw_logistics(state, op.logistics, step, forced, nats);
       break;
     case Code::output: {
       const int16_t sample = output_sample(*state, op.output, step.at(op.output.state));
-      if (request.samples != nullptr) request.samples[n] = sample;
-      if (request.nats != nullptr) *request.nats += *nats;
-      state->sample += 1;
+      if (request.samples != nullptr) request.samples[first] = sample;
+      end_step(state, *nats);
+      break;
+    }
+    case Code::bands: {
+      int16_t merged[kMostBands];
+      const Matrix* filters = op.bands.levels == 0 ? nullptr : &state->model->tensors[op.bands.weights];
+      merge_bands(op.bands, filters, step.at(op.bands.in), step.at(op.bands.state), merged);
+      if (request.samples != nullptr) memcpy(request.samples + first, merged, config.samples_per_step * sizeof *merged);
+      end_step(state, *nats);
       break;
     }
     default:
@@ -229,13 +268,13 @@ void run_task(State* state, const Task& task, const Share& share, const Step& st
   }
 }
 
-// One thread's part of the samples that are asked for. All threads run this at once; only thread 0 changes the state
+// One thread's part of the steps that are asked for. All threads run this at once; only thread 0 changes the state
 // beyond the arena. `done(n)` follows this thread's share of operation n.
 template <class Observe>
 void run_shares(State* state, uint32_t thread, const Observe& done) {
   const Plan& plan = state->plan;
-  Step step{*state->model, state->kernels, state->arena, state->position};
-  for (uint32_t n = 0; n < state->request.n; ++n, ++step.i) {
+  for (uint32_t n = 0; n < state->request.n; ++n) {
+    const Step step = step_of(*state, n);
     double nats = 0.0;
     for (uint32_t k = 0; k < plan.n_tasks; ++k) {
       const Task& task = plan.tasks[k];
@@ -269,17 +308,15 @@ void run_shares_unobserved(void* state, uint32_t thread) {
   run_shares(static_cast<State*>(state), thread, Unobserved{});
 }
 
-// Asks for `most` samples, but not beyond the frame; returns how many they are.
-uint32_t ask(State* state, size_t most, int16_t* samples, const uint16_t* tokens, double* nats) {
-  const uint32_t left = state->model->config.hop_length - state->position;
-  const uint32_t n = most < left ? static_cast<uint32_t>(most) : left;
-  state->request = Request{n, samples, tokens, nats};
-  return n;
+// How many of `most` samples the frame has left.
+uint32_t up_to_frame(const State& state, size_t most) {
+  const uint32_t left = state.model->config.hop_length - state.position;
+  return most < left ? static_cast<uint32_t>(most) : left;
 }
 
-// After the samples that were asked for.
-void move_on(State* state) {
-  state->position += state->request.n;
+// After n samples of the frame.
+void move_on(State* state, uint32_t n) {
+  state->position += n;
   if (state->position == state->model->config.hop_length) {
     state->position = 0;
     state->frame_ready = false;
@@ -287,16 +324,52 @@ void move_on(State* state) {
   }
 }
 
+// Hands out what is left of the last step's samples, but at most `most`; returns how many.
+uint32_t hand_out(State* state, uint32_t most, int16_t* samples) {
+  const uint32_t per_step = state->model->config.samples_per_step;
+  const uint32_t used = state->position % per_step;
+  const uint32_t waiting = used == 0 ? 0 : per_step - used;
+  const uint32_t n = most < waiting ? most : waiting;
+  memcpy(samples, state->pending + used, n * sizeof *samples);
+  move_on(state, n);
+  return n;
+}
+
+// Asks for n steps, all of this frame.
+void ask(State* state, uint32_t n, int16_t* samples, const uint16_t* tokens, double* nats) {
+  state->request = Request{n, state->position / state->model->config.samples_per_step, samples, tokens, nats};
+}
+
 // Only one thread is observed.
 template <class Observe>
-uint32_t run(State* state, size_t most, int16_t* samples, const uint16_t* tokens, double* nats, const Observe& done) {
-  const uint32_t n = ask(state, most, samples, tokens, nats);
+void run_asked(State* state, const Observe& done) {
   if (state->plan.n_threads == 1) {
     run_shares(state, 0, done);
   } else {
     state->team->run();
   }
-  move_on(state);
+}
+
+// Makes the samples asked for, but not beyond the frame; returns how many they are. A step may make more of them than
+// are asked for: the others stay in `pending`, and are handed out before the next step.
+template <class Observe>
+uint32_t run(State* state, size_t most, int16_t* samples, const Observe& done) {
+  const uint32_t per_step = state->model->config.samples_per_step;
+  const uint32_t n = up_to_frame(*state, most);
+  uint32_t made = hand_out(state, n, samples);
+  const uint32_t whole = (n - made) / per_step;
+  if (whole != 0) {
+    ask(state, whole, samples + made, nullptr, nullptr);
+    run_asked(state, done);
+    move_on(state, whole * per_step);
+    made += whole * per_step;
+  }
+  if (made < n) {
+    ask(state, 1, state->pending, nullptr, nullptr);
+    run_asked(state, done);
+    memcpy(samples + made, state->pending, (n - made) * sizeof *samples);
+    move_on(state, n - made);
+  }
   return n;
 }
 
@@ -341,7 +414,7 @@ void reset_state(State* state, uint64_t seed, uint32_t stream) {
   const Model& model = *state->model;
   state->sampling.seed = seed;
   state->sampling.stream = stream;
-  state->sample = state->frames_taken = state->frames_run = state->frames_made = 0;
+  state->step = state->frames_taken = state->frames_run = state->frames_made = 0;
   state->position = 0;
   state->frame_ready = state->finished = false;
   memset(state->arena, 0, model.config.arena_size * sizeof *state->arena);
@@ -351,6 +424,12 @@ void reset_state(State* state, uint64_t seed, uint32_t stream) {
     const DrawOp& op = model.sample_program[n].draw;
     state->slots[op.slot] = op.initial_token;
     *step.at(op.out) = op.initial_value;
+  }
+  for (uint32_t n = 0; n < model.config.n_frame_operations; ++n) {
+    if (model.frame_program[n].code != Code::history) continue;
+    const HistoryOp& op = model.frame_program[n].history;
+    if (op.initial != kNone)
+      memcpy(step.at(op.out), model.tensors[op.initial].values, size_t{op.size} * op.frames * sizeof(float));
   }
   for (uint32_t n = 0; n < model.config.priming; ++n) run_frame(state, nullptr, Unobserved{});
 }
@@ -366,19 +445,27 @@ bool prepare_sample(State* state) {
   return state->frame_ready;
 }
 
-uint32_t make_samples(State* state, size_t most, int16_t* samples) {
-  return run(state, most, samples, nullptr, nullptr, Unobserved{});
-}
+uint32_t make_samples(State* state, size_t most, int16_t* samples) { return run(state, most, samples, Unobserved{}); }
 
 uint32_t make_samples_together(State* const* states, uint32_t count, size_t most, int16_t* const* samples) {
+  for (uint32_t l = 0; l < count; ++l) most = up_to_frame(*states[l], most);
+  const uint32_t n = static_cast<uint32_t>(most), per_step = states[0]->model->config.samples_per_step;
+  uint32_t made[kTogether], steps = n / per_step;
   for (uint32_t l = 0; l < count; ++l) {
-    const uint32_t left = states[l]->model->config.hop_length - states[l]->position;
-    if (left < most) most = left;
+    made[l] = hand_out(states[l], n, samples[l]);
+    if ((n - made[l]) / per_step < steps) steps = (n - made[l]) / per_step;
   }
-  for (uint32_t l = 0; l < count; ++l) ask(states[l], most, samples[l], nullptr, nullptr);
-  run_together(states, count);
-  for (uint32_t l = 0; l < count; ++l) move_on(states[l]);
-  return static_cast<uint32_t>(most);
+  if (steps != 0) {
+    for (uint32_t l = 0; l < count; ++l) ask(states[l], steps, samples[l] + made[l], nullptr, nullptr);
+    run_together(states, count);
+  }
+  // What is left is less than two steps, where the streams do not stand at the same place of a step.
+  for (uint32_t l = 0; l < count; ++l) {
+    move_on(states[l], steps * per_step);
+    made[l] += steps * per_step;
+    if (made[l] < n) run(states[l], n - made[l], samples[l] + made[l], Unobserved{});
+  }
+  return n;
 }
 
 void observe_frame(State* state, const float* features, const Observer& done) {
@@ -387,7 +474,7 @@ void observe_frame(State* state, const float* features, const Observer& done) {
 }
 
 uint32_t observe_samples(State* state, size_t most, int16_t* samples, const Observer& done) {
-  return run(state, most, samples, nullptr, nullptr, done);
+  return run(state, most, samples, done);
 }
 
 bool token_exists(const State& state, uint16_t token) {
@@ -397,7 +484,12 @@ bool token_exists(const State& state, uint16_t token) {
 }
 
 uint32_t score_samples(State* state, size_t most, const uint16_t* tokens, double* nats) {
-  return run(state, most, nullptr, tokens, nats, Unobserved{});
+  const uint32_t per_step = state->model->config.samples_per_step;
+  const uint32_t steps = up_to_frame(*state, most) / per_step;
+  ask(state, steps, nullptr, tokens, nats);
+  run_asked(state, Unobserved{});
+  move_on(state, steps * per_step);
+  return steps * per_step;
 }
 
 uint64_t samples_available(const State& state) {

@@ -20,9 +20,10 @@ class Team;
 
 // What the threads are to do together.
 struct Request {
-  uint32_t n;              // samples, all of one frame
-  int16_t* samples;        // (n) or null
-  const uint16_t* tokens;  // (n) or null: forced
+  uint32_t n;              // steps, all of one frame
+  uint32_t first;          // number of the first within it
+  int16_t* samples;        // (n, samples_per_step) or null
+  const uint16_t* tokens;  // (n, samples_per_step) or null: forced
   double* nats;            // with tokens: the sum of their scores is added
 };
 
@@ -44,13 +45,14 @@ struct State {
   float* groups;    // (most_classes / 16) scratch of a draw: their sums in groups
   float* packed;    // (kTogether, most_cols) scratch of products made together
 
-  uint64_t sample;        // made since the reset
-  uint64_t frames_taken;  // from the caller
-  uint64_t frames_run;    // through the frame program since the reset, without priming
-  uint64_t frames_made;   // whose samples are all made
-  uint32_t position;      // of the next sample within its frame
-  bool frame_ready;       // the frame whose samples come next has been computed
-  bool finished;          // no more frames will come
+  uint64_t step;                // since the reset
+  uint64_t frames_taken;        // from the caller
+  uint64_t frames_run;          // through the frame program since the reset, without priming
+  uint64_t frames_made;         // whose samples are all made
+  uint32_t position;            // of the next sample within its frame
+  int16_t pending[kMostBands];  // the last step's samples, where some of them are still to be handed out
+  bool frame_ready;             // the frame whose samples come next has been computed
+  bool finished;                // no more frames will come
 };
 
 // Bytes of a State with all that it points to.
@@ -95,7 +97,8 @@ uint32_t observe_samples(State* state, size_t most, int16_t* samples, const Obse
 // Whether every class that a token stands for exists.
 bool token_exists(const State& state, uint16_t token);
 
-// As make_samples, with tokens given that exist: adds their negative log-likelihood to *nats.
+// As make_samples, for whole steps, with tokens given that exist: adds their negative log-likelihood to *nats. Not
+// while samples of a step are still to be handed out.
 uint32_t score_samples(State* state, size_t most, const uint16_t* tokens, double* nats);  // (most)
 
 // Samples that can be made before another frame is needed.

@@ -19,9 +19,10 @@ struct Header {
   uint32_t reserved1;
   uint32_t sample_rate, hop_length, n_features, lookahead, priming, arena_size, n_slots, features_at;
   uint32_t n_tensors, n_frame_operations, n_sample_operations;
-  uint32_t reserved2;
+  uint32_t samples_per_step;
   uint64_t metadata_offset, metadata_size, tensors_offset, operations_offset;
-  uint64_t reserved3[2];
+  uint32_t steps_per_row, silence;
+  uint64_t reserved2;
 };
 static_assert(sizeof(Header) == 128, "the header has 128 bytes");
 
@@ -88,8 +89,15 @@ bool check_header(Errors& errors, const Bytes& file, const Header& h) {
     return errors.fail(AT(Header, checksum), "checksum is %08x but the bytes give %08x: the file is corrupt",
                        h.checksum, checksum);
   }
-  if (h.reserved2 != 0) return errors.fail(AT(Header, reserved2), "reserved is %u, expected 0", h.reserved2);
-  if (h.reserved3[0] != 0 || h.reserved3[1] != 0) return errors.fail(AT(Header, reserved3), "reserved is not 0");
+  if (h.reserved2 != 0) return errors.fail(AT(Header, reserved2), "reserved is not 0");
+  if (h.samples_per_step != 0 && h.hop_length % h.samples_per_step != 0) {
+    return errors.fail(AT(Header, samples_per_step), "samples_per_step is %u, which does not divide a hop of %u",
+                       h.samples_per_step, h.hop_length);
+  }
+  if (h.steps_per_row != 0 && h.samples_per_step != 0 && h.hop_length / h.samples_per_step % h.steps_per_row != 0) {
+    return errors.fail(AT(Header, steps_per_row), "steps_per_row is %u, which does not divide the frame's %u steps",
+                       h.steps_per_row, h.hop_length / h.samples_per_step);
+  }
   return range(AT(Header, sample_rate), "sample_rate", h.sample_rate, 1, 384000) &&
          range(AT(Header, hop_length), "hop_length", h.hop_length, 1, 65536) &&
          range(AT(Header, n_features), "n_features", h.n_features, 1, 65536) &&
@@ -100,6 +108,8 @@ bool check_header(Errors& errors, const Bytes& file, const Header& h) {
          range(AT(Header, n_tensors), "n_tensors", h.n_tensors, 0, 65536) &&
          range(AT(Header, n_frame_operations), "n_frame_operations", h.n_frame_operations, 0, 65536) &&
          range(AT(Header, n_sample_operations), "n_sample_operations", h.n_sample_operations, 1, 65536) &&
+         range(AT(Header, samples_per_step), "samples_per_step", h.samples_per_step, 1, kMostBands) &&
+         range(AT(Header, steps_per_row), "steps_per_row", h.steps_per_row, 1, 65536) &&
          section(AT(Header, metadata_offset), "metadata", h.metadata_offset, h.metadata_size, 1) &&
          section(AT(Header, tensors_offset), "tensor directory", h.tensors_offset,
                  uint64_t{h.n_tensors} * sizeof(TensorEntry), 8) &&
@@ -214,6 +224,9 @@ bool read(Errors& errors, const Bytes& file, Model* model) {
                          h.n_tensors,
                          h.n_frame_operations,
                          h.n_sample_operations,
+                         h.samples_per_step,
+                         h.steps_per_row,
+                         h.silence,
                          0,
                          0,
                          0,
@@ -230,6 +243,11 @@ bool read(Errors& errors, const Bytes& file, Model* model) {
     if (!read_tensor(errors, file, h.tensors_offset + uint64_t{i} * sizeof(TensorEntry), entries[i],
                      &model->tensors[i]))
       return false;
+  }
+  if (h.silence != kNone) {
+    const bool fits = h.silence < h.n_tensors && model->tensors[h.silence].layout == Layout::vector &&
+                      model->tensors[h.silence].rows == h.n_features;
+    if (!fits) return errors.fail(AT(Header, silence), "silence is not a vector of %u features", h.n_features);
   }
   return check_program(errors, h.operations_offset, model);
 }

@@ -24,10 +24,16 @@ struct Config {
   uint32_t n_tensors;
   uint32_t n_frame_operations;
   uint32_t n_sample_operations;
-  uint32_t most_classes;  // of any draw
-  uint32_t high_classes;  // of the output's high slot
-  uint32_t low_classes;   // of its low slot; 0 without one
-  uint32_t most_cols;     // of any product, up to the next multiple of its block's columns
+  uint32_t samples_per_step;  // of the sample program
+  uint32_t steps_per_row;     // that see the same row of what a frame has for its samples
+  uint32_t silence;           // tensor: vector of a silent frame's features, or kNone: zeros
+  uint32_t most_classes;      // of any draw
+  uint32_t high_classes;      // of the output's high slot, or of a mixture of logistics
+  uint32_t low_classes;       // of its low slot; 0 without one
+  uint32_t most_cols;         // of any product, up to the next multiple of its block's columns
+
+  uint32_t steps() const { return hop_length / samples_per_step; }  // per frame
+  uint32_t rows() const { return steps() / steps_per_row; }         // per frame
 };
 
 struct Model {
@@ -39,6 +45,12 @@ struct Model {
   const Operation* frame_program;   // (n_frame_operations), in the file
   const Operation* sample_program;  // (n_sample_operations), in the file; the last one is the output
 };
+
+// Floats of the operation's state: of the de-emphasis, and of two filters per merging of two bands.
+inline uint64_t bands_state_size(const BandsOp& op, const Matrix* tensors) {
+  if (op.levels == 0) return 1;
+  return 1 + ((uint64_t{1} << op.levels) - 1) * (uint64_t{tensors[op.weights].rows} + 2);
+}
 
 struct BlockShape {
   uint32_t rows, cols;

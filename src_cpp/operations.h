@@ -9,9 +9,9 @@ namespace linnet {
 
 constexpr uint32_t kNone = 0xFFFFFFFFu;
 
-enum class Code : uint32_t { linear = 1, gates, history, upsample, add, embedding, draw, output };
+enum class Code : uint32_t { linear = 1, gates, history, upsample, add, embedding, draw, output, logistics, bands };
 
-// The arena from offset + stride * (number of the sample within its frame), in floats.
+// The arena from offset + stride * (number of the row within its frame), in floats.
 struct Operand {
   uint32_t offset;
   uint32_t stride;
@@ -36,16 +36,16 @@ struct GatesOp {
 
 struct HistoryOp {
   Code code;
-  uint32_t size;    // floats per frame
-  uint32_t frames;  // in the window
-  uint32_t unused1;
+  uint32_t size;     // floats per frame
+  uint32_t frames;   // in the window
+  uint32_t initial;  // tensor: vector of the window after a reset, or kNone
   Operand in, out;
   uint32_t unused2[8];
 };
 
 struct UpsampleOp {
   Code code;
-  uint32_t weights;  // tensor: vector of hop_length x window
+  uint32_t weights;  // tensor: vector of the frame's rows x window
   uint32_t channels;
   uint32_t window;
   Operand in;
@@ -56,7 +56,8 @@ struct UpsampleOp {
 struct AddOp {
   Code code;
   uint32_t size;
-  uint32_t unused1[2];
+  uint32_t unused1;
+  Activation activation;
   Operand in, out, add;
   uint32_t unused2[6];
 };
@@ -97,6 +98,38 @@ struct OutputOp {
   uint32_t unused2[2];
 };
 
+enum class Spread : uint32_t { exp, softplus };
+
+constexpr uint32_t kMostBands = 64;
+constexpr uint32_t kMostMixtures = 256;
+constexpr uint32_t kMostSections = 16;  // of a band filter
+
+struct LogisticsOp {
+  Code code;
+  uint32_t mixtures;  // per band
+  uint32_t bands;
+  Spread spread;      // how a band's scales come from their parameters
+  Operand in;         // logits of the mixtures, (bands, mixtures)
+  Operand out;        // (bands)
+  Operand means;      // (bands, mixtures)
+  Operand scales;     // (bands, mixtures)
+  float least_scale;  // parameters below count as this
+  uint32_t word;      // index of the first of 2 x bands random words
+  float steps;        // a value has them per unit, cut to 16 bits; 0: any value of [-1, 1]
+  uint32_t classes;   // values that a score knows
+};
+
+struct BandsOp {
+  Code code;
+  uint32_t levels;   // 2^levels bands
+  uint32_t weights;  // tensor: vector of the filters' coefficients, or kNone
+  uint32_t unused1;
+  Operand in, state;
+  uint32_t unused2[5];
+  float pre_emphasis;
+  uint32_t unused3[2];
+};
+
 union Operation {
   uint32_t words[16];
   Code code;
@@ -108,10 +141,13 @@ union Operation {
   EmbeddingOp embedding;
   DrawOp draw;
   OutputOp output;
+  LogisticsOp logistics;
+  BandsOp bands;
 };
 static_assert(sizeof(Operation) == 64, "an operation has sixteen words");
 static_assert(sizeof(LinearOp) == 64 && sizeof(GatesOp) == 64 && sizeof(HistoryOp) == 64 && sizeof(UpsampleOp) == 64,
               "");
 static_assert(sizeof(AddOp) == 64 && sizeof(EmbeddingOp) == 64 && sizeof(DrawOp) == 64 && sizeof(OutputOp) == 64, "");
+static_assert(sizeof(LogisticsOp) == 64 && sizeof(BandsOp) == 64, "");
 
 }  // namespace linnet

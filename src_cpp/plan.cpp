@@ -57,6 +57,8 @@ Items items_of(const Model& model, const Task& task) {
       return lines_of(op.add.size, 2);
     case Code::draw:
       return Items{nullptr, 1, 1, 1, kDrawCost + op.draw.classes};
+    case Code::logistics:
+      return Items{nullptr, 1, 1, 1, op.logistics.bands * (kDrawCost + op.logistics.mixtures)};
     default:
       return Items{nullptr, 1, 1, 1, kDrawCost};
   }
@@ -96,7 +98,7 @@ struct Range {
   bool meets(const Range& other) const { return first < other.last && other.first < last; }
 };
 
-// What a task reads and writes, over all samples of a frame.
+// What a task reads and writes, over all rows of a frame.
 struct Touched {
   Range reads[3];
   Range writes;
@@ -104,7 +106,7 @@ struct Touched {
 
 Range range_of(const Model& model, const Operand& operand, uint64_t size) {
   if (operand.offset == kNone) return Range{0, 0};
-  return Range{operand.offset, operand.offset + uint64_t{operand.stride} * (model.config.hop_length - 1) + size};
+  return Range{operand.offset, operand.offset + uint64_t{operand.stride} * (model.config.rows() - 1) + size};
 }
 
 Touched touched_by(const Model& model, const Task& task) {
@@ -133,6 +135,16 @@ Touched touched_by(const Model& model, const Task& task) {
       return Touched{{range(op.draw.in, op.draw.classes), {}, {}}, range(op.draw.out, 1)};
     case Code::output:
       return Touched{{}, range(op.output.state, 1)};
+    case Code::logistics: {
+      const uint64_t size = uint64_t{op.logistics.mixtures} * op.logistics.bands;
+      return Touched{{range(op.logistics.in, size), range(op.logistics.means, size), range(op.logistics.scales, size)},
+                     range(op.logistics.out, op.logistics.bands)};
+    }
+    case Code::bands: {
+      const uint64_t bands = uint64_t{1} << op.bands.levels;
+      return Touched{{range(op.bands.in, bands), {}, {}},
+                     range(op.bands.state, bands_state_size(op.bands, model.tensors))};
+    }
     default:
       return Touched{};
   }

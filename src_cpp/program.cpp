@@ -25,17 +25,19 @@ class ProgramChecker {
     }
     // Draws first: embeddings and the output need to know their classes.
     for (uint32_t i = 0; i < config_.n_sample_operations; ++i) {
-      if (model_->sample_program[i].code == Code::draw && !check_draw(i)) return false;
+      const Code code = model_->sample_program[i].code;
+      if (code == Code::draw && !check_draw(i)) return false;
+      if (code == Code::logistics && !check_logistics(i)) return false;
     }
     for (uint32_t slot = 0; slot < config_.n_slots; ++slot) {
       if (classes_[slot] == 0) return errors_.fail(operations_offset_, "slot %u has no draw", slot);
     }
-    steps_ = 1;
+    rows_ = 1;
     first_ = 0;
     for (uint32_t i = 0; i < config_.n_frame_operations; ++i) {
       if (!check_frame_operation(i, model_->frame_program[i])) return false;
     }
-    steps_ = config_.hop_length;
+    rows_ = config_.rows();
     first_ = config_.n_frame_operations;
     for (uint32_t i = 0; i < config_.n_sample_operations; ++i) {
       if (!check_sample_operation(i, model_->sample_program[i])) return false;
@@ -46,12 +48,12 @@ class ProgramChecker {
  private:
   bool fail(uint32_t i, const char* what) {
     return errors_.fail(operations_offset_ + (uint64_t{first_} + i) * sizeof(Operation), "%s operation %u: %s",
-                        first_ == 0 && steps_ == 1 ? "frame" : "sample", i, what);
+                        first_ == 0 && rows_ == 1 ? "frame" : "sample", i, what);
   }
 
-  // The range of `size` floats at `operand` over all steps of this program.
+  // The range of `size` floats at `operand` over all rows of a frame that this program sees.
   bool find_range(const Operand& operand, uint64_t size, Range* range) const {
-    const uint64_t last = uint64_t{operand.offset} + uint64_t{operand.stride} * (steps_ - 1) + size;
+    const uint64_t last = uint64_t{operand.offset} + uint64_t{operand.stride} * (rows_ - 1) + size;
     *range = Range{operand.offset, last};
     return last <= config_.arena_size;
   }
@@ -77,7 +79,8 @@ class ProgramChecker {
 
   bool check_sample_operation(uint32_t i, const Operation& op) {
     const bool last = i + 1 == config_.n_sample_operations;
-    if (last != (op.code == Code::output)) return fail(i, "the output must be the last operation, and only that");
+    if (last != (op.code == Code::output || op.code == Code::bands))
+      return fail(i, "the output must be the last operation, and only that");
     switch (op.code) {
       case Code::linear:
         return check_linear(i, op.linear);
@@ -88,7 +91,10 @@ class ProgramChecker {
       case Code::embedding:
         return check_embedding(i, op.embedding);
       case Code::draw:
+      case Code::logistics:
         return true;  // checked before
+      case Code::bands:
+        return check_bands(i, op.bands);
       case Code::output:
         return check_output(i, op.output);
       default:
@@ -135,19 +141,23 @@ class ProgramChecker {
     if (!find_range(op.in, op.size, &in)) return fail(i, "in leaves the arena");
     if (!find_range(op.out, uint64_t{op.size} * op.frames, &out)) return fail(i, "out leaves the arena");
     if (overlap(in, out)) return fail(i, "out overlaps in");
+    if (op.initial == kNone) return true;
+    const Matrix* initial = tensor(op.initial);
+    if (initial == nullptr || initial->layout != Layout::vector || initial->rows != uint64_t{op.size} * op.frames)
+      return fail(i, "initial is not a vector of the window");
     return true;
   }
 
   bool check_upsample(uint32_t i, const UpsampleOp& op) {
     const Matrix* w = tensor(op.weights);
     if (op.channels == 0 || op.window == 0) return fail(i, "no channels or no window");
-    if (w == nullptr || w->layout != Layout::vector || w->rows != uint64_t{config_.hop_length} * op.window) {
-      return fail(i, "weights is not a vector of hop_length x window");
+    if (w == nullptr || w->layout != Layout::vector || w->rows != uint64_t{config_.rows()} * op.window) {
+      return fail(i, "weights is not a vector of the frame's rows x window");
     }
     if (op.row_stride < op.channels) return fail(i, "rows overlap");
     Range in, out;
     if (!find_range(op.in, uint64_t{op.window} * op.channels, &in)) return fail(i, "in leaves the arena");
-    if (!find_range(Operand{op.out, 0}, uint64_t{op.row_stride} * (config_.hop_length - 1) + op.channels, &out))
+    if (!find_range(Operand{op.out, 0}, uint64_t{op.row_stride} * (config_.rows() - 1) + op.channels, &out))
       return fail(i, "out leaves the arena");
     if (overlap(in, out)) return fail(i, "out overlaps in");
     return true;
@@ -156,6 +166,7 @@ class ProgramChecker {
   bool check_add(uint32_t i, const AddOp& op) {
     Range in, add, out;
     if (op.size == 0) return fail(i, "nothing to add");
+    if (op.activation > Activation::sigmoid) return fail(i, "unknown activation");
     if (!find_range(op.in, op.size, &in)) return fail(i, "in leaves the arena");
     if (!find_range(op.add, op.size, &add)) return fail(i, "add leaves the arena");
     if (!find_range(op.out, op.size, &out)) return fail(i, "out leaves the arena");
@@ -177,7 +188,7 @@ class ProgramChecker {
   }
 
   bool check_draw(uint32_t i) {
-    steps_ = config_.hop_length;
+    rows_ = config_.rows();
     first_ = config_.n_frame_operations;
     const DrawOp& op = model_->sample_program[i].draw;
     if (op.slot >= config_.n_slots) return fail(i, "slot out of range");
@@ -194,7 +205,58 @@ class ProgramChecker {
     return true;
   }
 
+  bool check_logistics(uint32_t i) {
+    rows_ = config_.rows();
+    first_ = config_.n_frame_operations;
+    const LogisticsOp& op = model_->sample_program[i].logistics;
+    if (logistics_ != nullptr) return fail(i, "a second mixture of logistics");
+    logistics_ = &op;
+    if (op.mixtures == 0 || op.mixtures > kMostMixtures) return fail(i, "mixtures outside 1 .. 256");
+    if (op.bands == 0 || op.bands > kMostBands) return fail(i, "bands outside 1 .. 64");
+    if (op.spread > Spread::softplus) return fail(i, "unknown spread");
+    if (op.word > kNone - 2 * op.bands) return fail(i, "random words beyond 2^32");
+    if (!isfinite(op.least_scale)) return fail(i, "a number is not finite");
+    if (!(op.steps >= 0.0f) || !isfinite(op.steps)) return fail(i, "steps is not a number of 0 or more");
+    if (op.classes < 2 || op.classes > 65536 || (op.steps > 0.0f && op.classes != 65536))
+      return fail(i, "classes outside 2 .. 65536, or not 65536 where values have steps");
+    const uint64_t size = uint64_t{op.mixtures} * op.bands;
+    Range logits, means, scales, out;
+    if (!find_range(op.in, size, &logits)) return fail(i, "in leaves the arena");
+    if (!find_range(op.means, size, &means)) return fail(i, "means leaves the arena");
+    if (!find_range(op.scales, size, &scales)) return fail(i, "scales leaves the arena");
+    if (!find_range(op.out, op.bands, &out)) return fail(i, "out leaves the arena");
+    if (overlap(out, logits) || overlap(out, means) || overlap(out, scales))
+      return fail(i, "out overlaps what it is drawn from");
+    if (op.mixtures > config_.most_classes) config_.most_classes = op.mixtures;
+    return true;
+  }
+
+  bool check_bands(uint32_t i, const BandsOp& op) {
+    if (op.levels > 6) return fail(i, "levels beyond 6");
+    const uint32_t bands = 1u << op.levels;
+    if (bands != config_.samples_per_step) return fail(i, "its bands are not the samples of a step");
+    if (config_.n_slots != 0) return fail(i, "slots that are not in the output");
+    if (logistics_ == nullptr || logistics_->bands != bands)
+      return fail(i, "no mixture of logistics draws as many bands");
+    config_.high_classes = logistics_->classes;
+    if (op.levels == 0) {
+      if (op.weights != kNone) return fail(i, "weights without levels");
+    } else {
+      const Matrix* w = tensor(op.weights);
+      if (w == nullptr || w->layout != Layout::vector || w->rows % 2 != 0 || w->rows > 2 * kMostSections)
+        return fail(i, "weights is not a vector of twice 1 .. 16 sections");
+    }
+    if (!(fabsf(op.pre_emphasis) < 1.0f)) return fail(i, "pre-emphasis outside (-1, 1)");
+    Range in, state;
+    if (!find_range(op.in, bands, &in)) return fail(i, "in leaves the arena");
+    if (!find_range(op.state, bands_state_size(op, model_->tensors), &state)) return fail(i, "state leaves the arena");
+    if (overlap(in, state)) return fail(i, "state overlaps in");
+    return true;
+  }
+
   bool check_output(uint32_t i, const OutputOp& op) {
+    if (config_.samples_per_step != 1) return fail(i, "one sample where a step has several");
+    if (logistics_ != nullptr) return fail(i, "a mixture of logistics that is not in the output");
     if (op.high >= config_.n_slots) return fail(i, "high slot out of range");
     uint64_t tokens = classes_[op.high];
     if (op.low != kNone) {
@@ -221,9 +283,10 @@ class ProgramChecker {
   uint64_t operations_offset_;
   Model* model_;
   Config& config_;
-  uint64_t steps_ = 1;          // samples per frame as this program sees them
+  uint64_t rows_ = 1;           // rows per frame as this program sees them
   uint32_t first_ = 0;          // number of this program's first operation in the file
   uint32_t classes_[256] = {};  // per slot
+  const LogisticsOp* logistics_ = nullptr;
 };
 
 }  // namespace

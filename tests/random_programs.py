@@ -8,15 +8,18 @@ from linnet import blocks
 from linnet.format import Header, Tensor, VoiceFile
 from linnet.operations import (
     Add,
+    Bands,
     Draw,
     Embedding,
     Gates,
     History,
     Linear,
+    Logistics,
     Operand,
     Operation,
     Output,
     Upsample,
+    bands_state_size,
 )
 from linnet_export.writer import to_bytes
 
@@ -26,7 +29,10 @@ Vector = tuple[Operand, int]  # where, floats
 class _Builder:
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
-        self.hop = self.pick(1, 6)
+        self.levels = self.pick(0, 3) if self.chance(0.4) else None  # of bands; None: tokens
+        self.samples_per_step = 1 << (self.levels or 0)
+        self.steps_per_row = self.pick(1, 3)
+        self.rows = self.pick(1, 4)
         self.arena_size = 0
         self.tensors: list[Tensor] = []
         self.program: list[Operation] = []
@@ -41,7 +47,7 @@ class _Builder:
     def take(self, size: int, stride: int = 0) -> Vector:
         """A new place; products read up to 15 floats beyond a vector."""
         offset = self.arena_size + self.pick(0, 3)
-        self.arena_size = offset + size + stride * (self.hop - 1) + 15
+        self.arena_size = offset + size + stride * (self.rows - 1) + 15
         return Operand(offset, stride), size
 
     def place_of_product(self, size: int, read: list[Vector]) -> Vector:
@@ -49,7 +55,7 @@ class _Builder:
 
         def reach(vector: Vector) -> tuple[int, int]:
             operand, n = vector
-            return operand.offset, operand.offset + n + operand.stride * (self.hop - 1) + 15
+            return operand.offset, operand.offset + n + operand.stride * (self.rows - 1) + 15
 
         for number in self.rng.permutation(len(self.products)) if self.chance(0.5) else []:
             old = self.products[number]
@@ -93,19 +99,22 @@ class _Builder:
     def add(self, a: Vector, b: Vector) -> Vector:
         size = min(a[1], b[1])
         out = [self.take(size), (a[0], size), (b[0], size)][self.pick(0, 2)]
-        self.program.append(Add(size, a[0], out[0], b[0]))
+        self.program.append(Add(size, self.pick(0, 3), a[0], out[0], b[0]))
         return out
 
     def history(self, source: Vector) -> Vector:
         frames = self.pick(1, 4)
         out = self.take(source[1] * frames)
-        self.program.append(History(source[1], frames, source[0], out[0]))
+        initial = None
+        if self.chance(0.5):
+            initial = self.tensor(self.numbers(out[1]), "vector", "float32")
+        self.program.append(History(source[1], frames, initial, source[0], out[0]))
         return out
 
     def upsample(self, source: Vector) -> Vector:
         channels = self.pick(1, source[1])
         window = source[1] // channels
-        weights = self.tensor(self.numbers(self.hop * window), "vector", "float32")
+        weights = self.tensor(self.numbers(self.rows * window), "vector", "float32")
         out = self.take(channels, channels + self.pick(0, 3))
         self.program.append(Upsample(weights, channels, window, source[0], out[0]))
         return out
@@ -122,7 +131,8 @@ class _Builder:
 
 
 def random_program(seed: int) -> bytes:
-    """The file of a random voice: 1 to 6 samples per frame, 1 to 20 features, 1 or 2 draws."""
+    """The file of a random voice: up to 96 samples per frame, 1 to 20 features, and 1 or 2 draws or
+    a mixture of logistics."""
     build = _Builder(np.random.default_rng(seed))
     pick = build.pick
     features = build.take(pick(1, 20))
@@ -139,11 +149,78 @@ def random_program(seed: int) -> bytes:
             frame_values.append(build.mix(frame_values))
     frame_program, build.program = tuple(build.program), []
 
+    if build.levels is None:
+        n_slots = _tokens(build, features, [frame_values[-1], *upsampled])
+    else:
+        n_slots = _bands(build, build.levels, [features, frame_values[-1], *upsampled])
+    silence = None
+    if build.chance(0.5):
+        silence = build.tensor(build.numbers(features[1]), "vector", "float32")
+    header = Header(
+        sample_rate=16000,
+        hop_length=build.rows * build.steps_per_row * build.samples_per_step,
+        n_features=features[1],
+        lookahead=pick(0, 3),
+        priming=pick(0, 3),
+        arena_size=build.arena_size,
+        n_slots=n_slots,
+        features_at=features[0].offset,
+        samples_per_step=build.samples_per_step,
+        steps_per_row=build.steps_per_row,
+        silence=silence,
+    )
+    voice = VoiceFile(header, {}, tuple(build.tensors), frame_program, tuple(build.program))
+    return to_bytes(voice)
+
+
+def _bands(build: _Builder, levels: int, values: list[Vector]) -> int:
+    """The sample program of a mixture of logistics; the number of slots."""
+    pick, n = build.pick, 1 << levels
+    mixtures = pick(1, 20)
+    drawn = build.take(n)
+    coefficients = 2 * pick(1, 4) if levels else 0
+    filters = None
+    if levels:
+        filters = build.tensor(build.rng.random(coefficients), "vector", "float32")
+    state = build.take(bands_state_size(levels, coefficients))
+    values = [*values, drawn, state]  # the state shows its last bits
+    values = [values[i] for i in build.rng.permutation(len(values))]
+    for _ in range(pick(1, 4)):
+        values.append(build.mix(values))
+    logits, means, scales = (
+        build.linear(values[-1], n * mixtures, build.linear(drawn, n * mixtures))[0]
+        for _ in range(3)
+    )
+    steps = 32768.0 / pick(1, 128) if build.chance(0.5) else 0.0
+    classes = 65536 if steps else pick(2, 65536)
+    least, word = (float(np.float32(x)) for x in (build.rng.normal(-5, 3), pick(0, 9)))
+    build.program += [
+        Logistics(
+            mixtures,
+            n,
+            pick(0, 1),
+            logits,
+            drawn[0],
+            means,
+            scales,
+            least,
+            int(word),
+            float(np.float32(steps)),
+            classes,
+        ),
+        Bands(levels, filters, drawn[0], state[0], float(np.float32(build.rng.uniform(-0.9, 0.9)))),
+    ]
+    return 0
+
+
+def _tokens(build: _Builder, features: Vector, others: list[Vector]) -> int:
+    """The sample program of one or two draws; the number of slots."""
+    pick = build.pick
     dual = build.chance(0.5)
     classes = [pick(1, 200), pick(1, 256)] if dual else [pick(1, 600)]
     drawn = [build.take(1) for _ in classes]
     expanded = build.take(1)  # the state of the output: logits that depend on it show its last bit
-    values = [features, frame_values[-1], *upsampled, *drawn]
+    values = [features, *others, *drawn]
     for slot, n in enumerate(classes):
         previous = build.linear(expanded, pick(1, 40))
         size = pick(1, 40)
@@ -185,15 +262,4 @@ def random_program(seed: int) -> bytes:
             pre_emphasis=float(np.float32(build.rng.uniform(-0.9, 0.9))),
         )
     )
-    header = Header(
-        sample_rate=16000,
-        hop_length=build.hop,
-        n_features=features[1],
-        lookahead=pick(0, 3),
-        priming=pick(0, 3),
-        arena_size=build.arena_size,
-        n_slots=len(classes),
-        features_at=features[0].offset,
-    )
-    voice = VoiceFile(header, {}, tuple(build.tensors), frame_program, tuple(build.program))
-    return to_bytes(voice)
+    return len(classes)

@@ -12,7 +12,7 @@ from random_programs import random_program
 pytest.importorskip("numba", reason="the reference needs Numba")
 
 from linnet import _core, kernels  # noqa: E402
-from linnet.operations import Draw  # noqa: E402
+from linnet.operations import Draw, Logistics  # noqa: E402
 from linnet.reference import ReferenceVoice  # noqa: E402
 
 N_FRAMES = 5
@@ -34,7 +34,8 @@ def test_programs(seed: int, key: int, stream: int, temperature: float) -> None:
     samples = voice.synthesize(frames.T, key, stream, temperature)
     assert len(samples) == n
 
-    classes = [op.classes for op in voice.file.sample_program if isinstance(op, Draw)]
+    drawn = (Draw, Logistics)
+    classes = [op.classes for op in voice.file.sample_program if isinstance(op, drawn)]
     tokens = rng.integers(0, classes[0], n).astype(np.uint16)
     if len(classes) == 2:
         tokens = tokens * np.uint16(256) + rng.integers(0, classes[1], n).astype(np.uint16)

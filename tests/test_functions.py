@@ -47,9 +47,9 @@ SIGMOID_BOUND = 1.5 * U * (1 + 2.0**-20)
 # Twice that, and half an ulp of a result of at most 1.
 TANH_BOUND = 2 * SIGMOID_BOUND + U / 2
 
-# log(x) = n ln 2 + log(1 + f), where L = log(1 + f) and |f^2 P(f)| <= 0.18 |L| (at f = -1/3). Errors of
-# L, relative: of f^2, of P (its last step, and at most half of that from the others, which lie
-# below 1/2 and are multiplied by |f| <= 1/3), the polynomial itself, the last step.
+# log(x) = n ln 2 + L, L = log(1 + f), where |f^2 P(f)| <= 0.18 |L| (most at f = -1/3). Errors of L,
+# relative: of f^2, of P (its last step, and at most half of that from the others, which lie below
+# 1/2 and are multiplied by |f| <= 1/3), the polynomial itself, the last step.
 LOG_FRACTION = U * (0.18 * 2.5 + 1) + 4.8e-9
 # Where n is not 0: |L| <= 0.4056, adding n LN2_LOW rounds below 1/2, LN2_LOW is off by less than
 # 2^-45, and the last step rounds.

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pytest
 
 from linnet import _core
-from linnet._format_checks import operand_ranges
+from linnet._program_checks import operand_ranges
 from linnet.cli import main
 from linnet.format import VoiceFile, read
 from linnet.operations import Draw, Operand

@@ -18,11 +18,10 @@ from linnet_training.data import Corpus, prepare  # noqa: E402
 from linnet_training.evaluate import griffin_lim, log_spectrum_correlation  # noqa: E402
 from linnet_training.held_out import held_out_nats  # noqa: E402
 from linnet_training.model import SILENCE, StepLoop, WaveRNN, from_checkpoint  # noqa: E402
-from linnet_training.pruner import Pruner, Rule, cubic  # noqa: E402
 from linnet_training.train import Trainer  # noqa: E402
 
 RULES = [
-    {"name": "gru.weight_hh_l0", "block": "4x4", "sparsity": 0.75, "groups": 3},
+    {"name": "gru.weight_hh_l0", "block": "4x4", "sparsity": 0.75},
     {"name": "O1.weight", "block": "16x1", "sparsity": 0.5},
 ]
 
@@ -105,53 +104,6 @@ def test_coarse_logits_never_see_the_current_coarse_byte() -> None:
     with torch.no_grad():
         a, b = (model(x, previous, features, h) for x in (tokens, changed))
     assert torch.equal(a[0], b[0]) and not torch.equal(a[1], b[1])
-
-
-def test_schedule_is_the_cubic_of_the_paper() -> None:
-    assert [cubic(t, 0.1, 0.6) for t in (0.0, 0.1, 0.6, 1.0)] == [0, 0, 1, 1]
-    assert cubic(0.35, 0.1, 0.6) == pytest.approx(1 - 0.5**3)
-
-
-@pytest.mark.parametrize("block", ["4x4", "16x1", "1x16", "1x4"])
-def test_each_gate_reaches_its_exact_block_sparsity(block: str) -> None:
-    model = torch.nn.GRU(8, 64)
-    pruner = Pruner(model, [Rule("weight_hh_l0", block, 0.9, groups=3)], 0.0, 0.5, interval=3)
-    for i in range(11):
-        with torch.no_grad():
-            model.weight_hh_l0 += 0.01 * torch.randn_like(model.weight_hh_l0)
-        pruner.step(i / 10)
-    rows, columns = (int(x) for x in block.split("x"))
-    for gate in model.weight_hh_l0.detach().split(64):
-        blocks = gate.view(64 // rows, rows, 64 // columns, columns).transpose(1, 2)
-        empty = (blocks == 0).all(-1).all(-1)
-        assert torch.equal(empty, (blocks == 0).any(-1).any(-1))
-        assert int(empty.sum()) == round(0.9 * empty.numel())
-    assert pruner.done and "0.9" in pruner.report()
-
-
-def test_keeps_the_strongest_blocks_of_a_foreign_network() -> None:
-    model = torch.nn.Sequential(torch.nn.Conv1d(8, 16, 2), torch.nn.Linear(16, 4))
-    with torch.no_grad():
-        model[1].weight.copy_(torch.arange(64).view(4, 16))
-    rules = [Rule("0.weight", "4x4", 0.5), Rule("1.weight", "1x4", 0.75)]
-    pruner = Pruner(model, rules, 0.0, 0.0)
-    pruner.step(0.0)
-    assert torch.equal(model[1].weight != 0, (torch.arange(64) >= 48).view(4, 16))
-    assert float((model[0].weight == 0).float().mean()) == 0.5
-
-
-@pytest.mark.parametrize(
-    ("rule", "word"),
-    [
-        (Rule("gru.nothing", "4x4", 0.5), "gru.nothing"),
-        (Rule("O1.weight", "5x4", 0.5), "O1.weight"),
-        (Rule("O1.weight", "4x4", 1.0), "sparsity"),
-        (Rule("O1.weight", "4", 0.5), "4x4"),
-    ],
-)
-def test_impossible_rules_are_refused(rule: Rule, word: str) -> None:
-    with pytest.raises(ValueError, match=word):
-        Pruner(small(), [rule], 0.0, 1.0)
 
 
 def test_resumed_training_equals_uninterrupted(corpus: Corpus, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from logistic_voices import logistic_voice
 from voices import tiny_voice
 
 SINGLE = "wavernn-softmax"
@@ -18,4 +19,6 @@ def varied_voices() -> dict[str, bytes]:
         "scalar-1x4-fp32": tiny_voice(16, "1x4", "float32", 2, SINGLE, window=3),
         "embedding-1x16-fp16": tiny_voice(16, "1x16", "float16", 3, SINGLE, embedding=5),
         "dense-fp16": tiny_voice(16, None, "float16", 4),
+        "logistics-4x4-fp32": logistic_voice(0, dtype="float32", seed=5),
+        "bands-4x4-fp16": logistic_voice(2, seed=6),
     }

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from linnet_export.program import Buffer, Builder
+from linnet_export.buffers import Buffer
+from linnet_export.program import Builder
 from linnet_export.storage import Weights
 from linnet_export.tensors import Tensors
 

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.format import VoiceFile
+from linnet_export.buffers import Buffer
 from linnet_export.config import Signal
 from linnet_export.geneing_file import (
     BatchNorm,
@@ -36,7 +37,7 @@ from linnet_export.geneing_file import (
     Smoothing,
     Stretch,
 )
-from linnet_export.program import Buffer, Builder
+from linnet_export.program import Builder
 from linnet_export.storage import Storage, Weights
 
 SAMPLE_RATE = 16000  # Hz; the file does not say

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,51 +12,23 @@ from linnet.format import Header, Tensor, VoiceFile
 from linnet.operations import (
     ACTIVATIONS,
     COMPANDINGS,
+    SPREADS,
     Add,
+    Bands,
     Draw,
     Embedding,
     Gates,
     History,
     Linear,
-    Operand,
+    Logistics,
     Operation,
     Output,
     Upsample,
+    bands_state_size,
 )
+from linnet_export.buffers import Buffer, Layer, Slot
 from linnet_export.config import Signal
 from linnet_export.storage import Storage, Weights
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """Floats of the arena: `size` at `offset`, and `stride` further for every sample of a frame.
-
-    A slice is a buffer, so concatenation is one buffer whose slices are written separately.
-    """
-
-    offset: int
-    size: int
-    stride: int = 0
-
-    def __getitem__(self, part: slice) -> Buffer:
-        start, stop, step = part.indices(self.size)
-        if step != 1 or stop <= start:
-            raise ValueError(
-                f"[{part.start}:{part.stop}] is no part of a buffer of {self.size} floats"
-            )
-        return Buffer(self.offset + start, stop - start, self.stride)
-
-    @property
-    def operand(self) -> Operand:
-        return Operand(self.offset, self.stride)
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A token slot and how many classes its draw has."""
-
-    number: int
-    classes: int
 
 
 class Builder:
@@ -73,13 +44,28 @@ class Builder:
         n_features: int,
         storage: Storage,
         margin: tuple[int, int] = (0, 0),
+        samples_per_step: int = 1,
+        steps_per_row: int = 1,
     ) -> None:
-        """margin: floats that stay zero before and behind the features of a frame."""
+        """margin: floats that stay zero before and behind the features of a frame.
+
+        A frame has hop_length / samples_per_step steps, every steps_per_row of which see the same
+        row of what the frame program makes for them.
+        """
+        per_row = samples_per_step * steps_per_row
+        _expect(
+            hop_length % per_row == 0,
+            f"rows of {per_row} samples do not divide a hop of {hop_length}",
+        )
+        self.samples_per_step = samples_per_step
+        self.steps_per_row = steps_per_row
+        self.n_rows = hop_length // per_row  # per frame
         self.sample_rate = sample_rate
         self.hop_length = hop_length
         self.storage = storage
         self.lookahead = 0
         self.priming = 0
+        self._silence: int | None = None
         self._floats = 0
         self._tensors: dict[str, Packed] = {}
         self._slots: list[Slot] = []
@@ -100,9 +86,14 @@ class Builder:
         return buffer
 
     def rows(self, size: int) -> Buffer:
-        """New floats for each sample of a frame: one row of `size` per sample."""
+        """New floats for each row of a frame: `size` of them."""
         stride = ceil_div(size, GROUP) * GROUP
-        return Buffer(self.buffer(stride * self.hop_length).offset, size, stride)
+        return Buffer(self.buffer(stride * self.n_rows).offset, size, stride)
+
+    def silence(self, features: Weights) -> None:
+        """What a silent frame holds, such as those that priming and look-ahead run on."""
+        _expect(features.shape == (self.features.size,), "silence is no frame")
+        self._silence = self._tensor("silence", self.storage.vector("silence", features))
 
     def slot(self, classes: int) -> Slot:
         """A new token slot."""
@@ -127,13 +118,20 @@ class Builder:
         parts: tuple[int, int] = (1, 1),
     ) -> Buffer:
         """out = activation((W in + bias) + add), new unless given; parts as in `Storage.matrix`."""
+        layer = self.layer(name, weights, bias=bias, prunable=prunable, parts=parts)
+        return self.apply(layer, input, add=add, activation=activation, out=out)
+
+    def layer(
+        self,
+        name: str,
+        weights: Weights,  # (rows, cols)
+        *,
+        bias: Weights | None = None,  # (rows,)
+        prunable: bool = False,
+        parts: tuple[int, int] = (1, 1),
+    ) -> Layer:
+        """Store a matrix and its bias for several linear operations."""
         rows, cols = weights.shape
-        out = out or self.buffer(rows)
-        _expect(
-            input.size == cols, f"{name}: {cols} columns, but its input has {input.size} floats"
-        )
-        _expect(out.size == rows, f"{name}: {rows} rows, but its output has {out.size} floats")
-        _expect(add is None or add.size == rows, f"{name}: {rows} rows, but another number to add")
         _expect(
             bias is None or bias.shape == (rows,),
             f"{name}: {rows} rows, but another number of biases",
@@ -144,10 +142,29 @@ class Builder:
         vector = None
         if bias is not None:
             vector = self._tensor(f"{name}.bias", self.storage.vector(f"{name}.bias", bias))
+        return Layer(name, rows, cols, matrix, vector)
+
+    def apply(
+        self,
+        layer: Layer,
+        input: Buffer,
+        *,
+        add: Buffer | None = None,
+        activation: str = "none",
+        out: Buffer | None = None,
+    ) -> Buffer:
+        """out = activation((W in + bias) + add), new unless given."""
+        name, rows, cols = layer.name, layer.rows, layer.cols
+        out = out or self.buffer(rows)
+        _expect(
+            input.size == cols, f"{name}: {cols} columns, but its input has {input.size} floats"
+        )
+        _expect(out.size == rows, f"{name}: {rows} rows, but its output has {out.size} floats")
+        _expect(add is None or add.size == rows, f"{name}: {rows} rows, but another number to add")
         self._operations.append(
             Linear(
-                matrix,
-                vector,
+                layer.weights,
+                layer.bias,
                 ACTIVATIONS.index(activation),
                 input.operand,
                 out.operand,
@@ -165,37 +182,48 @@ class Builder:
             )
         self._operations.append(Gates(state.size, recurrent.operand, state.operand, input.operand))
 
-    def history(self, input: Buffer, frames: int) -> Buffer:
-        """The last `frames` frames of `input`, oldest first."""
+    def history(
+        self, input: Buffer, frames: int, initial: tuple[str, Weights] | None = None
+    ) -> Buffer:
+        """The last `frames` frames of `input`, oldest first.
+
+        initial: a name and the window (frames, size) after a reset; None: zeros.
+        """
         out = self.buffer(frames * input.size)
-        self.history_into(input, out)
+        self.history_into(input, out, initial)
         return out
 
-    def history_into(self, input: Buffer, out: Buffer) -> None:
+    def history_into(
+        self, input: Buffer, out: Buffer, initial: tuple[str, Weights] | None = None
+    ) -> None:
         """As `history`, into a given buffer of a multiple of the input's floats."""
         frames, rest = divmod(out.size, input.size)
         _expect(
             not rest, f"history: {out.size} floats hold no whole number of frames of {input.size}"
         )
-        self._operations.append(History(input.size, frames, input.operand, out.operand))
+        window = None
+        if initial is not None:
+            name, values = initial
+            _expect(values.shape == (frames, input.size), f"{name}: not the window's frames")
+            window = self._tensor(name, self.storage.vector(name, values.reshape(-1)))
+        self._operations.append(History(input.size, frames, window, input.operand, out.operand))
 
     def upsample(self, name: str, weights: Weights, input: Buffer) -> Buffer:
-        """out[i] = sum over j of weights[i, j] in[j]; (hop_length, window), (window, channels)."""
-        hop, window = weights.shape
+        """out[i] = sum over j of weights[i, j] in[j]; (rows, window), (window, channels)."""
+        rows, window = weights.shape
         channels, rest = divmod(input.size, window)
-        _expect(
-            hop == self.hop_length, f"{name}: {hop} rows for {self.hop_length} samples per frame"
-        )
+        _expect(rows == self.n_rows, f"{name}: {rows} rows, but a frame has {self.n_rows}")
         _expect(not rest, f"{name}: {window} columns, but its input has {input.size} floats")
         vector = self._tensor(name, self.storage.vector(name, weights.reshape(-1)))
         out = self.rows(channels)
         self._operations.append(Upsample(vector, channels, window, input.operand, out.operand))
         return out
 
-    def add(self, a: Buffer, b: Buffer, out: Buffer) -> None:
-        """out = a + b."""
+    def add(self, a: Buffer, b: Buffer, out: Buffer, activation: str = "none") -> None:
+        """out = activation(a + b)."""
         _expect(a.size == b.size == out.size, f"add: {a.size}, {b.size} and {out.size} floats")
-        self._operations.append(Add(out.size, a.operand, out.operand, b.operand))
+        number = ACTIVATIONS.index(activation)
+        self._operations.append(Add(out.size, number, a.operand, out.operand, b.operand))
 
     def embedding(self, name: str, table: Weights, slot: Slot) -> Buffer:
         """The table's row of the slot's token; table (classes, size)."""
@@ -241,6 +269,65 @@ class Builder:
             )
         )
 
+    def logistics(
+        self,
+        logits: Buffer,
+        means: Buffer,
+        scales: Buffer,
+        out: Buffer,
+        *,
+        spread: str = "exp",
+        least_scale: float = -86.0,
+        steps: float = 0.0,
+        classes: int = 65536,
+    ) -> None:
+        """Draw a value for each float of `out` from mixtures of logistics.
+
+        logits, means, scales: (bands x mixtures); a logistic's scale is exp or softplus
+        (`spread`) of its parameter, which counts as least_scale where it is less. steps: a value
+        has them per unit, and is cut to 16 bits; with 0 it is any number of [-1, 1], and a score
+        knows `classes` even ones.
+        """
+        mixtures, rest = divmod(logits.size, out.size)
+        _expect(
+            not rest and logits.size == means.size == scales.size,
+            f"logistics: {logits.size} logits, {means.size} means and {scales.size} scales for "
+            f"{out.size} bands",
+        )
+        self._operations.append(
+            Logistics(
+                mixtures,
+                out.size,
+                SPREADS.index(spread),
+                logits.operand,
+                out.operand,
+                means.operand,
+                scales.operand,
+                least_scale,
+                len(self._slots),
+                steps,
+                classes,
+            )
+        )
+
+    def bands(
+        self, bands: Buffer, filters: Weights | None = None, pre_emphasis: float = 0.0
+    ) -> None:
+        """Turn a value of each band into as many samples.
+
+        filters: (2, sections), coefficients of the two all-pass filters that merge two bands;
+        None for one band.
+        """
+        levels = bands.size.bit_length() - 1
+        _expect(1 << levels == bands.size, f"bands: {bands.size} is no power of two")
+        _expect((filters is None) == (levels == 0), f"bands: filters do not go with {bands.size}")
+        weights, coefficients = None, 0
+        if filters is not None:
+            weights = self._tensor("bands", self.storage.vector("bands", filters.reshape(-1)))
+            coefficients = filters.size
+        state = self.buffer(bands_state_size(levels, coefficients)).operand
+        self._operations.append(Bands(levels, weights, bands.operand, state, pre_emphasis))
+
     def output(self, signal: Signal, high: Slot, low: Slot | None = None) -> None:
         """Turn the tokens into the sample."""
         mu = signal.mu if signal.companding == "mu-law" else 0.0
@@ -270,6 +357,9 @@ class Builder:
             self._floats,
             len(self._slots),
             self.features.offset,
+            self.samples_per_step,
+            self.steps_per_row,
+            self._silence,
         )
         tensors = tuple(Tensor(name, packed) for name, packed in self._tensors.items())
         return VoiceFile(header, metadata, tensors, tuple(self._frame), tuple(self._sample))

@@ -88,13 +88,13 @@ class Storage:
     ) -> Weights:
         shares, gates = parts
         rows, cols = dense.shape
-        if shares * gates > 1 and (rows // (shares * gates)) % block_shape(block)[0]:
+        if shares * gates > 1 and rows // (shares * gates) % block_shape(block)[0]:
             raise ValueError(
                 f"{name}: {rows // (shares * gates)} rows of a gate are no whole number of {block} "
                 "blocks, so it cannot be pruned in them"
             )
-        by_gate = dense.reshape(shares, gates, -1, cols).swapaxes(0, 1).reshape(gates, -1, cols)
-        pruned = np.stack([prune(gate, block, sparsity) for gate in by_gate])
+        by_gate = dense.reshape(shares, gates, -1, cols).swapaxes(0, 1).reshape(rows, cols)
+        pruned = prune(by_gate, block, sparsity, gates)
         return pruned.reshape(gates, shares, -1, cols).swapaxes(0, 1).reshape(rows, cols)
 
     def table(self, name: str, dense: Weights) -> Packed:

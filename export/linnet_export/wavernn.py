@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from linnet.format import VoiceFile
+from linnet_export.buffers import Buffer
 from linnet_export.conditioning import (
     CONDITIONING_NAMES,
     read_conditioning,
     require_conditioning,
 )
 from linnet_export.config import Config
-from linnet_export.program import Buffer, Builder
+from linnet_export.program import Builder
 from linnet_export.storage import Storage, Weights
 from linnet_export.tensors import Tensors
 

@@ -22,7 +22,7 @@ from linnet.format import (
     TENSOR_SIZE,
     VoiceFile,
 )
-from linnet.operations import encode
+from linnet.operations import NONE, encode
 
 
 def _align(n: int, to: int) -> int:
@@ -91,7 +91,8 @@ def to_bytes(voice: VoiceFile) -> bytes:
             h.n_slots,
             h.features_at,
         ),
-        *(len(voice.tensors), len(voice.frame_program), len(voice.sample_program), 0),
+        *(len(voice.tensors), len(voice.frame_program), len(voice.sample_program)),
+        h.samples_per_step,
     )
     places_in_header = (HEADER_SIZE, len(metadata), tensors_at, operations_at)
 
@@ -100,6 +101,8 @@ def to_bytes(voice: VoiceFile) -> bytes:
             *(MAGIC, MAJOR, MINOR, HEADER_SIZE, end, checksum, 0),
             *numbers,
             *places_in_header,
+            h.steps_per_row,
+            NONE if h.silence is None else h.silence,
         )
 
     data[:HEADER_SIZE] = header(0)

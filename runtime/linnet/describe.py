@@ -19,6 +19,7 @@ def describe(file: VoiceFile) -> dict[str, Any]:
         "architecture": metadata.get("architecture", ""),
         "sample_rate": header.sample_rate,
         "hop_length": header.hop_length,
+        "samples_per_step": header.samples_per_step,
         "n_mels": header.n_features,
         "lookahead_frames": header.lookahead,
         "latency_ms": 1000 * header.lookahead * header.hop_length / header.sample_rate,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from linnet.blocks import BLOCKS, DTYPES, LAYOUTS, QUAD, Float32, Packed, storage_dtype, unpack
 from linnet.errors import FormatError
-from linnet.operations import OPERATION_SIZE, Operation, OperationError, decode
+from linnet.operations import NONE, OPERATION_SIZE, Operation, OperationError, decode
 
 MAGIC = b"\x89LINNET\n"
 MAJOR, MINOR = 1, 0
@@ -24,7 +24,7 @@ TENSOR_SIZE = 128
 NAME_SIZE = 48
 SECTION_ALIGNMENT = 64
 CHECKSUM_FROM = 32  # the first byte that the checksum covers
-HEADER = struct.Struct("<8sHHIQII 12I 4Q 16x")
+HEADER = struct.Struct("<8sHHIQII 12I 4Q 2I 8x")
 TENSOR = struct.Struct("<48s 6I 7Q")
 
 LAYOUT_NAMES = {number: name for name, number in LAYOUTS.items()}
@@ -45,6 +45,19 @@ class Header:
     arena_size: int  # floats
     n_slots: int
     features_at: int  # floats
+    samples_per_step: int = 1  # of the sample program
+    steps_per_row: int = 1
+    silence: int | None = None  # tensor: the features of a silent frame; None: zeros
+
+    @property
+    def steps(self) -> int:
+        """Runs of the sample program per frame."""
+        return self.hop_length // self.samples_per_step
+
+    @property
+    def rows(self) -> int:
+        """Rows per frame, of buffers that have one for every `steps_per_row` steps."""
+        return self.steps // self.steps_per_row
 
 
 @dataclass(frozen=True)
@@ -105,7 +118,8 @@ def read(source: str | os.PathLike[str] | bytes | Bytes) -> VoiceFile:
 
     Raises FormatError naming the field and its offset, OSError where the path cannot be read.
     """
-    from linnet._format_checks import check_padding, check_programs, check_tensor
+    from linnet._format_checks import check_padding, check_tensor
+    from linnet._program_checks import check_programs
 
     data = _bytes(source)
     header, counts, places = _read_header(data)
@@ -160,7 +174,7 @@ def _read_header(data: Bytes) -> tuple[Header, tuple[int, ...], tuple[int, ...]]
         )
     values = HEADER.unpack(data[:HEADER_SIZE].tobytes())
     _, major, _minor, header_size, file_size, checksum, reserved = values[:7]
-    numbers, places = values[7:19], values[19:]
+    numbers, places, (steps_per_row, silence) = values[7:19], values[19:23], values[23:]
     if major != MAJOR:
         raise FormatError(f"major: version {major}; this library reads version {MAJOR}", 8)
     _expect(header_size == HEADER_SIZE, "header_size", 12, f"{header_size}, not {HEADER_SIZE}")
@@ -174,8 +188,7 @@ def _read_header(data: Bytes) -> tuple[Header, tuple[int, ...], tuple[int, ...]]
         24,
         f"{checksum:#010x}, but the contents give {actual:#010x}",
     )
-    tail = data[112:HEADER_SIZE]
-    _expect(reserved == 0 and numbers[11] == 0 and not tail.any(), "reserved", 28, "not 0")
+    _expect(reserved == 0 and not data[120:HEADER_SIZE].any(), "reserved", 28, "not 0")
     ranges = (
         ("sample_rate", 1, 384000),
         ("hop_length", 1, 65536),
@@ -188,12 +201,33 @@ def _read_header(data: Bytes) -> tuple[Header, tuple[int, ...], tuple[int, ...]]
         ("n_tensors", 0, 65536),
         ("n_frame_operations", 0, 65536),
         ("n_sample_operations", 1, 65536),
+        ("samples_per_step", 1, 64),
     )
     for i, (name, low, high) in enumerate(ranges):
         _expect(
             low <= numbers[i] <= high, name, 32 + 4 * i, f"{numbers[i]} is not in {low} .. {high}"
         )
-    header = Header(*numbers[:8])
+    _expect(
+        1 <= steps_per_row <= 65536, "steps_per_row", 112, f"{steps_per_row} is not in 1 .. 65536"
+    )
+    header = Header(
+        *numbers[:8],
+        samples_per_step=numbers[11],
+        steps_per_row=steps_per_row,
+        silence=None if silence == NONE else silence,
+    )
+    _expect(
+        header.steps * header.samples_per_step == header.hop_length,
+        "samples_per_step",
+        76,
+        f"{header.samples_per_step} does not divide a hop of {header.hop_length}",
+    )
+    _expect(
+        header.rows * steps_per_row == header.steps,
+        "steps_per_row",
+        112,
+        f"{steps_per_row} does not divide the frame's {header.steps} steps",
+    )
     _expect(
         header.features_at + header.n_features <= header.arena_size,
         "features_at",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, get_args
 
 NONE = 0xFFFFFFFF
 N_WORDS = 16
@@ -17,10 +17,11 @@ OPERATION_SIZE = 4 * N_WORDS
 
 ACTIVATIONS = ("none", "relu", "tanh", "sigmoid")
 COMPANDINGS = ("linear", "mu-law")
+SPREADS = ("exp", "softplus")
 
 
 class Operand(NamedTuple):
-    """Floats of the arena from offset + stride * i; i is the sample's number within its frame."""
+    """Floats of the arena from offset + stride * i; i is the row's number within its frame."""
 
     offset: int
     stride: int = 0
@@ -61,13 +62,14 @@ class History:
     number: ClassVar[int] = 3
     size: int = _word(1)
     frames: int = _word(2)
+    initial: int | None = _word(3, "optional")
     input: Operand = _word(4, "operand")
     out: Operand = _word(6, "operand")
 
 
 @dataclass(frozen=True)
 class Upsample:
-    """out = weights (hop_length x window) times in (window x channels); rows out.stride apart."""
+    """out = weights (rows x window) times in (window x channels); rows out.stride apart."""
 
     number: ClassVar[int] = 4
     weights: int = _word(1)
@@ -79,10 +81,11 @@ class Upsample:
 
 @dataclass(frozen=True)
 class Add:
-    """out = in + add."""
+    """out = activation(in + add)."""
 
     number: ClassVar[int] = 5
     size: int = _word(1)
+    activation: int = _word(3)
     input: Operand = _word(4, "operand")
     out: Operand = _word(6, "operand")
     add: Operand = _word(8, "operand")
@@ -131,10 +134,49 @@ class Output:
     pre_emphasis: float = _word(13, "f32")
 
 
-Operation = Linear | Gates | History | Upsample | Add | Embedding | Draw | Output
-_KINDS: dict[int, type[Operation]] = {
-    kind.number: kind for kind in (Linear, Gates, History, Upsample, Add, Embedding, Draw, Output)
-}
+@dataclass(frozen=True)
+class Logistics:
+    """out (bands) = values drawn from mixtures of logistics; parameters (bands x mixtures)."""
+
+    number: ClassVar[int] = 9
+    mixtures: int = _word(1)
+    bands: int = _word(2)
+    spread: int = _word(3)
+    input: Operand = _word(4, "operand")
+    out: Operand = _word(6, "operand")
+    means: Operand = _word(8, "operand")
+    scales: Operand = _word(10, "operand")
+    least_scale: float = _word(12, "f32")
+    random_word: int = _word(13)
+    steps: float = _word(14, "f32")
+    classes: int = _word(15)
+
+
+@dataclass(frozen=True)
+class Bands:
+    """The samples of a step: bands merged two by two, de-emphasised, 16 bits."""
+
+    number: ClassVar[int] = 10
+    levels: int = _word(1)
+    weights: int | None = _word(2, "optional")
+    input: Operand = _word(4, "operand")
+    state: Operand = _word(6, "operand")
+    pre_emphasis: float = _word(13, "f32")
+
+    @property
+    def bands(self) -> int:
+        return int(1 << self.levels)
+
+
+def bands_state_size(levels: int, coefficients: int) -> int:
+    """Floats of a Bands' state: of the de-emphasis, and of two filters per merging of bands."""
+    return 1 + ((1 << levels) - 1) * (coefficients + 2)
+
+
+Operation = (
+    Linear | Gates | History | Upsample | Add | Embedding | Draw | Output | Logistics | Bands
+)
+_KINDS: dict[int, type[Operation]] = {kind.number: kind for kind in get_args(Operation)}
 
 
 def encode(operation: Operation) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from linnet._format_checks import operand_ranges
+from linnet._program_checks import operand_ranges
 from linnet.blocks import VECTOR
 from linnet.format import Tensor, VoiceFile
 from linnet.operations import Gates, Linear, Operation, Upsample

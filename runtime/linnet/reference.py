@@ -14,20 +14,24 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet import _reference_functions as functions
+from linnet import _reference_logistics as logistics
 from linnet import _reference_products as products
 from linnet.blocks import BLOCKS, Packed, widen
 from linnet.format import read
 from linnet.operations import (
     Add,
+    Bands,
     Draw,
     Embedding,
     Gates,
     History,
     Linear,
+    Logistics,
     Operand,
     Operation,
     Output,
     Upsample,
+    bands_state_size,
 )
 
 Floats = npt.NDArray[np.float32]
@@ -97,15 +101,16 @@ class ReferenceVoice:
         self, mel: npt.ArrayLike, seed: int = 0, stream: int = 0, temperature: float = 1.0
     ) -> npt.NDArray[np.int16]:
         """Audio (n_frames * hop_length) int16 for mel (n_features, n_frames)."""
-        run = _Run(self, seed, stream, _inverse(temperature))
+        run = _Run(self, seed, stream, temperature)
         return np.array(self._samples(run, mel), np.int16)
 
     def score(self, mel: npt.ArrayLike, tokens: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """The negative log-likelihood of each token, in nats, given those before it.
+        """The negative log-likelihood of each step's tokens, in nats, given those before it.
 
-        mel (n_features, n_frames); tokens (n <= n_frames * hop_length), the companded samples.
+        mel (n_features, n_frames); tokens (n <= n_frames * hop_length), the companded samples, or
+        all bands of a step in turn.
         """
-        run = _Run(self, 0, 0, np.float32(1), [int(token) for token in np.asarray(tokens)])
+        run = _Run(self, 0, 0, 1.0, [int(token) for token in np.asarray(tokens)])
         self._samples(run, mel)
         return np.array(run.nats, np.float64)
 
@@ -117,6 +122,8 @@ class ReferenceVoice:
         if not np.isfinite(features).all():
             raise ValueError("mel holds NaN or infinity")
         silence = np.zeros(header.n_features, np.float32)
+        if header.silence is not None:
+            silence = self._tensors[header.silence]
         for _ in range(header.priming):
             run.frame(silence)
         samples: list[int] = []
@@ -124,10 +131,10 @@ class ReferenceVoice:
         for t, frame in enumerate(frames):
             run.frame(frame)
             if t >= header.lookahead:
-                for i in range(header.hop_length):
+                for step in range(header.steps):
                     if run.is_complete():
                         return samples
-                    samples.append(run.sample(i))
+                    samples += run.step(step // header.steps_per_row)
         return samples
 
 
@@ -157,20 +164,23 @@ class _Run:
         voice: ReferenceVoice,
         seed: int,
         stream: int,
-        inverse_temperature: np.float32 | None,
+        temperature: float,
         tokens: list[int] | None = None,
     ) -> None:
         self.voice = voice
         self.seed, self.stream = seed, stream
-        self.inverse_temperature = inverse_temperature
+        self.temperature = np.float32(temperature)
+        self.inverse_temperature = _inverse(temperature)
         self.tokens = tokens
         self.nats: list[float] = []
         self.arena = np.zeros(voice.header.arena_size, np.float32)
         self.slots = [0] * voice.header.n_slots
         self.made = 0
-        output = voice.file.sample_program[-1]
-        assert isinstance(output, Output)
-        self.output = output
+        self.output = voice.file.sample_program[-1]
+        for operation in voice.file.frame_program:
+            if isinstance(operation, History) and operation.initial is not None:
+                window = voice._tensors[operation.initial]
+                self._at(operation.out, 0, len(window))[:] = window
         for operation in voice.file.sample_program:
             if isinstance(operation, Draw):
                 self.slots[operation.slot] = operation.initial_token
@@ -178,7 +188,8 @@ class _Run:
 
     def is_complete(self) -> bool:
         """Whether all tokens are scored; never in a free run."""
-        return self.tokens is not None and self.made == len(self.tokens)
+        per_step = self.voice.header.samples_per_step
+        return self.tokens is not None and self.made * per_step == len(self.tokens)
 
     def frame(self, features: Floats) -> None:
         """Take one frame (n_features)."""
@@ -187,14 +198,17 @@ class _Run:
         for operation in self.voice.file.frame_program:
             self._execute(operation, 0)
 
-    def sample(self, i: int) -> int:
-        """Make sample i of the frame: a signed 16-bit number."""
+    def step(self, i: int) -> list[int]:
+        """One step, which sees row i of the frame: its samples, signed 16-bit numbers."""
         if self.tokens is not None:
             self.nats.append(0.0)
         for operation in self.voice.file.sample_program[:-1]:
             self._execute(operation, i)
         self.made += 1
-        return self._output(i)
+        if isinstance(self.output, Bands):
+            return self._bands(self.output, i)
+        assert isinstance(self.output, Output)
+        return [self._output(self.output, i)]
 
     def _at(self, operand: Operand, i: int, size: int) -> Floats:
         start = operand.offset + operand.stride * i
@@ -222,16 +236,18 @@ class _Run:
                 window[:-size] = window[size:].copy()
                 window[-size:] = self._at(operation.input, i, size)
             case Upsample(channels=channels, window=n, out=out):
-                hop = self.voice.header.hop_length
-                weights = tensors[operation.weights].reshape(hop, n)
-                y = np.empty((hop, channels), np.float32)
+                rows = self.voice.header.rows
+                weights = tensors[operation.weights].reshape(rows, n)
+                y = np.empty((rows, channels), np.float32)
                 window = self._at(operation.input, i, n * channels).reshape(n, channels)
                 functions.upsample(weights, window, y)
-                for row in range(hop):
-                    self._at(out, row, channels)[:] = y[row]
+                for k in range(rows):
+                    self._at(out, k, channels)[:] = y[k]
             case Add(size=size):
                 a, b = self._at(operation.input, i, size), self._at(operation.add, i, size)
-                self._at(operation.out, i, size)[:] = functions.add(a, b)
+                y = functions.add(a, b)
+                functions.activate(operation.activation, y)
+                self._at(operation.out, i, size)[:] = y
             case Embedding():
                 row = tensors[operation.table][self.slots[operation.slot]]
                 self._at(operation.out, i, len(row))[:] = row
@@ -241,6 +257,11 @@ class _Run:
                 self.slots[operation.slot] = token
                 scale, offset = np.float32(operation.scale), np.float32(operation.offset)
                 self._at(operation.out, i, 1)[0] = functions.affine(token, scale, offset)
+            case Logistics(bands=bands):
+                for band in range(bands):
+                    self._at(operation.out, i, bands)[band] = self._draw_logistic(
+                        operation, i, band
+                    )
 
     def _draw(self, draw: Draw, logits: Floats) -> int:
         if self.tokens is not None:
@@ -255,6 +276,7 @@ class _Run:
     def _forced(self, draw: Draw, logits: Floats) -> int:
         assert self.tokens is not None
         token = told = self.tokens[self.made]
+        assert isinstance(self.output, Output)
         if self.output.low is not None:
             token = token >> 8 if draw.slot == self.output.high else token & 255
         if not 0 <= token < draw.classes:
@@ -264,8 +286,39 @@ class _Run:
         self.nats[-1] += math.log(c_last) - (float(logits[token]) - float(m))
         return token
 
-    def _output(self, i: int) -> int:
-        output = self.output
+    def _draw_logistic(self, op: Logistics, i: int, band: int) -> np.float32:
+        part = slice(band * op.mixtures, (band + 1) * op.mixtures)
+        size = op.mixtures * op.bands
+        logits, means, scales = (
+            self._at(operand, i, size)[part] for operand in (op.input, op.means, op.scales)
+        )
+        steps = np.float32(op.steps)
+        if self.tokens is not None:
+            token = self.tokens[self.made * op.bands + band]
+            self.nats[-1] += logistics.nats(op, logits, means, scales, token)
+            return logistics.token_value(op, token)
+        if self.inverse_temperature is None:
+            m, _, _ = functions.exponentials(logits, np.float32(1))
+            k = functions.likeliest(logits, np.float32(m))
+            return np.float32(logistics.rounded(means[k], steps))
+        _, e, groups = functions.exponentials(logits, self.inverse_temperature)
+        choice, quantile = (
+            functions.uniform(self.seed, self.stream, self.made, op.random_word + word)
+            for word in (band, op.bands + band)
+        )
+        k = functions.draw(op.mixtures, e, groups, choice)
+        scale = logistics.scale_of(scales[k], np.float32(op.least_scale), op.spread)
+        v = logistics.value(means[k], np.float32(scale), self.temperature, quantile)
+        return np.float32(logistics.rounded(np.float32(v), steps))
+
+    def _bands(self, op: Bands, i: int) -> list[int]:
+        filters = None if op.weights is None else self.voice._tensors[op.weights]
+        size = bands_state_size(op.levels, 0 if filters is None else len(filters))
+        return logistics.merge_bands(
+            op, filters, self._at(op.input, i, op.bands), self._at(op.state, i, size)
+        )
+
+    def _output(self, output: Output, i: int) -> int:
         token = self.slots[output.high]
         if output.low is not None:
             token = 256 * token + self.slots[output.low]

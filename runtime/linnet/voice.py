@@ -98,7 +98,8 @@ class Voice:
     def info(self) -> dict[str, Any]:
         """What the file says of itself and what it holds.
 
-        Keys: name, architecture, sample_rate (Hz), hop_length (samples), n_mels, lookahead_frames,
+        Keys: name, architecture, sample_rate (Hz), hop_length (samples), samples_per_step (what the
+        network makes at a time), n_mels, lookahead_frames,
         latency_ms (from a frame's arrival to its first sample, frames arriving one per hop),
         hidden_size, and of the recurrent matrix: sparsity, block, dtype; file_bytes,
         stored_weights (of all matrices), bytes_per_weight (file_bytes / stored_weights), kernels,
@@ -138,6 +139,8 @@ class Voice:
         """Features (n_mels, n_frames) -> int16 samples (n_frames * hop_length,).
 
         seed: 0 .. 2^64 - 1. temperature: divides the logits; 0 takes the likeliest class each time.
+        Of a mixture of logistics it divides the mixture's logits and multiplies the scales; 0 takes
+        the mean of the likeliest logistic.
         progress: show a bar on stderr. The GIL is released; Ctrl-C stops the work.
         Raises ValueError before any sample is made: for features of another shape, that are not
         floating point, or not finite; for the other arguments.
@@ -206,10 +209,16 @@ class Voice:
         """The negative log-likelihood that the voice gives to a recording, in nats per sample.
 
         Teacher-forced, at temperature 1. mel: (n_mels, n_frames). pcm: int16 (n,), where n is
-        n_frames * hop_length or less by less than one hop. Raises ValueError for anything else.
+        n_frames * hop_length or less by less than one hop. Raises ValueError for anything else,
+        and for a voice that makes samples in sub-bands: a recording does not tell those.
         """
         from linnet.companding import encode
 
+        if self._model.samples_per_step > 1:
+            raise ValueError(
+                f"this voice makes {self._model.samples_per_step} samples at a time, in sub-bands,"
+                " and so gives no likelihood to a recording"
+            )
         frames = checked_mel(mel, self.n_mels)
         samples = checked_pcm(pcm, len(frames), self.hop_length)
         tokens = encode(samples, self._metadata["signal"]).astype(np.uint16)

@@ -113,7 +113,8 @@ py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, 
     std::fill_n(array.mutable_data(), array.size(), 0.0);
     return array;
   };
-  const size_t n_chunks = (config.hop_length + kChunk - 1) / kChunk;
+  const uint64_t chunk = std::max<uint64_t>(kChunk, config.samples_per_step);  // both are powers of two
+  const size_t n_chunks = (config.hop_length + chunk - 1) / chunk;
   Array frame_parts = table(n_pairs, config.n_frame_operations), frame_whole = table(n_pairs, 1);
   Array sample_parts = table(n_pairs * n_chunks, config.n_sample_operations);
   Array sample_whole = table(n_pairs * n_chunks, 1);
@@ -126,7 +127,7 @@ py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, 
     observe_frame(state, features, observer);
     double* parts = sample_parts.mutable_data() + k * n_chunks * config.n_sample_operations;
     while (prepare_sample(state)) {
-      const uint64_t n = std::min(kChunk, samples_available(*state));
+      const uint64_t n = std::min(chunk, samples_available(*state));
       watch = {parts, Clock::now()};
       n_samples += observe_samples(state, n, out + n_samples, observer);
       for (uint32_t op = 0; op < config.n_sample_operations; ++op) *parts++ /= static_cast<double>(n);
@@ -137,7 +138,7 @@ py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, 
     frame_whole.mutable_data()[k] = seconds(Clock::now() - start);
     double* whole = sample_whole.mutable_data() + k * n_chunks;
     while (prepare_sample(state)) {
-      const uint64_t n = std::min(kChunk, samples_available(*state));
+      const uint64_t n = std::min(chunk, samples_available(*state));
       start = Clock::now();
       n_samples += make_samples(state, n, out + n_samples);
       *whole++ = seconds(Clock::now() - start) / static_cast<double>(n);

@@ -73,10 +73,11 @@ class Stream {
     const auto n_tokens = static_cast<size_t>(tokens.size());
     double nats = 0;
     const size_t scored = run(frames, std::move(progress), [&](size_t done, Breath& breath) {
-      size_t made = kChunk;
+      const size_t chunk = std::max<size_t>(kChunk, info_.samples_per_step);  // both are powers of two
+      size_t made = chunk;
       size_t total = done;
-      while (total < n_tokens && made == kChunk) {
-        check(linnet_stream_score(stream_, data + total, std::min(kChunk, n_tokens - total), &made, &nats));
+      while (total < n_tokens && made == chunk) {
+        check(linnet_stream_score(stream_, data + total, std::min(chunk, n_tokens - total), &made, &nats));
         total += made;
         breath(total);
       }
@@ -159,6 +160,7 @@ void bind_stream(py::module_& module) {
       .def_property_readonly("sample_rate", [](const Model& m) { return m.info().sample_rate; })
       .def_property_readonly("hop_length", [](const Model& m) { return m.info().hop_length; })
       .def_property_readonly("n_features", [](const Model& m) { return m.info().n_features; })
+      .def_property_readonly("samples_per_step", [](const Model& m) { return m.info().samples_per_step; })
       .def_property_readonly("lookahead", [](const Model& m) { return m.info().lookahead; })
       .def_property_readonly("file_size", [](const Model& m) { return m.info().file_size; })
       .def_property_readonly("metadata", [](const Model& m) {

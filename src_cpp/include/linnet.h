@@ -47,7 +47,7 @@ typedef enum linnet_status {
   LINNET_ERROR_ALIGNMENT = 5, /* memory handed over does not start at a multiple of 64 bytes */
   LINNET_ERROR_KERNELS = 6,   /* this CPU has no kernel set of that name */
   LINNET_ERROR_FEATURES = 7,  /* a feature is NaN or infinite; the frame was not taken */
-  LINNET_ERROR_STATE = 8      /* push after finish */
+  LINNET_ERROR_STATE = 8      /* push after finish, or score after a pull that left samples of a step */
 } linnet_status;
 
 /* A short English sentence for a status; never null. */
@@ -69,13 +69,14 @@ typedef struct linnet_error {
 } linnet_error;
 
 typedef struct linnet_info {
-  uint32_t sample_rate; /* Hz */
-  uint32_t hop_length;  /* samples per frame */
-  uint32_t n_features;  /* floats per frame */
-  uint32_t lookahead;   /* frames that must arrive after a frame before its samples are made */
-  uint64_t file_size;   /* bytes */
-  const char* metadata; /* JSON text, not terminated by a zero; lives as long as the model */
-  size_t metadata_size; /* bytes */
+  uint32_t sample_rate;      /* Hz */
+  uint32_t hop_length;       /* samples per frame */
+  uint32_t n_features;       /* floats per frame */
+  uint32_t lookahead;        /* frames that must arrive after a frame before its samples are made */
+  uint32_t samples_per_step; /* samples that the network makes at a time; they can be pulled one by one */
+  uint64_t file_size;        /* bytes */
+  const char* metadata;      /* JSON text, not terminated by a zero; lives as long as the model */
+  size_t metadata_size;      /* bytes */
 } linnet_info;
 
 /* Map the file at `path` and validate it. `error` may be null. On failure *model is null. */
@@ -134,7 +135,9 @@ LINNET_API linnet_status linnet_streams_pull(linnet_stream* const* streams, size
                                              size_t capacity, size_t* made);
 
 /* As pull, but teacher-forced: the model is told the `n_tokens` companded samples, and the negative log-likelihood that
- * it gave them is added to *nats. *made says how many were scored: none if the model lacks one of the tokens. */
+ * it gave them is added to *nats. *made says how many were scored: none if the model lacks one of the tokens. Where a
+ * step makes several samples, in sub-bands, tokens are the bands' samples + 32768, all bands of a step in turn, and
+ * n_tokens is a multiple of them. */
 LINNET_API linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens, size_t n_tokens,
                                              size_t* made, double* nats);
 

@@ -71,7 +71,7 @@ int process(linnet_stream* stream, const float* frames, uint32_t n_features, con
       if (linnet_stream_push(stream, frames + pushed * n_features, kFrames - pushed, &taken) != LINNET_OK) return 1;
       do {
         const linnet_status status = round == 0 ? linnet_stream_pull(stream, samples, 7, &made)
-                                                : linnet_stream_score(stream, tokens, 7, &made, &nats);
+                                                : linnet_stream_score(stream, tokens, 8, &made, &nats);
         if (status != LINNET_OK) return 2;
         total += made;
       } while (made > 0);
@@ -169,7 +169,7 @@ int main(int argc, char** argv) {
   linnet_model_info(model, &info);
   auto* frames = static_cast<float*>(calloc(kFrames * info.n_features, sizeof(float)));
   for (size_t i = 0; i < kFrames * info.n_features; ++i) frames[i] = static_cast<float>(i % 17) / 8.0f - 1.0f;
-  const uint16_t tokens[7] = {0, 1, 0, 1, 1, 0, 0};
+  const uint16_t tokens[8] = {0, 1, 0, 1, 1, 0, 0, 1};
 
   // A counter that counts nothing would prove nothing.
   pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;

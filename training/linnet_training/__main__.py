@@ -1,4 +1,4 @@
-"""linnet-train: prepare | run | evaluate."""
+"""linnet-train: prepare | run | evaluate | study."""
 
 from __future__ import annotations
 
@@ -59,6 +59,15 @@ def evaluate(arguments: argparse.Namespace) -> None:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
+def study(arguments: argparse.Namespace) -> None:
+    from linnet_training import study as studies
+
+    plan = studies.load(arguments.config)
+    folder = arguments.folder or Path("runs") / plan.config.name
+    results = studies.conduct(plan, folder)
+    print(f"{len(results)} of {len(list(plan))} runs done: {folder / 'results.csv'}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="linnet-train", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -78,6 +87,10 @@ def main() -> None:
     sub.add_argument("--utterances", type=int, default=0, help="only the first so many")
     sub.add_argument("--json", type=Path, help="also write all figures there")
     sub.set_defaults(function=evaluate)
+    sub = commands.add_parser("study", help="equally many weights, dense and sparse; resumes")
+    sub.add_argument("config", type=Path)
+    sub.add_argument("--folder", type=Path, help="default: runs/NAME")
+    sub.set_defaults(function=study)
     arguments = parser.parse_args()
     arguments.function(arguments)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from linnet.features import complete
-from linnet_training.pruner import Rule
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -41,10 +40,21 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """Prunes the weight `name` (or all that match a pattern such as "O?.weight")."""
+
+    name: str
+    block: str
+    sparsity: float
+
+
+@dataclass(frozen=True)
 class Pruning:
     start: float = 0.12  # both as a fraction of the training
     end: float = 0.65
     interval: int = 100  # updates between two growths of the masks
+    granularity: str = "per_gate"  # or per_matrix, global
+    keep_diagonal: bool = False
     rules: tuple[Rule, ...] = ()
 
 
@@ -67,7 +77,8 @@ class Training:
     device: str = "cpu"
     checkpoint_seconds: float = 45.0
     log_seconds: float = 20.0
-    evaluate_seconds: float = 300.0
+    evaluate_seconds: float = 300.0  # 0: only at the end
+    final_frames: int = 0  # of every held-out utterance in the last score; 0: all
 
 
 @dataclass(frozen=True)

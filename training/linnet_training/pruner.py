@@ -1,159 +1,211 @@
-"""Gradual magnitude block pruning (Kalchbrenner et al. 2018, section 3; schedule of Zhu and Gupta).
+"""Gradual magnitude block pruning (Kalchbrenner et al. 2018, section 3; schedule of Zhu and Gupta
+2017) for any PyTorch network:
 
-A `Pruner` works on any network with named 2-D (or convolution) weights:
-
-    pruner = Pruner(model, [Rule("gru.weight_hh_l0", "4x4", 0.9, groups=3)], start=0.12, end=0.65)
+    pruner = Pruner(model, sparsity=0.95, block="4x4", start=1000, steps=200_000)
     ...
     optimizer.step()
-    pruner.step(progress)        # progress: the fraction 0..1 of the training that is done
+    pruner.step()
 
-A block is rows x columns of y = W x. Blocks are ranked by their mean magnitude, within each group
-of rows separately: a GRU's recurrent matrix stacks three gates, and each gets the same sparsity.
+A block is rows x columns of y = W x. Blocks are ranked by their mean magnitude, by default within
+each gate of a recurrent layer separately, so that every gate gets the same sparsity.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from linnet.blocks import Bool
+from linnet.pruning import (
+    block_scores,
+    expand_mask,
+    keep_largest,
+    protect_diagonal,
+    split_gates,
+)
+from linnet_training.prunable import Matrix, matrices
 
-@dataclass(frozen=True)
-class Rule:
-    """Prunes parameter `name` to the fraction `sparsity` of masked blocks in each of `groups`."""
-
-    name: str
-    block: str
-    sparsity: float
-    groups: int = 1
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        rows, _, columns = self.block.partition("x")
-        if not (rows.isdigit() and columns.isdigit() and int(rows) and int(columns)):
-            raise ValueError(f"block must read like '4x4', not {self.block!r}")
-        return int(rows), int(columns)
+GRANULARITIES = ("per_gate", "per_matrix", "global")
 
 
-def cubic(progress: float, start: float, end: float) -> float:
-    """The share 0..1 of the final sparsity: 1 - (1 - (t - t0) / S)^3, 0 before, 1 behind."""
-    if progress < start:
+def cubic(now: float, start: float, steps: float) -> float:
+    """The share of the final sparsity: 1 - (1 - (now - start) / steps)^3, 0 before, 1 behind."""
+    if now < start:
         return 0.0
-    if progress >= end:
+    if now >= start + steps:
         return 1.0
-    return 1.0 - (1.0 - (progress - start) / (end - start)) ** 3
+    return 1.0 - (1.0 - (now - start) / steps) ** 3
 
 
 class Pruner:
-    """Keeps one boolean mask per pruned parameter; call `step` after every optimizer step."""
+    """Keeps a mask per pruned weight; call `step` after every optimizer step.
+
+    network: a module, or its parameters: a dict by name, (name, tensor) pairs, or tensors.
+    sparsity: the final share of masked blocks: one number for every weight of the module's linear,
+        convolution and recurrent layers, or a dict of parameter names (or patterns such as
+        "*.weight_hh_l*"; the first that matches counts), then only those are pruned. A tuple gives
+        each gate its own, in the order of the rows (torch.nn.GRU: r, z, n).
+    block: "4x4", "16x1", any ROWSxCOLUMNS, "1x1" for unstructured; or a dict likewise.
+    start, steps: when pruning begins and how long the masks grow, in calls of `step` (or in the
+        units of `now` that `step` is given).
+    every: calls of `step` between two growths of the masks.
+    granularity: what is ranked together and so reaches `sparsity` exactly: "per_gate",
+        "per_matrix", or "global" (all weights together; layers then differ).
+    keep_diagonal: never mask the diagonal blocks of recurrent (square) gates: True for all that
+        there are, or names or patterns. They count as kept.
+    gates: gates stacked in the rows of a weight, by name or pattern, where the module's type does
+        not tell: parameters without their module, layers of one's own.
+
+    A block once masked stays masked. Raises ValueError, naming the parameter, for what cannot be.
+    """
 
     def __init__(
         self,
-        model: nn.Module,
-        rules: Iterable[Rule],
-        start: float,
-        end: float,
-        interval: int = 100,
+        network: nn.Module | Mapping[str, Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Tensor],
+        sparsity: float | Mapping[str, float | tuple[float, ...]],
+        block: str | Mapping[str, str] = "4x4",
+        start: float = 1000,
+        steps: float = 200_000,
+        every: int = 500,
+        granularity: str = "per_gate",
+        keep_diagonal: bool | Iterable[str] = False,
+        gates: Mapping[str, int] | None = None,
     ) -> None:
-        if not 0 <= start <= end:
-            raise ValueError(f"pruning must start before it ends, not {start} to {end}")
-        self.rules = {rule.name: rule for rule in rules}
-        self.start, self.end, self.interval = start, end, interval
-        self.calls = 0
-        named = dict(model.named_parameters())
-        missing = sorted(set(self.rules) - set(named))
-        if missing:
-            raise ValueError(f"no parameters {missing}; the network has {sorted(named)}")
-        self.parameters = {name: named[name] for name in self.rules}
-        for name, rule in self.rules.items():
-            if not 0 <= rule.sparsity < 1:
-                raise ValueError(f"{name}: sparsity must lie in [0, 1), not {rule.sparsity}")
-            matrix = self.parameters[name].flatten(1)
-            rows, columns = rule.shape
-            if matrix.shape[0] % (rows * rule.groups) or matrix.shape[1] % columns:
-                raise ValueError(
-                    f"{name}: {tuple(matrix.shape)} in {rule.groups} groups of rows does not "
-                    f"divide into {rule.block} blocks"
-                )
-        self.masks = {n: torch.ones_like(p, dtype=torch.bool) for n, p in self.parameters.items()}
+        if granularity not in GRANULARITIES:
+            raise ValueError(f"granularity {granularity!r} is none of {', '.join(GRANULARITIES)}")
+        if start < 0 or steps < 0:
+            raise ValueError(f"start {start} and steps {steps} must not be negative")
+        if every < 1:
+            raise ValueError(f"every must be at least 1, not {every}")
+        self.start, self.steps, self.every, self.granularity = start, steps, every, granularity
+        self.calls, self.done = 0, False
+        self.matrices = matrices(network, sparsity, block, keep_diagonal, gates or {})
+        wanted = {s for m in self.matrices.values() for s in m.sparsity}
+        if granularity == "global" and len(wanted) > 1:
+            raise ValueError(f"global pruning has one sparsity, not {sorted(wanted)}")
+        for name, m in self.matrices.items():
+            if granularity == "per_matrix" and len(set(m.sparsity)) > 1:
+                raise ValueError(f"{name}: gates of their own sparsity need granularity per_gate")
+        self.kept: dict[str, Bool] = {}  # (gates, block rows, block columns)
+        for name, m in self.matrices.items():
+            try:
+                self.kept[name] = np.ones_like(self._scores(m), dtype=bool)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        self.masks = {n: torch.ones_like(m.parameter.detach()) for n, m in self.matrices.items()}
 
-    def _blocks(self, rule: Rule, matrix: Tensor) -> Tensor:
-        """(R, C) -> (groups, R / groups / rows, C / columns, rows, columns), a view."""
-        rows, columns = rule.shape
-        r, c = matrix.shape
-        shape = (rule.groups, r // rule.groups // rows, rows, c // columns, columns)
-        return matrix.reshape(shape).transpose(2, 3)
-
-    @torch.no_grad()
-    def update(self, progress: float) -> None:
-        """Masks the weakest blocks so that each group's masked count is the schedule's."""
-        for name, rule in self.rules.items():
-            share = cubic(progress, self.start, self.end)
-            parameter, mask = self.parameters[name], self.masks[name]
-            scores = self._blocks(rule, parameter.flatten(1).abs()).mean((3, 4))
-            alive = self._blocks(rule, mask.flatten(1)).amax((3, 4))
-            # A block once masked stays masked: it ranks below every other.
-            scores = torch.where(alive, scores, -1.0).flatten(1)
-            count = max(round(share * rule.sparsity * scores.shape[1]), int((~alive[0]).sum()))
-            keep = torch.ones_like(scores, dtype=torch.bool)
-            keep.scatter_(1, scores.argsort(dim=1, stable=True)[:, :count], False)
-            rows, columns = rule.shape
-            grid = keep.view(-1, parameter.flatten(1).shape[1] // columns)
-            full = grid.repeat_interleave(rows, 0).repeat_interleave(columns, 1)
-            mask.copy_(full.view_as(mask))
+    def _scores(self, m: Matrix) -> Any:
+        """Mean magnitudes (gates, block rows, block columns); infinite where always kept."""
+        dense = m.as_matrix(m.parameter.detach()).float().cpu().numpy()
+        scores = split_gates(block_scores(dense, m.block), dense.shape[0], m.block, m.gates)
+        if m.keep_diagonal:
+            scores = protect_diagonal(scores, dense.shape, m.block, max(m.sparsity))
+        return scores
 
     @torch.no_grad()
-    def apply(self, named: dict[str, Tensor] | None = None) -> None:
-        """Zeroes the masked weights of the network, or of another dict of the same names."""
-        for name, mask in self.masks.items():
-            tensor = self.parameters[name] if named is None else named[name]
-            tensor.mul_(mask)
+    def update(self, now: float) -> None:
+        """Masks the weakest blocks so that their share follows the schedule at `now`."""
+        share = cubic(now, self.start, self.steps)
+        # A masked block ranks below every other.
+        scores = {n: np.where(self.kept[n], self._scores(m), -1) for n, m in self.matrices.items()}
+        if self.granularity == "global":
+            (final,) = {s for m in self.matrices.values() for s in m.sparsity}
+            together = np.concatenate([s.ravel() for s in scores.values()])
+            flat = keep_largest(together, share * final)
+            ends = np.cumsum([s.size for s in scores.values()])[:-1]
+            parts = zip(scores.items(), np.split(flat, ends), strict=True)
+            keep = {name: part.reshape(s.shape) for (name, s), part in parts}
+        elif self.granularity == "per_matrix":
+            keep = {n: keep_largest(s, share * m.sparsity[0]) for (n, m), s in self._with(scores)}
+        else:
+            keep = {
+                n: np.stack([keep_largest(s[g], share * m.sparsity[g]) for g in range(m.gates)])
+                for (n, m), s in self._with(scores)
+            }
+        for name, kept in keep.items():
+            self.kept[name] &= kept
+            self._fill(name)
+        self.done = share >= 1
 
-    def step(self, progress: float) -> None:
-        """To be called after every optimizer step: masks grow every `interval` calls and once the
-        schedule has ended, and always hold."""
-        due = self.calls % self.interval == 0 or (progress >= self.end and not self.done)
-        if progress >= self.start and due:
-            self.update(progress)
+    def _with(self, scores: dict[str, Any]) -> Iterable[tuple[tuple[str, Matrix], Any]]:
+        return zip(self.matrices.items(), scores.values(), strict=True)
+
+    def _fill(self, name: str) -> None:
+        """Sets the mask of the weights from that of the blocks."""
+        m, kept = self.matrices[name], self.kept[name]
+        shape = m.as_matrix(m.parameter).shape
+        mask = expand_mask(kept.reshape(-1, kept.shape[2]), (shape[0], shape[1]), m.block)
+        self.masks[name].copy_(m.from_matrix(torch.from_numpy(mask)))
+
+    @torch.no_grad()
+    def apply(self, named: Mapping[str, Tensor] | None = None) -> None:
+        """Zeroes the masked weights of the network, or of another dict of the same names (such as
+        averaged weights)."""
+        for name, m in self.matrices.items():
+            weight = m.parameter if named is None else named[name]
+            # The network may have moved since.
+            self.masks[name] = mask = self.masks[name].to(weight)
+            weight.mul_(mask)
+
+    def step(self, now: float | None = None) -> None:
+        """To be called after every optimizer step.
+
+        now: where the training is, in the units of `start` and `steps`; the calls so far without.
+        """
+        at = self.calls if now is None else now
+        due = self.calls % self.every == 0 or (at >= self.start + self.steps and not self.done)
+        if at >= self.start and due:
+            self.update(at)
         self.apply()
         self.calls += 1
 
-    @property
-    def done(self) -> bool:
-        """Whether every parameter has its final sparsity."""
-        for rule in self.rules.values():
-            kept = self._blocks(rule, self.masks[rule.name].flatten(1)).amax((3, 4)).flatten(1)
-            if int((~kept[0]).sum()) < round(rule.sparsity * kept.shape[1]):
-                return False
-        return True
-
     def sparsity(self) -> float:
-        """The masked fraction of all weights that rules name."""
-        total = sum(mask.numel() for mask in self.masks.values())
-        kept = sum(int(mask.sum()) for mask in self.masks.values())
-        return 1.0 - kept / max(int(total), 1)
+        """The masked share of all weights that are pruned."""
+        kept, total = self._kept_and_total()
+        return 1.0 - kept / max(total, 1)
+
+    def _kept_and_total(self) -> tuple[int, int]:
+        masks = self.masks.values()
+        return sum(int(m.count_nonzero()) for m in masks), sum(int(m.numel()) for m in masks)
 
     def report(self) -> str:
-        """One line per parameter: shape, block, sparsity reached and wanted."""
+        """One line per gate: name, shape, block, share of masked blocks reached and wanted."""
         lines = []
-        for name, rule in self.rules.items():
-            mask = self.masks[name]
-            reached = 1.0 - float(mask.float().mean())
-            lines.append(
-                f"{name:24} {tuple(mask.shape)!s:14} {rule.block:5} x {rule.groups} groups: "
-                f"{reached:.4f} of {rule.sparsity:.4f}"
-            )
-        return "\n".join(lines)
+        for name, m in self.matrices.items():
+            rows, columns = m.as_matrix(m.parameter).shape
+            for gate in range(m.gates):
+                label = f"{name} {m.labels[gate]}" if m.gates > 1 else name
+                reached = 1.0 - float(self.kept[name][gate].mean())
+                lines.append(
+                    f"{label:28} {rows // m.gates:5} x {columns:<5} {m.block:>5} "
+                    f"{reached:7.2%} of {m.sparsity[gate]:.2%}"
+                    + (", diagonal kept" if m.keep_diagonal else "")
+                )
+        kept, total = self._kept_and_total()
+        return "\n".join([*lines, f"{kept} of {total} weights kept, {self.sparsity():.2%} masked"])
 
     def state_dict(self) -> dict[str, Any]:
-        return {"calls": self.calls, "masks": {n: m.clone() for n, m in self.masks.items()}}
+        """The calls so far and which blocks are kept, for `torch.save` (also with weights_only)."""
+        kept = {name: torch.from_numpy(k.copy()) for name, k in self.kept.items()}
+        return {"calls": self.calls, "done": self.done, "kept": kept}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        if set(state["masks"]) != set(self.masks):
-            raise ValueError(f"masks are of {sorted(state['masks'])}, not {sorted(self.masks)}")
-        self.calls = int(state["calls"])
-        for name, mask in state["masks"].items():
-            self.masks[name].copy_(mask)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores masks; ValueError where they belong to other parameters, gates or blocks."""
+        kept = state["kept"]
+        if set(kept) != set(self.kept):
+            raise ValueError(f"masks are of {sorted(kept)}, not {sorted(self.kept)}")
+        for name, mask in kept.items():
+            if tuple(mask.shape) != self.kept[name].shape:
+                raise ValueError(
+                    f"{name}: a mask of {tuple(mask.shape)} gates, block rows and block columns, "
+                    f"not {self.kept[name].shape}"
+                )
+        self.calls, self.done = int(state["calls"]), bool(state["done"])
+        for name, mask in kept.items():
+            self.kept[name] = mask.cpu().numpy().astype(bool)
+            self._fill(name)
+        self.apply()

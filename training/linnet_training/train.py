@@ -70,7 +70,16 @@ class Trainer:
         self.average.load_state_dict(self.model.state_dict())
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=t.learning_rate)
         p = config.pruning
-        self.pruner = Pruner(self.model, p.rules, p.start, p.end, p.interval)
+        self.pruner = Pruner(
+            self.model,
+            {rule.name: rule.sparsity for rule in p.rules},
+            {rule.name: rule.block for rule in p.rules},
+            start=p.start,
+            steps=p.end - p.start,
+            every=p.interval,
+            granularity=p.granularity,
+            keep_diagonal=p.keep_diagonal,
+        )
         self.segments = Segments(
             corpus.train, corpus.hop, self.model.reach, t.batch, t.frames, t.seed
         )
@@ -130,11 +139,12 @@ class Trainer:
                 a.lerp_(p, 1 - decay)
         return float(coarse.detach()), float(fine.detach())
 
-    def evaluate(self, max_frames: int = 160) -> tuple[float, float]:
+    def evaluate(self, utterances: int | None = 8, frames: int = 160) -> tuple[float, float]:
         """Held-out nats of the averaged weights; by default 8 utterances' first 2 seconds."""
         self.pruner.apply(dict(self.average.named_parameters()))
-        some = self.corpus.held_out if max_frames > 160 else self.corpus.held_out[:8]
-        score: tuple[float, float] = held_out_nats(self.average, some, max_frames)
+        score: tuple[float, float] = held_out_nats(
+            self.average, self.corpus.held_out[:utterances], frames
+        )
         return score
 
     def state(self) -> dict[str, Any]:
@@ -216,13 +226,14 @@ class Trainer:
         try:
             while self.progress < 1 and not stopped:
                 row: tuple[float, ...] = ()
-                unpruned = self.progress >= self.config.pruning.start and self.config.pruning.rules
+                p = self.config.pruning
+                unpruned = self.progress >= p.start and p.rules and t.evaluate_seconds
                 if unpruned and "held_out_nats_before_pruning" not in self.notes:
                     self.notes["held_out_nats_before_pruning"] = list(self.evaluate())
                 sums += self.update()
                 count += 1
                 now = time.monotonic()
-                if now - evaluated > t.evaluate_seconds:
+                if t.evaluate_seconds and now - evaluated > t.evaluate_seconds:
                     row = self.evaluate()
                     self.notes["held_out_nats"] = list(row)
                     evaluated = now = time.monotonic()
@@ -241,8 +252,8 @@ class Trainer:
                 bar.n = self.step if t.steps else round(self.seconds)
                 bar.update(0)
             if self.progress >= 1:
-                whole = max(u.features.shape[1] for u in self.corpus.held_out)
-                row = self.evaluate(max(whole, 161))
+                longest = max(u.features.shape[1] for u in self.corpus.held_out)
+                row = self.evaluate(None, t.final_frames or longest)
                 self.notes["held_out_nats"] = list(row)
                 log.write(self, sums / max(count, 1), row)
             self.write()

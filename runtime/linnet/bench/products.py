@@ -97,9 +97,6 @@ def random_weights(rows: int, cols: int, sparsity: float, block: str) -> Float32
     weights: Float32 = np.random.default_rng(0).standard_normal((rows, cols)).astype(np.float32)
     if block == blocks.DENSE:
         return weights
-    if block == UNSTRUCTURED:
-        least = np.quantile(np.abs(weights), sparsity)
-        return np.where(np.abs(weights) >= least, weights, np.float32(0))
     return np.asarray(prune(weights, block, sparsity), np.float32)
 
 

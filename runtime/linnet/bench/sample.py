@@ -15,7 +15,7 @@ from linnet import _core, blocks
 from linnet.bench.products import Float32
 from linnet.bench.timing import Timer, interleaved, pinned
 from linnet.format import VoiceFile
-from linnet.operations import Draw, Embedding, Gates, Linear, Operation, Upsample
+from linnet.operations import Draw, Embedding, Gates, Linear, Logistics, Operation, Upsample
 from linnet.voice import Source, Voice
 
 PROFILE_SECONDS = 0.5
@@ -219,6 +219,8 @@ def operation_name(op: Operation, file: VoiceFile) -> str:
         return f"{word} {file.tensors[op.table].name}"
     if isinstance(op, Upsample):
         return f"{word} {op.channels}"
+    if isinstance(op, Logistics):
+        return f"{word} {op.bands} x {op.mixtures}"
     size = getattr(op, "size", None)
     return word if size is None else f"{word} {size}"
 
