@@ -105,15 +105,16 @@ class Trace:
     def __init__(self, data: bytes, n_steps: int = STEPS) -> None:
         self.file = read(data)
         self.found = networks(self.file)
-        self.hop = self.file.header.hop_length
         self.before: list[Values] = []
         self.after: list[Values] = []
-        self.features = features_of(self.file, -(-n_steps // self.hop) + self.file.header.lookahead)
+        header = self.file.header
+        self.features = features_of(self.file, -(-n_steps // header.steps) + header.lookahead)
         _core.trace(data, self.features, self.see, 1, TEMPERATURE)
 
     def see(self, arena: Floats) -> None:
         seen = self.before if len(self.before) == len(self.after) else self.after
-        i = len(self.after) % self.hop
+        header = self.file.header
+        i = len(self.after) % header.steps // header.steps_per_row
         seen.append(
             {
                 name: arena[at.offset + at.stride * i :][:size].copy()
@@ -139,15 +140,18 @@ class Trace:
             assert np.abs(tokens - np.rint(tokens)).max() < 0.01
             inputs[label] = np.rint(tokens).astype(np.int64)
             inputs[f"previous_{label}"] = np.concatenate([[-1], inputs[label][:-1]])
+        if "values" in inputs:
+            made = self.engine("values")
+            inputs["previous_values"] = np.concatenate([np.zeros_like(made[:1]), made[:-1]])
         return inputs
 
 
 def overwritten(file: VoiceFile, logits: Place) -> bool:
     """Whether an operation after their draw writes over logits, so that the arena loses them."""
-    hop, drawn = file.header.hop_length, False
+    n_rows, drawn = file.header.rows, False
 
     def span(at: Operand, size: int) -> tuple[int, int]:
-        return at.offset, at.offset + at.stride * (hop - 1) + size
+        return at.offset, at.offset + at.stride * (n_rows - 1) + size
 
     start, stop = span(*logits)
     ranges = operand_ranges(file)[len(file.frame_program) :]
@@ -177,7 +181,7 @@ def test_every_step_of_the_engine_is_that_of_onnxruntime(name: str, tmp_path: Pa
     exact = run(session(with_bounds(trace.found.step)), {**exactly(inputs), **states})
     onnx.checker.check_model(trace.found.step, full_check=True)
     as_written = run(session(trace.found.step), inputs)
-    assert len(inputs["state.0"]) >= STEPS and any(k.endswith("_logits") for k in as_written)
+    assert len(inputs["state.0"]) >= STEPS and any("_logits" in k for k in as_written)
     for output, found in as_written.items():
         bound = exact[f"{output}!"]
         assert_within(trace.engine(output), exact[output], bound)
@@ -208,16 +212,20 @@ def test_random_programs_are_translated() -> None:
 @pytest.mark.parametrize("name", VOICES)
 def test_frames_of_the_engine_are_those_of_onnxruntime(name: str, tmp_path: Path) -> None:
     data = VOICES[name](tmp_path)
-    if not read(data).frame_program:
+    model = networks(read(data)).frame
+    if model is None:
         pytest.skip("the voice has no frame program")
     trace = Trace(data)
-    header, model = trace.file.header, trace.found.frame
+    header = trace.file.header
     onnx.checker.check_model(model, full_check=True)
     network = session(with_bounds(model))
+    properties = json.loads(model.metadata_props[0].value)
     states = {i.name: np.zeros((1, i.shape[1])) for i in network.get_inputs() if is_state(i.name)}
-    silence = np.zeros((header.priming, header.n_features), np.float32)
+    states |= {k: np.array([window]) for k, window in properties["initial"].items()}
+    silence = np.array(properties.get("silence", np.zeros(header.n_features)))
+    silent = np.tile(silence, (header.priming, 1))
     made = 0
-    for t, frame in enumerate(np.concatenate([silence, trace.features])):
+    for t, frame in enumerate(np.concatenate([silent, trace.features])):
         outputs = run(network, {"features": frame[None].astype(np.float64), **states})
         states = next_states(outputs)
         if t < header.priming + header.lookahead:
@@ -225,10 +233,12 @@ def test_frames_of_the_engine_are_those_of_onnxruntime(name: str, tmp_path: Path
         for output in outputs:
             if is_state(output) or output.endswith("!"):
                 continue
-            found = np.stack([row[output] for row in trace.before[made : made + trace.hop]])
-            rows = outputs[output][0], outputs[f"{output}!"][0]
-            assert_within(found, *(np.broadcast_to(row, found.shape) for row in rows))
-        made += trace.hop
+            found = np.stack([row[output] for row in trace.before[made : made + header.steps]])
+            value, bound = (outputs[name][0] for name in (output, f"{output}!"))
+            if value.ndim == 2:  # rows
+                value, bound = (np.repeat(x, header.steps_per_row, axis=0) for x in (value, bound))
+            assert_within(found, value, np.broadcast_to(bound, found.shape))
+        made += header.steps
     assert made == len(trace.before) >= STEPS
 
 

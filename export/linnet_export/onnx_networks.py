@@ -1,29 +1,35 @@
 """A voice as standard ONNX models with dense weights: one frame, and one step of the samples.
 
-The step network computes the logits of every draw. Its inputs:
+The step network computes what is drawn from. Its inputs:
 
     previous_token, or previous_coarse and previous_fine   int64 (batch,), drawn in the step before;
         -1 before the first
     coarse            int64 (batch,): where the fine byte's logits need the coarse one of this step
+    previous_values   (batch, bands): in place of tokens where a mixture of logistics is drawn from;
+        zeros at first
     state.{k}         (batch, n): output state.{k}.next of the step before; zeros at first
     frame.{name}      (batch, n): what the frame network computed for the frame; where that has rows
-        (batch, hop_length, n), the row of the sample
-    output.{k}        (batch, n): what the engine's output left after the step before, in networks
+        (batch, rows, n), the row of the step, each of which serves `steps_per_row` steps
+    output            (batch, n): what the engine's output left after the step before, in networks
         that hear it
 
-and its outputs: token_logits, or coarse_logits and fine_logits, (batch, classes); state.{k}.next.
+and its outputs: token_logits, or coarse_logits and fine_logits, (batch, classes), or
+mixture_logits, mixture_means and mixture_scales, (batch, bands x mixtures); state.{k}.next.
+
 The frame network has features (batch, n_features) and state.{k} as inputs, frame.{name} and
-state.{k}.next as outputs. It runs `priming` times on zeros, then on every frame; the samples of
-frame t follow when frame t + lookahead has run. These numbers, and how tokens become samples
-(`signal`), are JSON in the models' metadata under "linnet".
+state.{k}.next as outputs. It runs `priming` times on silence, then on every frame; the samples of
+frame t follow when frame t + lookahead has run. States are zeros at first, silence is zeros, unless
+`initial` and `silence` give them. These numbers, and how tokens become samples (`signal`), are JSON
+in the models' metadata under "linnet".
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +37,14 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.format import VoiceFile, read
-from linnet.operations import Operand, Operation, Upsample
+from linnet.operations import SPREADS, History, Operand, Operation, Upsample
 from linnet_export.onnx_arena import Arena, Piece, Place, Writes
 from linnet_export.onnx_graph import Graph, Value
-from linnet_export.onnx_operations import Tokens, Translator
+from linnet_export.onnx_operations import Drawn, Translator
 from linnet_export.writer import write_atomic
 
 FEATURES = "features"
-_STATE, _OUTPUT = -1, -2  # floats that a step leaves for the next, if no draw's (its slot)
+_STATE = -1
 
 
 @dataclass(frozen=True)
@@ -83,12 +89,8 @@ def networks(file: VoiceFile) -> Networks:
     frame.write(features, frame.graph.floats_in(FEATURES, file.header.n_features))
     frame.translate()
     step.translate()
-    places = {**step.states, **step.imported}
-    for slot, draw in step.tokens.draws.items():
-        label = step.tokens.labels[slot]
-        places[f"{label}_logits"] = Place(draw.input, draw.classes)
-        places[f"{label}_value"] = Place(draw.out, 1)
-    properties = {"linnet": json.dumps(_properties(file, step.tokens))}
+    places = {**step.states, **step.imported, **step.drawn.places()}
+    properties = {"linnet": json.dumps(_properties(file, frame.states, step.drawn))}
     return Networks(
         step.graph.model(properties, "One step: see linnet_export.onnx_networks."),
         frame.graph.model(properties, "One frame: see linnet_export.onnx_networks.")
@@ -104,10 +106,10 @@ class _Program:
     def __init__(self, name: str, file: VoiceFile, program: tuple[Operation, ...]) -> None:
         self.file, self.program = file, program
         self.graph = Graph(name)
-        self.tokens = Tokens(self.graph, file.sample_program)
-        self.writes = Writes(file.header.arena_size, file.header.hop_length)
+        self.drawn = Drawn(self.graph, file.sample_program)
+        self.writes = Writes(file.header.arena_size, file.header.rows)
         draft = Graph(name)
-        Translator(file, draft, self.writes, Tokens(draft, file.sample_program)).run(program)
+        Translator(file, draft, self.writes, Drawn(draft, file.sample_program)).run(program)
         self.arena = Arena(self.graph, self.initial)
         self.states: dict[str, Place] = {}
 
@@ -117,7 +119,7 @@ class _Program:
         self.arena.write(operand, value)
 
     def translate(self) -> None:
-        Translator(self.file, self.graph, self.arena, self.tokens).run(self.program)
+        Translator(self.file, self.graph, self.arena, self.drawn).run(self.program)
         for name, place in self.states.items():
             self.graph.output(f"{name}.next", self.arena.read(*place))
 
@@ -168,37 +170,44 @@ class _Step(_Program):
             elif who == 1:
                 pieces += self._kept(a, b)
             else:
-                like = self.tokens.previous(next(iter(self.tokens.draws)))
-                pieces.append(Piece(a, b, self.graph.zeros(b - a, like), 0))
+                value = self.graph.zeros(b - a, self.drawn.any_previous())
+                pieces.append(Piece(a, b, value, 0))
         return pieces
 
     def _kept(self, start: int, stop: int) -> list[Piece]:
-        """What the step before left: results of its draws follow from their tokens, what its output
-        wrote comes from the caller, and everything else is state."""
+        """What the step before left: what was drawn and what its output wrote comes from the
+        caller, everything else is state."""
+        known = self._known()
         kinds = np.full(stop - start, _STATE)
-        for slot, draw in self.tokens.draws.items():
-            if start <= draw.out.offset < stop:
-                if self.writes.times[draw.out.offset] > 1:
-                    raise ValueError("the result of a draw is overwritten: it has no ONNX form")
-                kinds[draw.out.offset - start] = slot
-        for place in self.writes.by_output:
+        for number, (place, _) in enumerate(known):
             first = place.operand.offset - start
-            kinds[max(first, 0) : max(first + place.size, 0)] = _OUTPUT
+            kinds[max(first, 0) : max(first + place.size, 0)] = number
         pieces = []
         for a, b, kind in _runs(kinds, start):
             if kind == _STATE:
-                value = self.state(a, b)
-            elif kind == _OUTPUT:
-                value = self._heard(a, b)
-            else:
-                value = self.tokens.previous_value(kind)
-            pieces.append(Piece(a, b, value, 0))
+                pieces.append(Piece(a, b, self.state(a, b), 0))
+                continue
+            place, value = known[kind]
+            if (self.writes.times[a:b] > 1).any():
+                raise ValueError("what was drawn is overwritten: it has no ONNX form")
+            pieces.append(Piece(a, b, value(), a - place.operand.offset))
         return pieces
 
-    def _heard(self, start: int, stop: int) -> Value:
-        name = f"output.{sum(key.startswith('output.') for key in self.imported)}"
-        self.imported[name] = Place(Operand(start), stop - start)
-        return self.graph.floats_in(name, stop - start)
+    def _known(self) -> list[tuple[Place, Callable[[], Value]]]:
+        drawn = self.drawn
+        known: list[tuple[Place, Callable[[], Value]]] = [
+            (Place(draw.out, 1), partial(drawn.previous_value, slot))
+            for slot, draw in drawn.draws.items()
+        ]
+        if drawn.mixture is not None:
+            place = Place(drawn.mixture.out, drawn.mixture.bands)
+            known.append((place, partial(drawn.values, "previous_")))
+        known += [(place, partial(self._heard, place)) for place in self.writes.by_output]
+        return known
+
+    def _heard(self, place: Place) -> Value:
+        self.imported["output"] = place
+        return self.graph.floats_in("output", place.size)
 
     def _import(self, piece: Piece, stride: int) -> Piece:
         """A piece of what the frame network computed, as an input."""
@@ -229,16 +238,37 @@ def _without_strides(op: Operation) -> Operation:
     return replace(op, **changes)
 
 
-def _properties(file: VoiceFile, tokens: Tokens) -> dict[str, Any]:
+def _properties(file: VoiceFile, states: dict[str, Place], drawn: Drawn) -> dict[str, Any]:
+    """What a caller must know besides the graphs."""
     header = file.header
-    return {
+    properties: dict[str, Any] = {
         "name": file.metadata.get("name", ""),
         "architecture": file.metadata.get("architecture", ""),
         "sample_rate": header.sample_rate,
         "hop_length": header.hop_length,
+        "samples_per_step": header.samples_per_step,
+        "steps_per_row": header.steps_per_row,
         "n_features": header.n_features,
         "lookahead": header.lookahead,
         "priming": header.priming,
         "signal": file.metadata.get("signal", {}),
-        "classes": {tokens.labels[slot]: draw.classes for slot, draw in tokens.draws.items()},
+        "classes": {drawn.labels[slot]: draw.classes for slot, draw in drawn.draws.items()},
     }
+    if drawn.mixture is not None:
+        mixture = drawn.mixture
+        properties["mixture"] = {
+            "bands": mixture.bands,
+            "mixtures": mixture.mixtures,
+            "spread": SPREADS[mixture.spread],
+            "least_scale": mixture.least_scale,
+        }
+    if header.silence is not None:
+        properties["silence"] = file.tensors[header.silence].dense.tolist()
+    arena = np.zeros(header.arena_size, np.float32)
+    for op in file.frame_program:
+        if isinstance(op, History) and op.initial is not None:
+            window = file.tensors[op.initial].dense
+            arena[op.out.offset :][: len(window)] = window
+    first = {name: arena[at.offset :][:size] for name, (at, size) in states.items()}
+    properties["initial"] = {name: a.tolist() for name, a in first.items() if a.any()}
+    return properties

@@ -11,16 +11,20 @@ from linnet.format import VoiceFile
 from linnet.operations import (
     ACTIVATIONS,
     Add,
+    Bands,
     Draw,
     Embedding,
     Gates,
     History,
     Linear,
+    Logistics,
     Operand,
     Operation,
     Output,
     Upsample,
+    bands_state_size,
 )
+from linnet_export.onnx_arena import Place
 from linnet_export.onnx_graph import Graph, Value
 
 _ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
@@ -36,8 +40,8 @@ class Memory(Protocol):
     def leave(self, operand: Operand, size: int) -> None: ...
 
 
-class Tokens:
-    """The drawn tokens as graph inputs: those of the step before, and of this step once drawn.
+class Drawn:
+    """What is drawn, as graph inputs: in the step before, and in this step once it is drawn.
 
     A token of the step before is -1 where there was none: it stands for the initial token, and for
     the initial value, which may differ from that token's.
@@ -46,11 +50,33 @@ class Tokens:
     def __init__(self, graph: Graph, program: tuple[Operation, ...]) -> None:
         self._graph = graph
         self.draws = {op.slot: op for op in program if isinstance(op, Draw)}
+        self.mixture = next((op for op in program if isinstance(op, Logistics)), None)
         self._drawn: set[int] = set()
         output = program[-1]
         self.labels = dict.fromkeys(self.draws, "token")
         if isinstance(output, Output) and output.low is not None:
             self.labels = {output.high: "coarse", output.low: "fine"}
+
+    def places(self) -> dict[str, Place]:
+        """Where the engine has the outputs that are drawn from, and what it drew."""
+        found = {}
+        for slot, draw in self.draws.items():
+            found[f"{self.labels[slot]}_logits"] = Place(draw.input, draw.classes)
+            found[f"{self.labels[slot]}_value"] = Place(draw.out, 1)
+        if self.mixture is not None:
+            found["values"] = Place(self.mixture.out, self.mixture.bands)
+            for name, operand in parameters(self.mixture).items():
+                found[name] = Place(operand, self.mixture.bands * self.mixture.mixtures)
+        return found
+
+    def any_previous(self) -> str:
+        """An input that is always there."""
+        return self.previous(min(self.draws)) if self.draws else self.values("previous_").name
+
+    def values(self, when: str = "") -> Value:
+        """Drawn from the mixture of logistics, a value per band: (batch, bands)."""
+        assert self.mixture is not None
+        return self._graph.floats_in(f"{when}values", self.mixture.bands)
 
     def previous(self, slot: int) -> str:
         """The input of the slot's token of the step before."""
@@ -91,11 +117,16 @@ class Tokens:
         return self._graph.value("Unsqueeze", [value, self._graph.integers(1)], 1, hint)
 
 
+def parameters(op: Logistics) -> dict[str, Operand]:
+    """Of the mixtures, by the names of the graph's outputs."""
+    return {"mixture_logits": op.input, "mixture_means": op.means, "mixture_scales": op.scales}
+
+
 class Translator:
     """Turns one program's operations into nodes, in turn."""
 
-    def __init__(self, file: VoiceFile, graph: Graph, memory: Memory, tokens: Tokens) -> None:
-        self.file, self.graph, self.memory, self.tokens = file, graph, memory, tokens
+    def __init__(self, file: VoiceFile, graph: Graph, memory: Memory, drawn: Drawn) -> None:
+        self.file, self.graph, self.memory, self.drawn = file, graph, memory, drawn
 
     def run(self, program: tuple[Operation, ...]) -> None:
         """Raises ValueError for an operation without a translation."""
@@ -121,10 +152,14 @@ def _linear(t: Translator, op: Linear) -> None:
     y = t.graph.value("Gemm", inputs, rows, tensor.name, transB=1)
     if op.add is not None:
         y = t.graph.value("Add", [y.name, t.memory.read(op.add, rows).name], rows, tensor.name)
-    activation = ACTIVATIONS[op.activation]
-    if activation != "none":
-        y = t.graph.value(_ACTIVATIONS[activation], [y.name], rows, tensor.name)
-    t.memory.write(op.out, y)
+    t.memory.write(op.out, _activated(t, op.activation, y, tensor.name))
+
+
+def _activated(t: Translator, number: int, y: Value, hint: str = "") -> Value:
+    activation = ACTIVATIONS[number]
+    if activation == "none":
+        return y
+    return t.graph.value(_ACTIVATIONS[activation], [y.name], y.size, hint)
 
 
 def _gates(t: Translator, op: Gates) -> None:
@@ -158,28 +193,40 @@ def _history(t: Translator, op: History) -> None:
 
 
 def _upsample(t: Translator, op: Upsample) -> None:
-    hop = t.file.header.hop_length
+    n_rows = t.file.header.rows
     window = t.memory.read(op.input, op.window * op.channels)
     frames = t.graph.node("Reshape", [window.name, t.graph.integers(0, op.window, op.channels)])
-    weights = t.weights(op.weights, ".matrix", (hop, op.window))
+    weights = t.weights(op.weights, ".matrix", (n_rows, op.window))
     rows = t.graph.node("MatMul", [weights, frames], t.file.tensors[op.weights].name)
-    t.memory.write(op.out, Value(rows, op.channels, hop))
+    t.memory.write(op.out, Value(rows, op.channels, n_rows))
 
 
 def _add(t: Translator, op: Add) -> None:
     terms = [t.memory.read(operand, op.size).name for operand in (op.input, op.add)]
-    t.memory.write(op.out, t.graph.value("Add", terms, op.size))
+    t.memory.write(op.out, _activated(t, op.activation, t.graph.value("Add", terms, op.size)))
 
 
 def _embedding(t: Translator, op: Embedding) -> None:
-    inputs = [t.weights(op.table), t.tokens.index(op.slot)]
+    inputs = [t.weights(op.table), t.drawn.index(op.slot)]
     size = t.file.tensors[op.table].shape[1]
     t.memory.write(op.out, t.graph.value("Gather", inputs, size, axis=0))
 
 
 def _draw(t: Translator, op: Draw) -> None:
-    t.graph.output(f"{t.tokens.labels[op.slot]}_logits", t.memory.read(op.input, op.classes))
-    t.memory.write(op.out, t.tokens.drawn_value(op.slot))
+    t.graph.output(f"{t.drawn.labels[op.slot]}_logits", t.memory.read(op.input, op.classes))
+    t.memory.write(op.out, t.drawn.drawn_value(op.slot))
+
+
+def _logistics(t: Translator, op: Logistics) -> None:
+    for name, operand in parameters(op).items():
+        t.graph.output(name, t.memory.read(operand, op.bands * op.mixtures))
+    t.memory.write(op.out, t.drawn.values())
+
+
+def _bands(t: Translator, op: Bands) -> None:
+    """As `_output`: the samples are made of the values."""
+    filters = 0 if op.weights is None else t.file.tensors[op.weights].packed.rows
+    t.memory.leave(op.state, bands_state_size(op.levels, filters))
 
 
 def _output(t: Translator, op: Output) -> None:
@@ -196,4 +243,6 @@ _TRANSLATIONS: dict[type[Any], Callable[[Translator, Any], None]] = {
     Embedding: _embedding,
     Draw: _draw,
     Output: _output,
+    Logistics: _logistics,
+    Bands: _bands,
 }

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from linnet._program_checks import operand_ranges
 from linnet.blocks import VECTOR
 from linnet.format import Tensor, VoiceFile
-from linnet.operations import Gates, Linear, Operation, Upsample
+from linnet.operations import Bands, Gates, Linear, Operation, Upsample
 
 FRAME, SAMPLE = "frame", "sample"
-TENSOR_FIELDS = ("weights", "bias", "table")
+TENSOR_FIELDS = ("weights", "bias", "table", "initial")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ def operation_facts(file: VoiceFile) -> list[OperationFacts]:
         program, number = (FRAME, i) if i < n_frame else (SAMPLE, i - n_frame)
         tensors = tensors_of(op, file)
         matrix = next((t for t in tensors if t.layout != VECTOR), None)
-        per_sample = 1 / file.header.hop_length if program == FRAME else 1
+        header = file.header
+        samples = header.hop_length if program == FRAME else header.samples_per_step
         extents = [Extent(name, *operand, size) for name, operand, size in ranges[i]]
         facts.append(
             OperationFacts(
@@ -64,7 +65,7 @@ def operation_facts(file: VoiceFile) -> list[OperationFacts]:
                 matrix.layout if matrix else "",
                 matrix.packed.stored_weights if matrix else 0,
                 sum(tensor.packed.nbytes for tensor in tensors),
-                multiply_adds(op, file) * per_sample,
+                multiply_adds(op, file) / samples,
                 tuple(extents),
             )
         )
@@ -83,4 +84,7 @@ def multiply_adds(op: Operation, file: VoiceFile) -> int:
         return file.tensors[op.weights].packed.stored_weights
     if isinstance(op, Upsample):
         return file.tensors[op.weights].packed.rows * op.channels
+    if isinstance(op, Bands) and op.weights is not None:
+        # Every level merges all bands in pairs, of which each passes half of the coefficients.
+        return op.levels * op.bands * file.tensors[op.weights].packed.rows // 2
     return 2 * op.units if isinstance(op, Gates) else 0

@@ -1,5 +1,5 @@
 // An utterance made under watch: the profiler, which says where a voice's time goes, operation by operation, and the
-// trace, which shows the arena before and after every sample.
+// trace, which shows the arena before and after every step.
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -154,7 +154,7 @@ py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, 
   return result;
 }
 
-// Calls observe(arena) before and after every sample, with the arena copied: (arena_size).
+// Calls observe(arena) before and after every step, with the arena copied: (arena_size).
 void trace(const py::bytes& file, const py::array& frames, const py::function& observe, uint64_t seed,
            float temperature, const KernelName& kernels) {
   const IeeeFloatMode mode;
@@ -162,12 +162,13 @@ void trace(const py::bytes& file, const py::array& frames, const py::function& o
   State* state = utterance.state();
   const float* features = utterance.features(frames);
   const auto show = [&] { observe(py::array_t<float>(utterance.config().arena_size, state->arena)); };
-  int16_t sample;
+  const uint32_t n = utterance.config().samples_per_step;
+  std::vector<int16_t> samples(n);
   for (py::ssize_t t = 0; t < frames.shape(0); ++t, features += utterance.config().n_features) {
     take_frame(state, features);
     while (prepare_sample(state)) {
       show();
-      make_samples(state, 1, &sample);
+      make_samples(state, n, samples.data());
       show();
     }
   }
