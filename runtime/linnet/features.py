@@ -7,7 +7,7 @@ band is (log(max(mel, floor)) + offset) * scale, so with the defaults digital si
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,7 @@ DEFAULT: dict[str, Any] = {
     "fmax": 8000.0,
     "mel_scale": "slaney",  # or "htk"
     "mel_norm": "slaney",  # or "none"
+    "mel_triangles": "hz",  # or "mel": on which scale the sides of a band's triangle are straight
     "power": 1.0,  # of the magnitude: 1 amplitude, 2 power
     "log": "log10",  # or "ln", "db" (20 log10 of an amplitude, 10 log10 of a power)
     "floor": 1e-5,
@@ -37,6 +38,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "kind": ("log-mel",),
     "mel_scale": ("slaney", "htk"),
     "mel_norm": ("slaney", "none"),
+    "mel_triangles": ("hz", "mel"),
     "log": ("log10", "ln", "db"),
     "pad_mode": ("constant", "reflect", "edge"),
 }
@@ -68,6 +70,33 @@ def _mono(audio: ArrayLike) -> NDArray[np.float32]:
     if not np.isfinite(samples).all():
         raise ValueError("audio contains NaN or infinite samples")
     return samples.astype(np.float32)
+
+
+def _mel_basis(wanted: Mapping[str, Any]) -> NDArray[np.float32]:
+    """The weights (n_mels, n_fft // 2 + 1) of a spectrum's bins in the bands."""
+    import librosa
+
+    htk, n_mels, n_fft = wanted["mel_scale"] == "htk", wanted["n_mels"], wanted["n_fft"]
+    norm: Literal["slaney"] | None = "slaney" if wanted["mel_norm"] == "slaney" else None
+    if wanted["mel_triangles"] == "hz":
+        basis: NDArray[np.float32] = librosa.filters.mel(
+            sr=wanted["sample_rate"],
+            n_fft=n_fft,
+            n_mels=n_mels,
+            fmin=wanted["fmin"],
+            fmax=wanted["fmax"],
+            htk=htk,
+            norm=norm,
+        )
+        return basis
+    low, high = librosa.hz_to_mel(np.array([wanted["fmin"], wanted["fmax"]]), htk=htk)
+    frequencies = np.arange(n_fft // 2 + 1) * wanted["sample_rate"] / n_fft
+    place = (librosa.hz_to_mel(frequencies, htk=htk) - low) / (high - low) * (n_mels + 1)
+    triangles = np.maximum(0, 1 - np.abs(place - np.arange(1, n_mels + 1)[:, None]))
+    if norm is not None:
+        edges = librosa.mel_to_hz(np.linspace(low, high, n_mels + 2), htk=htk)
+        triangles *= 2 / (edges[2:] - edges[:-2])[:, None]
+    return np.asarray(triangles, np.float32)
 
 
 def log_mel(
@@ -103,16 +132,7 @@ def log_mel(
     spectrum = librosa.stft(
         samples, n_fft=n_fft, hop_length=hop, win_length=wanted["win_length"], center=False
     )[:, :n_frames]
-    basis = librosa.filters.mel(
-        sr=rate,
-        n_fft=n_fft,
-        n_mels=wanted["n_mels"],
-        fmin=wanted["fmin"],
-        fmax=wanted["fmax"],
-        htk=wanted["mel_scale"] == "htk",
-        norm="slaney" if wanted["mel_norm"] == "slaney" else None,
-    )
-    mel = (basis @ np.abs(spectrum) ** wanted["power"]).astype(np.float64)
+    mel = (_mel_basis(wanted) @ np.abs(spectrum) ** wanted["power"]).astype(np.float64)
     # In float64 the logarithm of the floor is exact enough that silence comes out as exactly 0.
     mel = np.maximum(mel, wanted["floor"])
     level = np.log(mel) if wanted["log"] == "ln" else np.log10(mel)

@@ -210,12 +210,8 @@ def _read_header(data: Bytes) -> tuple[Header, tuple[int, ...], tuple[int, ...]]
     _expect(
         1 <= steps_per_row <= 65536, "steps_per_row", 112, f"{steps_per_row} is not in 1 .. 65536"
     )
-    header = Header(
-        *numbers[:8],
-        samples_per_step=numbers[11],
-        steps_per_row=steps_per_row,
-        silence=None if silence == NONE else silence,
-    )
+    own_silence = None if silence == NONE else silence
+    header = Header(*(*numbers[:8], numbers[11], steps_per_row, own_silence))
     _expect(
         header.steps * header.samples_per_step == header.hop_length,
         "samples_per_step",
