@@ -65,6 +65,12 @@ class Writes:
         self.write(operand, Value("", size))
         self.by_output.append(Place(operand, size))
 
+    def by_rows(self, stride: int, start: int, stop: int) -> bool:
+        """Whether floats start .. stop are written, but not with the stride that they are read
+        with: every row by itself."""
+        strides = self.stride[footprint(Operand(start, stride), stop - start, self.n_steps)]
+        return bool(stride and strides.max() == 0)
+
     def by(self, stride: int, start: int, stop: int) -> npt.NDArray[np.bool_]:
         """Which of the floats start .. stop are written, for any of the steps.
 

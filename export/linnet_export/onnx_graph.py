@@ -88,6 +88,13 @@ class Graph:
         whole = self.node("Concat", [shape, self.integers(size)], axis=0)
         return self.value("Expand", [self.number(0.0), whole], size)
 
+    def stack(self, rows: Sequence[Value]) -> Value:
+        """Values (batch, size) as one of (batch, rows, size)."""
+        axis = self.integers(1)
+        parts = [self.node("Unsqueeze", [row.name, axis]) for row in rows]
+        name = self.node("Concat", parts, rows[0].name, axis=1)
+        return Value(name, rows[0].size, len(rows))
+
     def columns(self, value: Value, start: int, stop: int) -> Value:
         """Columns start .. stop of a value without rows."""
         if (start, stop) == (0, value.size):

@@ -157,6 +157,8 @@ class _Step(_Program):
         self.imported: dict[str, Place] = {}
 
     def initial(self, stride: int, start: int, stop: int) -> list[Piece]:
+        if self.frame.writes.by_rows(stride, start, stop):
+            return [self._rows(stride, start, stop)]
         own, theirs = (p.writes.by(stride, start, stop) for p in (self, self.frame))
         if np.any(own & (theirs | bool(stride))):
             raise ValueError(
@@ -208,6 +210,18 @@ class _Step(_Program):
     def _heard(self, place: Place) -> Value:
         self.imported["output"] = place
         return self.graph.floats_in("output", place.size)
+
+    def _rows(self, stride: int, start: int, stop: int) -> Piece:
+        """Rows that the frame program wrote one by one."""
+        if self.writes.by(stride, start, stop).any():
+            raise ValueError(f"float {start} of the arena is written by both programs")
+        size = stop - start
+        rows = [
+            self.frame.arena.read(Operand(start + stride * row), size)
+            for row in range(self.file.header.rows)
+        ]
+        value = self.frame.graph.stack(rows)
+        return self._import(Piece(start, stop, value, 0), stride)
 
     def _import(self, piece: Piece, stride: int) -> Piece:
         """A piece of what the frame network computed, as an input."""

@@ -44,6 +44,8 @@ def add(parsers: Parsers) -> None:
 def run(options: argparse.Namespace) -> None:
     import linnet_export
 
+    if options.output is None:
+        _refuse_options_of_voices(options)
     if options.describe:
         print(linnet_export.describe(options.source))
     elif options.to_onnx:
@@ -51,6 +53,13 @@ def run(options: argparse.Namespace) -> None:
             print(path)
     else:
         print(export(options))
+
+
+def _refuse_options_of_voices(options: argparse.Namespace) -> None:
+    used = {"source", "describe", "to_onnx", "dtype", "run"}
+    for name, value in vars(options).items():
+        if value is not None and name not in used:
+            raise ValueError(f"--{name} is for making a voice, with -o")
 
 
 def export(options: argparse.Namespace) -> Report:
