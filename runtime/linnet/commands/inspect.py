@@ -55,7 +55,11 @@ def run(options: argparse.Namespace) -> None:
 def summary(info: dict[str, Any]) -> list[tuple[str, object]]:
     return [
         ("voice", f"{info['name']} ({info['architecture']})"),
-        ("audio", f"{info['sample_rate']} Hz, {info['hop_length']} samples per frame"),
+        (
+            "audio",
+            f"{info['sample_rate']} Hz, {info['hop_length']} samples per frame, "
+            f"{info['samples_per_step']} per step",
+        ),
         ("features", f"{info['n_mels']} per frame, {info['features'].get('kind', 'unknown')}"),
         ("look-ahead", f"{info['lookahead_frames']} frames, {info['latency_ms']:g} ms"),
         ("hidden size", info["hidden_size"]),
