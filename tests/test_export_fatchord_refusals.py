@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="the oracle is a PyTorch module")
 
 from fatchord import CONFIG, WaveRNN, save  # noqa: E402
-from linnet_export import export  # noqa: E402
+from linnet_export import describe, export  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,11 @@ def test_a_checkpoint_without_hparams_asks_for_a_preset(tmp_path: Path) -> None:
     path = save(tmp_path / "a.pt", WaveRNN().state_dict())
     with pytest.raises(ValueError, match=r"nearest is fatchord-wavernn \(give its preset: fatch"):
         export(path, tmp_path / "a.linnet")
+
+
+def test_describe_knows_the_family_under_every_name(tmp_path: Path) -> None:
+    state = WaveRNN().state_dict()
+    parallel = {f"module.{name}": tensor for name, tensor in state.items()}
+    for tensors in (dict(state), parallel):
+        found = describe(save(tmp_path / "a.pt", tensors))
+        assert (found.family, found.unknown) == ("fatchord-wavernn", ())

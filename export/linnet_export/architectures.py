@@ -13,9 +13,6 @@ from linnet_export.hparams import PRESETS, expand
 from linnet_export.storage import Storage, Weights
 from linnet_export.tensors import Tensors, UnknownTensors
 
-_CONDITIONING = r"conditioning\.\d+\.(weight|bias)|upsample\.weight"
-_GRU = r"gru\.(weight|bias)_[ih]h_l0"
-
 
 class Family(NamedTuple):
     """A front end: `names` matches its tensors' names, which `canonical` makes of a relative's."""
@@ -36,15 +33,9 @@ class Family(NamedTuple):
 
 
 FAMILIES = {
-    "wavernn-dual-softmax": Family(wavernn.build, rf"{_CONDITIONING}|{_GRU}|O[1-4]\.(weight|bias)"),
-    "wavernn-softmax": Family(
-        softmax.build, rf"{_CONDITIONING}|{_GRU}|embedding\.weight|fc\d+\.(weight|bias)"
-    ),
-    "fatchord-wavernn": Family(
-        fatchord.build,
-        r"upsample\.(resnet|up_layers)\..*|I\..*|rnn[12]\..*|fc[123]\..*",
-        fatchord_names.canonical,
-    ),
+    "wavernn-dual-softmax": Family(wavernn.build, wavernn.NAMES),
+    "wavernn-softmax": Family(softmax.build, softmax.NAMES),
+    "fatchord-wavernn": Family(fatchord.build, fatchord.NAMES, fatchord_names.canonical),
 }
 ARCHITECTURES = tuple(FAMILIES)
 

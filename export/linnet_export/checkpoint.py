@@ -13,10 +13,14 @@ from linnet_export.storage import Weights
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Tensors by name, and what the file says about the network (empty where it says nothing)."""
+    """Tensors by name, and what the file says about the network (empty where it says nothing).
+
+    bfloat16: names of the tensors that the file holds in that type, which numpy has not.
+    """
 
     tensors: dict[str, Weights]
     config: dict[str, Any]
+    bfloat16: frozenset[str] = frozenset()
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -25,13 +29,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     Raises ValueError where the file is none of these or holds what it should not, OSError from the
     system.
     """
-    from linnet_export import (
-        npz,
-        onnx_initializers,
-        pytorch,
-        pytorch_legacy,
-        safetensors_file,
-    )
+    from linnet_export import npz, onnx_checkpoint, pytorch, pytorch_legacy, safetensors_file
 
     path = Path(path)
     with path.open("rb") as file:
@@ -41,7 +39,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if start[8:9] == b"{" and path.suffix == ".safetensors":
         return safetensors_file.read(path)
     if path.suffix == ".onnx":
-        return onnx_initializers.read(path)
+        return onnx_checkpoint.read(path)
     if start.startswith(pytorch_legacy.MAGIC):
         return pytorch.read(path)
     if start[:1] == b"\x80":

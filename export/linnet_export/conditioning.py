@@ -26,6 +26,9 @@ from linnet_export.program import Builder
 from linnet_export.storage import Weights
 from linnet_export.tensors import Tensors
 
+# The network's tensors, as a regular expression.
+CONDITIONING_NAMES = r"conditioning\.\d+\.(weight|bias)|upsample\.weight"
+
 
 @dataclass(frozen=True)
 class Conditioning:

@@ -49,6 +49,7 @@ from linnet_export.residual_mel import (
 from linnet_export.storage import Storage, Weights
 from linnet_export.tensors import Tensors
 
+NAMES = r"upsample\.(resnet|up_layers)\..*|I\..*|rnn[12]\..*|fc[123]\..*"
 RESNET = "upsample.resnet"
 NORM = ("weight", "bias", "running_mean", "running_var")
 NORM_EPSILON = 1e-5  # torch's default, which no state dict holds

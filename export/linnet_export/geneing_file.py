@@ -165,6 +165,17 @@ def read_model(data: bytes) -> ModelFile:
     return ModelFile(blocks, upsampling, hop, padding, tuple(layers))
 
 
+def tensors(model: ModelFile) -> dict[str, Weights]:
+    """All weights, named after their layers: number, kind, role. Matrices of gates are stacked."""
+    found = {}
+    for number, layer in enumerate(model.layers):
+        for role, value in vars(layer).items():
+            if isinstance(value, np.ndarray):
+                stacked = value.reshape(-1, *value.shape[2:]) if isinstance(layer, Gru) else value
+                found[f"{number}.{type(layer).__name__.lower()}.{role}"] = stacked
+    return found
+
+
 def looks_like_model(data: bytes) -> bool:
     """Whether the bytes begin as such a file: a plausible header and a convolution."""
     if len(data) < 20:

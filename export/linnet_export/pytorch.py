@@ -12,7 +12,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -47,14 +47,20 @@ class _StorageType:
 
 class _Storage:
     def __init__(self, data: bytes, numpy: str) -> None:
-        if numpy == _BFLOAT16:
+        self.is_bfloat16 = numpy == _BFLOAT16
+        if self.is_bfloat16:
             bits = np.frombuffer(data, "<u2").astype(np.uint32) << np.uint32(16)
             self.values: Weights = bits.view(np.float32)
         else:
             self.values = np.frombuffer(data, numpy)
 
 
-def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Weights:
+class _Tensor(NamedTuple):
+    values: Weights
+    is_bfloat16: bool
+
+
+def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> _Tensor:
     """A tensor as a view of its storage, after checking that it lies inside."""
     if not isinstance(storage, _Storage):
         raise pickle.UnpicklingError("a tensor without a storage")
@@ -64,14 +70,14 @@ def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) 
         raise pickle.UnpicklingError(f"a tensor of shape {shape} and strides {strides}")
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if 0 in shape:
-        return np.zeros(shape, storage.values.dtype)
+        return _Tensor(np.zeros(shape, storage.values.dtype), storage.is_bfloat16)
     if last >= storage.values.size:
         raise pickle.UnpicklingError("a tensor leaves its storage")
     itemsize = storage.values.itemsize
     view = np.lib.stride_tricks.as_strided(
         storage.values[offset:], shape, [step * itemsize for step in strides], writeable=False
     )
-    return np.ascontiguousarray(view).reshape(shape)
+    return _Tensor(np.ascontiguousarray(view).reshape(shape), storage.is_bfloat16)
 
 
 def _rebuild_parameter(data: Any, *_: Any) -> Any:
@@ -148,9 +154,11 @@ def read(path: Path) -> Checkpoint:
     if not isinstance(loaded, dict):
         raise ValueError(f"{path}: holds a {type(loaded).__name__}, not a state dict")
     state, config = split_state_dict(loaded, str(path))
-    tensors = {}
     for name, value in state.items():
-        if not isinstance(value, np.ndarray):
+        if not isinstance(value, _Tensor):
             raise ValueError(f"{path}: {name} is a {type(value).__name__}, not a tensor")
-        tensors[name] = value
-    return Checkpoint(tensors, config)
+    return Checkpoint(
+        {name: tensor.values for name, tensor in state.items()},
+        config,
+        frozenset(name for name, tensor in state.items() if tensor.is_bfloat16),
+    )

@@ -17,13 +17,19 @@ from __future__ import annotations
 from typing import Any
 
 from linnet.format import VoiceFile
-from linnet_export.conditioning import read_conditioning, require_conditioning
+from linnet_export.conditioning import (
+    CONDITIONING_NAMES,
+    read_conditioning,
+    require_conditioning,
+)
 from linnet_export.config import Config
 from linnet_export.gates import update_first
 from linnet_export.program import Builder
 from linnet_export.storage import Storage
 from linnet_export.tensors import Tensors
-from linnet_export.wavernn import GRU
+from linnet_export.wavernn import GRU, GRU_NAMES
+
+NAMES = rf"{CONDITIONING_NAMES}|{GRU_NAMES}|embedding\.weight|fc\d+\.(weight|bias)"
 
 
 def build(
