@@ -27,6 +27,9 @@ from linnet_export.program import Builder
 from linnet_export.storage import Weights
 from linnet_export.tensors import Tensors
 
+# The network's tensors, as a regular expression.
+CONDITIONING_NAMES = r"conditioning\.\d+\.(weight|bias)|upsample\.weight"
+
 
 @dataclass(frozen=True)
 class Conditioning:
@@ -81,8 +84,7 @@ class Conditioning:
 
 def require_conditioning(tensors: Tensors, name: str = "conditioning") -> int:
     """Note the network's tensors, which begin with `name`, as known; the number of convolutions."""
-    found = tensors.names(rf"{re.escape(name)}\.(\d+)\.(?:weight|bias)")
-    n = max((int(match[1]) for match in found), default=-1) + 1
+    n = tensors.count(rf"{re.escape(name)}\.(\d+)\.(?:weight|bias)")
     for i in range(n):
         tensors.require(f"{name}.{i}.weight", f"{name}.{i}.bias")
     if tensors.has("upsample.weight"):

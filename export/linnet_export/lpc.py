@@ -24,22 +24,22 @@ from typing import Any
 import numpy as np
 
 from linnet.format import VoiceFile
-from linnet_export.conditioning import read_conditioning, require_conditioning
+from linnet_export.conditioning import (
+    CONDITIONING_NAMES,
+    read_conditioning,
+    require_conditioning,
+)
 from linnet_export.config import Config
+from linnet_export.gates import update_first
 from linnet_export.program import Builder
-from linnet_export.storage import Storage, Weights
+from linnet_export.storage import Storage
 from linnet_export.tensors import Tensors
+from linnet_export.wavernn import GRU, GRU_NAMES
 
-GRU = ("gru.weight_ih_l0", "gru.weight_hh_l0", "gru.bias_ih_l0", "gru.bias_hh_l0")
+NAMES = rf"{CONDITIONING_NAMES}|{GRU_NAMES}|envelope\..*|O[12]\.(weight|bias)"
 PARTS = ("envelope.reflection", "envelope.gain", "O1", "O2")
 INPUTS = 3
 ROOT = 1 / 8  # of the roots that the network was trained with
-
-
-def _update_first(weights: Weights) -> Weights:
-    """Rows (3H, ...) of gates in torch's order as update, reset, candidate."""
-    gates = weights.reshape(3, -1, *weights.shape[1:])[[1, 0, 2]]
-    return np.ascontiguousarray(gates.reshape(weights.shape))
 
 
 def build(
@@ -61,12 +61,12 @@ def build(
         raise ValueError("envelope and conditioning see different numbers of frames")
     recurrent = tensors.get("gru.weight_hh_l0", None, None)
     hidden = recurrent.shape[1]
-    recurrent = _update_first(tensors.get("gru.weight_hh_l0", 3 * hidden, hidden))
-    input_weights = _update_first(
+    recurrent = update_first(tensors.get("gru.weight_hh_l0", 3 * hidden, hidden))
+    input_weights = update_first(
         tensors.get("gru.weight_ih_l0", 3 * hidden, INPUTS + conditioning.channels)
     )
     input_bias, recurrent_bias = (
-        _update_first(tensors.get(f"gru.bias_{which}_l0", 3 * hidden)) for which in ("ih", "hh")
+        update_first(tensors.get(f"gru.bias_{which}_l0", 3 * hidden)) for which in ("ih", "hh")
     )
 
     builder = Builder(config.sample_rate, config.hop_length, config.n_features, storage)
