@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from linnet.format import VoiceFile
-from linnet_export import geneing, workload
+from linnet_export import geneing, lyra, lyra_files, workload
 from linnet_export.architectures import build_voice
 from linnet_export.checkpoint import Checkpoint, read_checkpoint
 from linnet_export.config import load_table
@@ -90,8 +90,8 @@ def export(
 ) -> Report:
     """Turn a checkpoint into a `.linnet` file, which appears whole or not at all.
 
-    checkpoint_path: .pt or .pth of torch.save, .safetensors, .npz, .onnx, or model.bin of
-        geneing/WaveRNN-Pytorch.
+    checkpoint_path: .pt or .pth of torch.save, .safetensors, .npz, .onnx, model.bin of
+        geneing/WaveRNN-Pytorch, or the folder of Lyra v1's generator.
     block: block shape of the prunable layers ("4x4", "16x1", "1x16", "1x4", "dense"); None reads it
         from the zeros.
     sparsity: prune these layers by block magnitude to this share of zero blocks; needs a block.
@@ -106,9 +106,9 @@ def export(
     path = Path(checkpoint_path)
     storage = Storage(dtype, block, sparsity)
     overrides = _table(config)
-    with path.open("rb") as file:
-        start = file.read(20)
-    if looks_like_model(start):
+    if path.is_dir():
+        voice = _lyra(path, storage, overrides, name or path.name)
+    elif looks_like_model(_start(path)):
         voice = _geneing(path, storage, overrides, name or path.stem)
     else:
         checkpoint = rename(read_checkpoint(path), _table(names))
@@ -121,6 +121,17 @@ def export(
     data = to_bytes(voice)
     write_atomic(out_path, data)
     return _report(voice, storage, os.fspath(out_path), len(data))
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(20)
+
+
+def _lyra(path: Path, storage: Storage, overrides: Mapping[str, Any], name: str) -> VoiceFile:
+    metadata = lyra.metadata(name)
+    metadata.update({key: value for key, value in overrides.items() if key == "training"})
+    return lyra.build(lyra_files.read_folder(path), storage, metadata)
 
 
 def _geneing(path: Path, storage: Storage, overrides: Mapping[str, Any], name: str) -> VoiceFile:
