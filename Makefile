@@ -21,7 +21,7 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo bench test lint voice study fuzz native clean android test-arm test-arm-python phone
+.PHONY: all help demo bench test lint voice study fuzz native clean android test-arm test-arm-python phone mca
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -40,18 +40,24 @@ test: lint native  ## lint, C and C++ tests, Python tests
 	@echo "make test: all passed"
 
 test-arm: $(extension) $(test_packages)  ## cross-compile for ARM and compare with this machine under QEMU (apt packages)
-	$(python) tests/arm/packages.py
-	$(python) tests/native.py native arm64 arm64-sanitize armv7 phone-arm64 phone-armv7
-	LINNET_TEST_ARM=native PYTHONPATH=tests:bench $(python) -m pytest -n 2 tests/arm
+	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++ qemu-aarch64 javac
+	$(python) tests/native.py native arm64 arm64-sanitize armv7 phone-arm64 phone-armv7 jni-arm64
+	$(python) android/elf.py build/arm64/liblinnet.so build/armv7/liblinnet.so build/jni-arm64/liblinnet_jni.so
+	LINNET_TEST_ARM=native $(python) -m pytest -n 2 tests/arm
+	$(python) tests/jni/arm64.py
 	@echo "make test-arm: all passed"
 
 test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm64 Python under QEMU (apt packages, PyPI)
 	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ qemu-aarch64
-	LINNET_TEST_ARM=python PYTHONPATH=tests:bench $(python) -m pytest tests/arm
+	LINNET_TEST_ARM=python $(python) -m pytest tests/arm
 
 phone: $(extension) $(test_packages)  ## folders for `adb push`: static programs, PHONE_VOICE, features of PHONE_CLIP (apt packages)
 	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++
 	PYTHONPATH=tests $(python) bench/phone.py $(PHONE_VOICE) $(PHONE_CLIP)
+
+mca: $(extension) $(test_packages)  ## cycles that llvm-mca predicts for the NEON kernels on Arm cores (apt packages)
+	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ llvm-mca-19
+	$(python) bench/mca.py -o out/mca.json
 
 lint: $(extension) $(test_packages)  ## ruff and mypy
 	$(bin)/ruff check .

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import linnet
+import mca
 from linnet import _core, bench
 from linnet.bench import matvec, sample, sweep, timing
 from linnet.bench.matvec import Case, Measured
@@ -218,3 +219,24 @@ def test_alternatives_take_turns_and_give_medians() -> None:
     times = timing.interleaved({name: alternative(name) for name in "ab"})
     assert times == {"a": 2.0, "b": 20.0}
     assert turns == ["a", "b"] * 4
+
+
+def test_mca_takes_the_innermost_loops_as_compiled() -> None:
+    assembly = """\
+\t.type\tsums(float const*), %function
+sums(float const*):
+.L2:
+\tmov\tw1, 4
+.L3:
+\t.loc 1 2
+\tfmla\tv0.4s, v1.4s, v2.4s
+\tcbnz\tw1, .L3
+\tb.ne\t.L2
+\tret
+\t.size\tsums(float const*), .-sums(float const*)
+"""
+    [(name, lines)] = mca.functions(assembly)
+    assert name == "sums(float const*)"
+    [loop] = mca.innermost_loops(lines)
+    assert [line.split()[0] for line in loop] == ["fmla", "cbnz"]
+    assert mca.count("fmla", loop) == 1

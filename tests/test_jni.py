@@ -153,6 +153,7 @@ EXPECTED_ERRORS = [
     f"utterance not of whole frames: {ARGUMENT}11 floats are not whole frames of 10",
     f"temperature: {ARGUMENT}temperature must be finite and at least 0, not -1.0",
     f"temperature NaN: {ARGUMENT}temperature must be finite and at least 0, not NaN",
+    f"threads: {ARGUMENT}threads must be 1 to 16, not 17",
     f"kernels: {ARGUMENT}this CPU has no kernel set 'abacus'; it has: .*portable",
     r"frames after the end: IllegalStateException: no frame may follow finish\(\)",
     f"closed voice: stream: {STATE}voice is closed",

@@ -153,7 +153,7 @@ JNIEXPORT void JNICALL Java_io_github_linnet_Native_closeModel(JNIEnv*, jclass, 
 
 // kernels: a name ended by a zero, or null for the best. status: (1).
 JNIEXPORT jlong JNICALL Java_io_github_linnet_Native_createStream(JNIEnv* env, jclass, jlong model, jlong seed,
-                                                                  jint stream_number, jfloat temperature,
+                                                                  jint stream_number, jfloat temperature, jint threads,
                                                                   jbyteArray kernels, jlongArray status) {
   const linnet_model* opened = from_java<Model>(model)->model;
   linnet_stream_options options;
@@ -161,6 +161,7 @@ JNIEXPORT jlong JNICALL Java_io_github_linnet_Native_createStream(JNIEnv* env, j
   options.seed = static_cast<uint64_t>(seed);
   options.stream = static_cast<uint32_t>(stream_number);
   options.temperature = temperature;
+  options.threads = static_cast<uint32_t>(threads);
   char name[64] = {0};  // Java lets only names of kernel sets through
   if (kernels != nullptr) {
     const jsize length = env->GetArrayLength(kernels);

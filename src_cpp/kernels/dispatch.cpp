@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "kernels/kernels.h"
+#include "kernels/little_cores.h"
 #include "kernels/sets.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -88,6 +89,9 @@ constexpr KernelSet kSets[] = {
 #if defined(__x86_64__) || defined(_M_X64)
     {"avx512", has_avx512, overlay_avx512},
     {"avx2", has_avx2, overlay_avx2},
+#endif
+#if defined(LINNET_LITTLE_CORES)
+    {"neon_little", only_little_cores, overlay_neon_little},
 #endif
 #if defined(__aarch64__) || defined(_M_ARM64)
     {"neon", [] { return true; }, overlay_neon},

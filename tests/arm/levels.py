@@ -11,7 +11,7 @@ from pathlib import Path
 
 from native import build
 
-KERNEL_SETS = {"avx512", "avx2", "neon", "neon_vfpv4", "portable"}
+KERNEL_SETS = {"avx512", "avx2", "neon", "neon_little", "neon_vfpv4", "portable"}
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Level:
         return done.stdout
 
 
-def _arm64(name: str, cpu: str) -> Level:
+def _arm64(name: str, cpu: str, *kernels: str) -> Level:
     emulator = ("qemu-aarch64", "-cpu", cpu, "-L", "/usr/aarch64-linux-gnu")
-    return Level(name, "arm64", emulator, ("neon", "portable"))
+    return Level(name, "arm64", emulator, (*kernels, "neon", "portable"))
 
 
 def _armv7(cpu: str, *kernels: str) -> Level:
@@ -47,7 +47,7 @@ def _armv7(cpu: str, *kernels: str) -> Level:
 # Before AVX, which QEMU's Nehalem does not know either.
 NEHALEM = Level("nehalem", "native", ("qemu-x86_64", "-cpu", "Nehalem"), ("portable",))
 ARM64 = (
-    _arm64("cortex-a53", "cortex-a53"),  # little cores, old phones
+    _arm64("cortex-a53", "cortex-a53", "neon_little"),  # little cores, old phones
     _arm64("cortex-a76", "cortex-a76"),  # most phones since 2019
     _arm64("armv9-without-sve", "max,sve=off"),
     _arm64("armv9-sve2", "max,sve128=on,sve256=off,sve512=off"),

@@ -1,4 +1,4 @@
-"""Debian packages that tests/arm needs: installed where that is possible, named where it is not.
+"""Debian packages that work on Arm needs: installed where possible, named where not.
 
 `python tests/arm/packages.py PROGRAM...` looks for the programs, which are keys of PACKAGES.
 """
@@ -14,7 +14,8 @@ PACKAGES = {
     "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu",
     "arm-linux-gnueabihf-g++": "g++-arm-linux-gnueabihf",
     "qemu-aarch64": "qemu-user",
-    "readelf": "binutils",
+    "llvm-mca-19": "llvm-19",
+    "javac": "default-jdk-headless",
 }
 
 
@@ -32,4 +33,4 @@ def main(programs: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] or list(PACKAGES)))
+    sys.exit(main(sys.argv[1:]))

@@ -11,9 +11,12 @@ from elf import complaints
 from native import build
 
 
-@pytest.mark.parametrize("preset", ["arm64", "armv7"])
-def test_libraries_are_small_and_stand_alone(preset: str) -> None:
-    assert complaints(build(preset) / "liblinnet.so") == []
+@pytest.mark.parametrize(
+    ("preset", "name"),
+    [("arm64", "liblinnet.so"), ("armv7", "liblinnet.so"), ("jni-arm64", "liblinnet_jni.so")],
+)
+def test_libraries_are_small_and_stand_alone(preset: str, name: str) -> None:
+    assert complaints(build(preset) / name) == []
 
 
 def test_every_fault_is_found(tmp_path: Path) -> None:

@@ -90,9 +90,10 @@ public final class Errors {
       voice.synthesize(frame, 0, 1);
     });
     report("utterance not of whole frames", () -> voice.synthesize(new float[frame.length + 1], 0, 1));
-    report("temperature", () -> voice.newStream(0, 0, -1, null));
-    report("temperature NaN", () -> voice.newStream(0, 0, Float.NaN, null));
-    report("kernels", () -> voice.newStream(0, 0, 1, "abacus"));
+    report("temperature", () -> voice.newStream(0, 0, -1, 1, null));
+    report("temperature NaN", () -> voice.newStream(0, 0, Float.NaN, 1, null));
+    report("threads", () -> voice.newStream(0, 0, 1, 17, null));
+    report("kernels", () -> voice.newStream(0, 0, 1, 1, "abacus"));
   }
 
   private static void closed(Voice voice, VoiceStream stream) {

@@ -25,12 +25,12 @@ public final class Synthesize {
     try (Voice voice = Voice.open(file);
         Voice copy = Voice.open(direct(Files.readAllBytes(file.toPath())))) {
       for (String kernels : Voice.kernels()) {
-        try (VoiceStream stream = voice.newStream(seed, 0, 1, kernels)) {
+        try (VoiceStream stream = voice.newStream(seed, 0, 1, 1, kernels)) {
           print("direct", stream, throughBuffers(stream, frames.duplicate(), voice.hopLength()));
           stream.reset(seed, 0);
           print("reset", stream, throughArrays(stream, array, voice.featureCount()));
         }
-        try (VoiceStream stream = copy.newStream(seed, 0, 1, kernels)) {
+        try (VoiceStream stream = copy.newStream(seed, 0, 1, 2, kernels)) {
           print("copied", stream, throughArrays(stream, array, voice.featureCount()));
         }
       }

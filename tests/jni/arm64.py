@@ -14,9 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from native import ROOT, cmake, run
+from native import ROOT, build, run
 
-CPUS = ["cortex-a53=neon,portable", "cortex-a76=neon,portable", "max,sve=off=neon,portable"]
+CPUS = [
+    "cortex-a53=neon_little,neon,portable",
+    "cortex-a76=neon,portable",
+    "max,sve=off=neon,portable",
+]
 PACKAGES = [
     f"{name}:arm64"
     for name in ("openjdk-17-jre-headless", "libc6", "libstdc++6", "libgcc-s1", "zlib1g")
@@ -40,29 +44,9 @@ def unpack_jvm() -> None:
         run(["dpkg", "-x", str(package), str(PREFIX / "root")], PREFIX)
 
 
-def cross_build() -> Path:
-    """Build linnet_jni with Debian's cross compiler and return its folder."""
-    folder = ROOT / "build" / "jni-arm64"
-    settings = {
-        "CMAKE_SYSTEM_NAME": "Linux",
-        "CMAKE_SYSTEM_PROCESSOR": "aarch64",
-        "CMAKE_C_COMPILER": "aarch64-linux-gnu-gcc",
-        "CMAKE_CXX_COMPILER": "aarch64-linux-gnu-g++",
-        "CMAKE_FIND_ROOT_PATH": "/usr/aarch64-linux-gnu",
-        "CMAKE_BUILD_TYPE": "Release",
-        "LINNET_BUILD_JNI": "ON",
-        "LINNET_BUILD_EXAMPLES": "OFF",
-        "LINNET_WERROR": "ON",
-    }
-    definitions = [f"-D{name}={value}" for name, value in settings.items()]
-    run([cmake(), "-S", str(ROOT / "src_cpp"), "-B", str(folder), *definitions], ROOT)
-    run([cmake(), "--build", str(folder), "--target", "linnet_jni"], ROOT)
-    return folder
-
-
 def main(cpus: list[str]) -> int:
     unpack_jvm()
-    library = cross_build()
+    library = build("jni-arm64")
     for number, setting in enumerate(cpus):
         cpu, _, kernels = setting.rpartition("=")
         environment = {

@@ -36,7 +36,7 @@ final class Native {
 
   /** kernels: ended by a zero, or null. status: (1). Returns 0 on failure. */
   static native long createStream(
-      long model, long seed, int stream, float temperature, byte[] kernels, long[] status);
+      long model, long seed, int stream, float temperature, int threads, byte[] kernels, long[] status);
 
   static native void closeStream(long stream);
 

@@ -29,6 +29,8 @@ final class Status {
         throw new OutOfMemoryError("no native memory");
       case STATE:
         throw new IllegalStateException("no frame may follow finish()");
+      case SYSTEM:
+        throw new IllegalStateException("the system started no thread");
       case ALIGNMENT:
         throw new IllegalArgumentException(
             "the buffer's position is not aligned to its elements (4 bytes for features, 2 for samples)");

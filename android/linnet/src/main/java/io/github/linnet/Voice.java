@@ -18,6 +18,7 @@ import java.util.List;
  */
 public final class Voice implements AutoCloseable {
   private static final int NO_SUCH_FILE = 2; // ENOENT on every system
+  private static final int MOST_THREADS = 16;
 
   private final Model model;
   private final NativeMemory memory;
@@ -105,7 +106,7 @@ public final class Voice implements AutoCloseable {
     return numbers[4];
   }
 
-  /** Bytes of native memory that each stream takes. */
+  /** Bytes of native memory that a stream of one thread takes. */
   public long streamSize() {
     return numbers[5];
   }
@@ -122,14 +123,14 @@ public final class Voice implements AutoCloseable {
     return new String(utf8, StandardCharsets.UTF_8);
   }
 
-  /** A stream with seed 0, stream number 0, temperature 1 and the best kernels. */
+  /** A stream with seed 0, stream number 0, temperature 1, one thread and the best kernels. */
   public VoiceStream newStream() {
     return newStream(0);
   }
 
-  /** A stream with stream number 0, temperature 1 and the best kernels. */
+  /** A stream with stream number 0, temperature 1, one thread and the best kernels. */
   public VoiceStream newStream(long seed) {
-    return newStream(seed, 0, 1.0f, null);
+    return newStream(seed, 0, 1.0f, 1, null);
   }
 
   /**
@@ -138,15 +139,21 @@ public final class Voice implements AutoCloseable {
    * @param seed the key of the random numbers (all 64 bits count)
    * @param streamNumber a second key, for utterances of one seed that must differ (all 32 bits count)
    * @param temperature divides the logits: 1 samples the voice as trained, 0 takes the likeliest class
+   * @param threads 1 to 16: the caller's and others of the stream's own, which sleep between calls. More than one pays
+   *     for voices of about 1,000 units on idle big cores; the samples are the same
    * @param kernels a name of {@link #kernels()}, or null for the best
-   * @throws IllegalArgumentException for a negative or infinite temperature or kernels that this CPU lacks
-   * @throws IllegalStateException after close
+   * @throws IllegalArgumentException for a negative or infinite temperature, a number of threads out of range, or kernels
+   *     that this CPU lacks
+   * @throws IllegalStateException after close, or where the system started no thread
    */
   public synchronized VoiceStream newStream(
-      long seed, int streamNumber, float temperature, String kernels) {
+      long seed, int streamNumber, float temperature, int threads, String kernels) {
     requireOpen();
     if (!(temperature >= 0) || Float.isInfinite(temperature)) {
       throw new IllegalArgumentException("temperature must be finite and at least 0, not " + temperature);
+    }
+    if (threads < 1 || threads > MOST_THREADS) {
+      throw new IllegalArgumentException("threads must be 1 to " + MOST_THREADS + ", not " + threads);
     }
     byte[] name = null;
     if (kernels != null) {
@@ -159,7 +166,8 @@ public final class Voice implements AutoCloseable {
     }
     NativeMemory.freeDropped();
     long[] status = new long[1];
-    long address = Native.createStream(model.address, seed, streamNumber, temperature, name, status);
+    long address =
+        Native.createStream(model.address, seed, streamNumber, temperature, threads, name, status);
     Status.check((int) status[0]);
     return new VoiceStream(address, model, featureCount());
   }
@@ -181,7 +189,7 @@ public final class Voice implements AutoCloseable {
     if (size > Integer.MAX_VALUE) throw new IllegalArgumentException(size + " samples exceed an array");
     short[] samples = new short[(int) size];
     int made = 0;
-    try (VoiceStream stream = newStream(seed, 0, temperature, null)) {
+    try (VoiceStream stream = newStream(seed, 0, temperature, 1, null)) {
       for (int at = 0; at < frames.length; at += featureCount()) {
         stream.push(frames, at, 1);
         made += stream.pull(samples, made, samples.length - made);

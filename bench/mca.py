@@ -1,0 +1,171 @@
+"""What llvm-mca predicts of the NEON kernels: `make mca`, or `python bench/mca.py [-o OUT.json]`.
+
+The kernels are compiled as linnet compiles them, by Debian's cross compiler; the innermost loops
+that come out are given to llvm-mca, with everything in the L1 cache and every branch predicted.
+The first table is cycles per 16 weights (products), per unit (gates) and per class (exponentials);
+the second adds them up over one sample of the real 1024-unit model: loops only, without what
+surrounds them (starts and ends of rows, the draws, the calls). Predictions, not measurements.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from linnet.commands.table import table
+from linnet.format import VoiceFile, read
+from linnet.operations import Draw, Gates, Linear
+from linnet_export import export
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("LINNET_TEST_DATA", ROOT.parent / "shared" / "data"))
+MODEL = DATA / "lyra-sparse-wavernn-1024" / "wavernn_1024_95_4x4.npz"
+COMPILER = "aarch64-linux-gnu-g++"
+FLAGS = "-std=c++17 -O3 -DNDEBUG -fPIC -ffp-contract=off -fno-math-errno".split()
+
+# Neoverse N1 stands for Cortex-A76 to X1. Models that llvm borrows from another core are left out.
+CPUS = ["cortex-a55", "cortex-a510", "neoverse-n1", "neoverse-n2", "neoverse-v1", "neoverse-v2"]
+ITERATIONS = 200
+# Names of kernels as c++filt writes them -> what this report calls them.
+WEIGHTS = {"ScaledFp16": "fp16", "Fp16": "fp16 neon_little", "Bf16": "bf16", "Fp32": "fp32"}
+PRODUCT = re.compile(r"void [\w:() ]*::matvec_(\w+)<[\w:() ]*::(\w+)(?:, unsigned (\w+))?>\(")
+DENSE_FP16 = re.compile(r"void [\w:() ]*::matvec_fp16<0ul>\(")  # holds the dense loop
+FUNCTION = re.compile(r"[\w:() ]*::(gates|exponentials)\(")
+# Multiply-adds of one unit (three exponentials, tanh, two products) and of one class.
+FMAS = {"gates": 30, "exponentials": 9}
+
+Cycles = dict[str, float]  # CPU -> cycles
+
+
+def assembly() -> str:
+    """The assembly of neon.cpp, with readable names."""
+    source = ROOT / "src_cpp" / "kernels" / "neon.cpp"
+    compiled = subprocess.run(
+        [COMPILER, *FLAGS, f"-I{ROOT / 'src_cpp'}", "-S", str(source), "-o", "-"],
+        check=True,
+        capture_output=True,
+    ).stdout
+    demangled = subprocess.run(
+        ["aarch64-linux-gnu-c++filt"], input=compiled, check=True, capture_output=True
+    )
+    return demangled.stdout.decode()
+
+
+def functions(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Name and lines of every function."""
+    for match in re.finditer(
+        r"^\t\.type\t([^\n]+), %function\n(.*?)^\t\.size\t", text, re.M | re.S
+    ):
+        yield match[1], match[2].splitlines()
+
+
+def innermost_loops(lines: list[str]) -> Iterator[list[str]]:
+    """The instructions of every loop that holds no label: from a label to a branch back to it."""
+    label, start = "", 0
+    for i, line in enumerate(lines):
+        if found := re.match(r"(\.L\w+):", line):
+            label, start = found[1], i + 1
+        elif label and re.match(rf"\s+(b\.?\w*|cbn?z|tbn?z)\s.*{re.escape(label)}$", line):
+            yield [text for text in lines[start : i + 1] if not text.lstrip().startswith(".")]
+
+
+def count(instruction: str, loop: list[str]) -> int:
+    return sum(re.match(rf"\s+{instruction}\b", line) is not None for line in loop)
+
+
+def predict(loop: list[str], cpu: str) -> float:
+    """Cycles of one iteration."""
+    options = ["-mtriple=aarch64", f"-mcpu={cpu}", f"-iterations={ITERATIONS}"]
+    done = subprocess.run(
+        ["llvm-mca-19", *options], input="\n".join(loop), check=True, capture_output=True, text=True
+    )
+    found = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
+    assert found is not None
+    return int(found[1]) / ITERATIONS
+
+
+def predictions() -> dict[str, Cycles]:
+    """Kernel -> cycles of the loop that does most: per 16 weights, per unit, per class."""
+    result: dict[str, Cycles] = {}
+    for name, lines in functions(assembly()):
+        loops = list(innermost_loops(lines))
+        if product := PRODUCT.match(name):
+            if product[3] == "short":  # the loops of u8 indices again
+                continue
+            kernel = f"{product[1]} {WEIGHTS[product[2]]}"
+        elif DENSE_FP16.match(name):
+            kernel = "dense fp16"
+            loops = [loop for loop in loops if not count(r"fcvtl2?", loop)]
+        elif function := FUNCTION.match(name):
+            kernel = function[1]
+        else:
+            continue
+        loop = max(loops, key=lambda loop: count("fmla", loop))
+        amount = count("fmla", loop) * 4 / FMAS.get(kernel, 16)
+        result[kernel] = {cpu: predict(loop, cpu) / amount for cpu in CPUS}
+    return dict(sorted(result.items()))
+
+
+def sample_cycles(file: VoiceFile, cycles: dict[str, Cycles], dtype: str) -> Cycles:
+    """Cycles of one sample: the loops of products, gates and exponentials."""
+    total = dict.fromkeys(CPUS, 0.0)
+    for operation in file.sample_program:
+        if isinstance(operation, Linear):
+            packed = file.tensors[operation.weights].packed
+            kernel, amount = f"{packed.layout} {dtype}", packed.stored_weights / 16
+        elif isinstance(operation, Gates):
+            kernel, amount = "gates", float(operation.units)
+        elif isinstance(operation, Draw):
+            kernel, amount = "exponentials", float(operation.classes)
+        else:
+            continue
+        for cpu in CPUS:
+            total[cpu] += amount * cycles[kernel][cpu]
+    return total
+
+
+def show(title: str, rows: dict[str, Cycles], digits: int) -> None:
+    print(title)
+    body = [[name, *(f"{row[cpu]:.{digits}f}" for cpu in CPUS)] for name, row in rows.items()]
+    print(table([["", *CPUS], *body]))
+    print()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("-o", "--output", type=Path, help="write the figures as JSON")
+    output = parser.parse_args().output
+    kernels = predictions()
+    show("Predicted cycles per 16 weights, per unit (gates), per class (exponentials)", kernels, 2)
+    report: dict[str, dict[str, Cycles]] = {"kernels": kernels}
+    if MODEL.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            export(MODEL, Path(folder) / "model.linnet")
+            file = read(Path(folder) / "model.linnet")
+        report["sample"] = {
+            dtype: sample_cycles(file, kernels, dtype)
+            for dtype in ("fp16", "fp16 neon_little", "bf16")
+        }
+        show("Predicted cycles per sample of the real model", report["sample"], 0)
+        rate = file.header.sample_rate
+        megahertz = {
+            name: {cpu: value * rate / 1e6 for cpu, value in row.items()}
+            for name, row in report["sample"].items()
+        }
+        show(f"The clock in MHz that this takes for real time at {rate} Hz", megahertz, 0)
+    else:
+        print(f"no {MODEL.name}: cycles per sample are left out")
+    print("llvm-mca's models, not measurements; the one of the Cortex-A55 is wrong for `ldp q`.")
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
