@@ -2,9 +2,10 @@
 
 The kernels are compiled as linnet compiles them, by Debian's cross compiler; the innermost loops
 that come out are given to llvm-mca, with everything in the L1 cache and every branch predicted.
-The first table is cycles per 16 weights (products), per unit (gates) and per class (exponentials);
-the second adds them up over one sample of the real 1024-unit model: loops only, without what
-surrounds them (starts and ends of rows, the draws, the calls). Predictions, not measurements.
+The first table is cycles per 16 weights (products; of four together, for each vector), per unit
+(gates) and per class (exponentials); the second adds them up over one sample of the real 1024-unit
+model: loops only, without what surrounds them (starts and ends of rows, the draws, the calls).
+Predictions, not measurements.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("LINNET_TEST_DATA", ROOT.parent / "shared" / "data"))
 MODEL = DATA / "lyra-sparse-wavernn-1024" / "wavernn_1024_95_4x4.npz"
 COMPILER = "aarch64-linux-gnu-g++"
-FLAGS = "-std=c++17 -O3 -DNDEBUG -fPIC -ffp-contract=off -fno-math-errno".split()
+FLAGS = "-std=c++17 -O2 -DNDEBUG -fPIC -ffp-contract=off -fno-math-errno".split()
 
 # Neoverse N1 stands for Cortex-A76 to X1. Models that llvm borrows from another core are left out.
 CPUS = ["cortex-a55", "cortex-a510", "neoverse-n1", "neoverse-n2", "neoverse-v1", "neoverse-v2"]
 ITERATIONS = 200
 # Names of kernels as c++filt writes them -> what this report calls them.
 WEIGHTS = {"ScaledFp16": "fp16", "Fp16": "fp16 neon_little", "Bf16": "bf16", "Fp32": "fp32"}
-PRODUCT = re.compile(r"void [\w:() ]*::matvec_(\w+)<[\w:() ]*::(\w+)(?:, unsigned (\w+))?>\(")
+PRODUCT = re.compile(
+    r"void [\w:() ]*::(matvec|multiply(?=_\d))_(\w+)<[\w:() ]*::(\w+)(?:, unsigned (\w+))?>\("
+)
 DENSE_FP16 = re.compile(r"void [\w:() ]*::matvec_fp16<0ul>\(")  # holds the dense loop
 FUNCTION = re.compile(r"[\w:() ]*::(gates|exponentials)\(")
 # Multiply-adds of one unit (three exponentials, tanh, two products) and of one class.
@@ -44,13 +47,12 @@ Cycles = dict[str, float]  # CPU -> cycles
 
 
 def assembly() -> str:
-    """The assembly of neon.cpp, with readable names."""
-    source = ROOT / "src_cpp" / "kernels" / "neon.cpp"
-    compiled = subprocess.run(
-        [COMPILER, *FLAGS, f"-I{ROOT / 'src_cpp'}", "-S", str(source), "-o", "-"],
-        check=True,
-        capture_output=True,
-    ).stdout
+    """The assembly of the NEON kernels, with readable names."""
+    compiled = b""
+    for name in ("neon.cpp", "neon_matvecs.cpp"):
+        source = ROOT / "src_cpp" / "kernels" / name
+        command = [COMPILER, *FLAGS, f"-I{ROOT / 'src_cpp'}", "-S", str(source), "-o", "-"]
+        compiled += subprocess.run(command, check=True, capture_output=True).stdout
     demangled = subprocess.run(
         ["aarch64-linux-gnu-c++filt"], input=compiled, check=True, capture_output=True
     )
@@ -96,9 +98,13 @@ def predictions() -> dict[str, Cycles]:
     for name, lines in functions(assembly()):
         loops = list(innermost_loops(lines))
         if product := PRODUCT.match(name):
-            if product[3] == "short":  # the loops of u8 indices again
+            how, layout, weights, index = product.groups()
+            if index == "short":  # the loops of u8 indices again
                 continue
-            kernel = f"{product[1]} {WEIGHTS[product[2]]}"
+            if how == "multiply":  # of four vectors together; each counts
+                kernel = f"{layout} {WEIGHTS[weights].split()[0]} together"
+            else:
+                kernel = f"{layout} {WEIGHTS[weights]}"
         elif DENSE_FP16.match(name):
             kernel = "dense fp16"
             loops = [loop for loop in loops if not count(r"fcvtl2?", loop)]

@@ -29,7 +29,9 @@ Static programs for phones with {abi}. On a computer with adb:
     exit
     adb pull /data/local/tmp/linnet/out.wav
 
-`taskset f0 ./linnet-bench ...` keeps to the big cores (4 to 7 on many phones).
+linnet-bench times products with random matrices, beside the limit of this core, then the voice: one
+stream, and eight pulled together. Under an emulator such as QEMU the samples are right, but times
+mean nothing. `taskset f0 ./linnet-bench ...` keeps to the big cores (4 to 7 on many phones).
 """
 
 

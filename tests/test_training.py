@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import wave
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,18 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch (extra: train)")
 pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audio)")
 
+from linnet.companding import decode, encode  # noqa: E402
 from linnet.features import complete, log_mel  # noqa: E402
 from linnet_training import config as configuration  # noqa: E402
-from linnet_training.data import Corpus, prepare  # noqa: E402
-from linnet_training.evaluate import griffin_lim, log_spectrum_correlation  # noqa: E402
-from linnet_training.held_out import held_out_nats  # noqa: E402
+from linnet_training.data import Corpus, Utterance  # noqa: E402
+from linnet_training.evaluate import (  # noqa: E402
+    griffin_lim,
+    log_spectrum_correlation,
+    open_voice,
+)
+from linnet_training.held_out import held_out_nats, stored  # noqa: E402
 from linnet_training.model import SILENCE, StepLoop, WaveRNN, from_checkpoint  # noqa: E402
+from linnet_training.preparation import prepare  # noqa: E402
 from linnet_training.train import Trainer  # noqa: E402
 
 RULES = [
@@ -85,6 +92,18 @@ def test_hand_written_gru_equals_torchs_with_gradients() -> None:
         torch.testing.assert_close(parameter.grad, wanted[name], rtol=1e-3, atol=1e-6)
 
 
+def test_fused_gru_of_a_gpu_sees_what_the_scan_sees() -> None:
+    """Both on the CPU here: the same noise, states and carried state."""
+    model, (tokens, previous, features, h) = small(), segment()
+    noise = torch.randint(-900, 900, tokens.shape, generator=torch.Generator().manual_seed(2))
+    shifted = (torch.cat([previous[:, None], tokens[:, :-1]], 1) + noise).clamp(0, 65535)
+    with torch.no_grad():
+        states, last = model.states(tokens, previous, features, h, noise)
+        fused, fused_last = model.fused(tokens, shifted, features, h)
+    torch.testing.assert_close(fused.transpose(0, 1), states)
+    torch.testing.assert_close(fused_last, last)
+
+
 def test_sample_by_sample_loop_equals_the_gru_pass() -> None:
     model, (tokens, previous, features, _) = small(), segment(batch=1)
     with torch.no_grad():
@@ -143,6 +162,35 @@ def test_model_file_is_sparse_masked_and_complete(corpus: Corpus, tmp_path: Path
     assert saved["training"]["steps"] == 10
     assert len(saved["training"]["held_out_nats_before_pruning"]) == 2
     assert (tmp_path / "log.csv").read_text().startswith("step,samples")
+
+
+def test_a_run_does_not_go_on_as_another(corpus: Corpus, tmp_path: Path) -> None:
+    trainer = Trainer(config(2), corpus, tmp_path)
+    trainer.run(quiet=True)
+    assert (tmp_path / "curves.png").stat().st_size > 0
+    longer = Trainer(config(4), corpus, tmp_path)
+    assert longer.step == 2 and longer.progress == 0.5
+    other = dataclasses.replace(config(4), model=configuration.Network(hidden_size=64))
+    with pytest.raises(ValueError, match="hidden_size 32 -> 64"):
+        Trainer(other, corpus, tmp_path)
+
+
+def test_evaluation_scores_the_weights_that_the_runtime_computes_with(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    """A run's folder is exported on the spot; its score is that of the weights in float16."""
+    trainer = Trainer(config(10), corpus, tmp_path)
+    trainer.run(quiet=True)
+    voice, u = open_voice(tmp_path), corpus.held_out[0]
+    signal, mel = voice.info()["signal"], u.features[:, 3:-3]
+    pcm = decode(u.tokens, signal)
+    heard = Utterance(u.features, encode(pcm, signal).astype(np.int32))
+    expected = sum(held_out_nats(stored(trainer.average), [heard], mel.shape[1]))
+    assert float(np.mean(voice.score(mel, pcm))) == pytest.approx(expected, rel=1e-5)
+    rounded, exact = stored(trainer.average).state_dict(), trainer.average.state_dict()
+    assert torch.equal(rounded["O1.weight"], exact["O1.weight"].half().float())
+    assert not torch.equal(rounded["O1.weight"], exact["O1.weight"])
+    assert torch.equal(rounded["O1.bias"], exact["O1.bias"])
 
 
 def test_unknown_config_keys_are_named() -> None:

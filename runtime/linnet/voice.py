@@ -36,8 +36,8 @@ def load(path: Source, threads: SupportsIndex = 1, kernels: str | None = None) -
 
     threads: 1 .. 16, how many make the samples of one utterance together; the samples are the same.
     Threads meet several times per sample, so more than one pays only for large voices, on idle
-    cores that share a cache; small voices use one thread whatever is asked. To make several
-    utterances at once, call from several Python threads, with one thread each.
+    cores that share a cache; small voices use one thread whatever is asked. For several utterances
+    there is `Voice.synthesize_batch`; on several cores, call it from as many Python threads.
     kernels: a name of `linnet.kernels()`; None for the best set that this CPU has.
 
     Raises linnet.FormatError for a damaged, hostile or newer file, OSError where it cannot be read,

@@ -13,7 +13,6 @@
 #pragma GCC target("avx2,fma,f16c")
 #endif
 
-#include "kernels/avx2_common.h"
 #include "kernels/avx2_matvecs.h"
 
 namespace linnet {

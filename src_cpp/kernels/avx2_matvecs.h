@@ -1,53 +1,18 @@
-// Products of one matrix with several vectors, with 256-bit registers. To be included within a target region, after
+// Products of one matrix with several vectors, with 256-bit registers. To be included within a target region, as
 // avx2_common.h.
 //
-// Weights are loaded and widened once for `lanes` vectors, and each load of x serves two registers of weights: what
-// bounds these loops is the rate of multiply-adds (two a cycle on a Zen 4 core), where a single product is bound by its
-// loads. The other way round, a vector per lane of a register, every weight needs a load or a shuffle of its own
-// (1.2 times as fast as products one by one, where this is 1.6: bench/README says how). Hence the pieces of x
-// that blocks multiply are packed: side by side for all vectors.
+// Weights are loaded and widened once for `lanes` vectors, and each load of x serves two registers of weights, so that
+// the rate of multiply-adds bounds these loops (two a cycle on a Zen 4 core), where loads bound a single product. To
+// that end the pieces of x that a block meets are packed, side by side for all vectors. Measured there, fp16 4x4, 3072
+// x 1024, 95 % zeros, eight vectors, as a share of that rate: this 0.81 (single products: 0.52); a vector per lane of a
+// register, so that every weight is broadcast by a shuffle, 0.62, or by a load, 0.36; 512-bit registers, 0.57.
 #pragma once
 
-#if defined(__clang__)
-#define LINNET_UNROLL _Pragma("unroll")
-#elif defined(__GNUC__)
-#define LINNET_UNROLL _Pragma("GCC unroll 16")
-#else
-#define LINNET_UNROLL
-#endif
+#include "kernels/avx2_common.h"
+#include "kernels/avx2_pack.h"
 
 namespace linnet {
 namespace {
-
-// packed[j / width][lane][j % width] = x[lane][j].
-template <int width, int lanes>
-inline void pack(uint32_t cols, const float* const* x, float* packed) {
-  for (size_t j = 0; j < cols; j += width) {
-    for (int l = 0; l < lanes; ++l) {
-      if (width == 1) packed[j * lanes + l] = x[l][j];
-      if (width == 4) _mm_storeu_ps(packed + j * lanes + 4 * l, _mm_loadu_ps(x[l] + j));
-      if (width == 16) {
-        store8(packed + j * lanes + 16 * l, load8(x[l] + j));
-        store8(packed + j * lanes + 16 * l + 8, load8(x[l] + j + 8));
-      }
-    }
-  }
-}
-
-// Four rows of each of two vectors' sums.
-inline void store_rows4(size_t row, size_t rows, F4x2 sums, const float* bias, float* ya, float* yb) {
-  if (row + 4 <= rows) {
-    const F4 b = _mm_loadu_ps(bias ? bias + row : kZeros);
-    _mm_storeu_ps(ya + row, _mm_add_ps(sums.a, b));
-    _mm_storeu_ps(yb + row, _mm_add_ps(sums.b, b));
-  } else {
-    float t[8];
-    _mm_storeu_ps(t, sums.a);
-    _mm_storeu_ps(t + 4, sums.b);
-    store_rest(t, row, 4, rows, bias, ya);
-    store_rest(t + 4, row, 4, rows, bias, yb);
-  }
-}
 
 // Sums of sixteen weights' products for each vector.
 template <int lanes>
@@ -63,76 +28,124 @@ inline Sums<lanes> no_sums() {
   return s;
 }
 
-struct Block4x4 {
-  static constexpr int kWidth = 4;
+// Sixteen rows of each vector's sums.
+template <Dtype D, int lanes>
+inline void store_rows16_of_all(size_t row, size_t rows, const Sums<lanes>& s, const float* bias, float* const* y) {
+  LINNET_UNROLL
+  for (int l = 0; l < lanes; ++l) store_rows16(row, rows, Weights<D>::sorted(s.low[l], s.high[l]), bias, y[l]);
+}
 
-  template <Dtype D, class Index, int lanes>
-  static void multiply(const Matrix& w, const float* packed, const float* bias, float* const* y) {
-    const auto* values = static_cast<const typename Weights<D>::Stored*>(w.values);
-    const auto* columns = static_cast<const Index*>(w.columns);
-    for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
-      for (int q = 0; q < 4; ++q) {
-        const auto* v = values + 16 * q;
-        const auto* j = columns + q;
-        Sums<lanes> s = no_sums<lanes>();
-        for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
-          const float* x = packed + size_t{*j} * (4 * lanes);
-          const F8x2 weights = Weights<D>::load_pair(v);
-          LINNET_UNROLL
-          for (int l = 0; l < lanes; ++l) {
-            const F8 piece = twice4(x + 4 * l);
-            s.low[l] = fma8(weights.low, piece, s.low[l]);
-            s.high[l] = fma8(weights.high, piece, s.high[l]);
-          }
-        }
-        const size_t row = size_t{4} * quad->block_rows[q];
-        LINNET_UNROLL
-        for (int l = 0; l < lanes; l += 2) {
-          const F8 ab = sum_pairs(sum_pairs(s.low[l], s.high[l]), sum_pairs(s.low[l + 1], s.high[l + 1]));
-          store_rows4(row, w.rows, Weights<D>::sorted_rows(ab), bias, y[l], y[l + 1]);
-        }
+// Blocks of sixteen weights, one block row after the other. Each shape says how x is packed (kPiece floats of every
+// vector meet a block), how a block is loaded and multiplied, and where its sums go.
+
+struct Block4x4 {
+  static constexpr size_t kPiece = 4;
+
+  template <int lanes>
+  static void pack(uint32_t cols, const float* const* x, float* packed) {
+    pack_fours<lanes>(cols, x, packed);
+  }
+
+  template <Dtype D>
+  static F8x2 load(const typename Weights<D>::Stored* v) {
+    return Weights<D>::load_pair(v);
+  }
+
+  template <int lanes>
+  static void add(F8x2 weights, const float* x, Sums<lanes>* s) {
+    LINNET_UNROLL
+    for (int l = 0; l < lanes; ++l) {
+      const F8 piece = twice4(x + 4 * l);
+      s->low[l] = fma8(weights.low, piece, s->low[l]);
+      s->high[l] = fma8(weights.high, piece, s->high[l]);
+    }
+  }
+
+  template <Dtype D, int lanes>
+  static void store(size_t block_row, size_t rows, const Sums<lanes>& s, const float* bias, float* const* y) {
+    const size_t row = 4 * block_row;
+    const bool whole = row + 4 <= rows;
+    const F8 b = whole && bias ? twice4(bias + row) : zero8();
+    LINNET_UNROLL
+    for (int l = 0; l < lanes; l += 2) {
+      const F8 two = sum_pairs(sum_pairs(s.low[l], s.high[l]), sum_pairs(s.low[l + 1], s.high[l + 1]));
+      const F8 sorted = Weights<D>::sorted_rows_of_two(two);
+      if (whole) {
+        const F8 sums = add8(sorted, b);
+        _mm_storeu_ps(y[l] + row, low4(sums));
+        _mm_storeu_ps(y[l + 1] + row, high4(sums));
+      } else {
+        float t[8];
+        store8(t, sorted);
+        store_rest(t, row, 4, rows, bias, y[l]);
+        store_rest(t + 4, row, 4, rows, bias, y[l + 1]);
       }
-      values += size_t{64} * quad->steps;
-      columns += size_t{4} * quad->steps;
     }
   }
 };
 
 struct Block16x1 {
-  static constexpr int kWidth = 1;
+  static constexpr size_t kPiece = 1;
 
-  template <Dtype D, class Index, int lanes>
-  static void multiply(const Matrix& w, const float* packed, const float* bias, float* const* y) {
-    const auto* values = static_cast<const typename Weights<D>::Stored*>(w.values);
-    const auto* columns = static_cast<const Index*>(w.columns);
-    for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
-      for (int q = 0; q < 4; ++q) {
-        const auto* v = values + 16 * q;
-        const auto* j = columns + q;
-        Sums<lanes> s = no_sums<lanes>();
-        for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
-          const float* x = packed + size_t{*j} * lanes;
-          const F8x2 weights = Weights<D>::load_pair(v);
-          LINNET_UNROLL
-          for (int l = 0; l < lanes; ++l) {
-            const F8 piece = all8(x[l]);
-            s.low[l] = fma8(weights.low, piece, s.low[l]);
-            s.high[l] = fma8(weights.high, piece, s.high[l]);
-          }
-        }
-        const size_t row = size_t{16} * quad->block_rows[q];
-        LINNET_UNROLL
-        for (int l = 0; l < lanes; ++l) store_rows16(row, w.rows, Weights<D>::sorted(s.low[l], s.high[l]), bias, y[l]);
-      }
-      values += size_t{64} * quad->steps;
-      columns += size_t{4} * quad->steps;
+  template <int lanes>
+  static void pack(uint32_t cols, const float* const* x, float* packed) {
+    pack_columns<lanes>(cols, x, packed);
+  }
+
+  template <Dtype D>
+  static F8x2 load(const typename Weights<D>::Stored* v) {
+    return Weights<D>::load_pair(v);
+  }
+
+  template <int lanes>
+  static void add(F8x2 weights, const float* x, Sums<lanes>* s) {
+    LINNET_UNROLL
+    for (int l = 0; l < lanes; ++l) {
+      const F8 piece = all8(x[l]);
+      s->low[l] = fma8(weights.low, piece, s->low[l]);
+      s->high[l] = fma8(weights.high, piece, s->high[l]);
     }
+  }
+
+  template <Dtype D, int lanes>
+  static void store(size_t block_row, size_t rows, const Sums<lanes>& s, const float* bias, float* const* y) {
+    store_rows16_of_all<D>(16 * block_row, rows, s, bias, y);
   }
 };
 
 struct Block1x16 {
-  static constexpr int kWidth = 16;
+  static constexpr size_t kPiece = 16;
 
+  template <int lanes>
+  static void pack(uint32_t cols, const float* const* x, float* packed) {
+    pack_sixteens<lanes>(cols, x, packed);
+  }
+
+  template <Dtype D>
+  static F8x2 load(const typename Weights<D>::Stored* v) {
+    return Weights<D>::load16(v);
+  }
+
+  template <int lanes>
+  static void add(F8x2 weights, const float* x, Sums<lanes>* s) {
+    LINNET_UNROLL
+    for (int l = 0; l < lanes; ++l) {
+      s->low[l] = fma8(weights.low, load8(x + 16 * l), s->low[l]);
+      s->high[l] = fma8(weights.high, load8(x + 16 * l + 8), s->high[l]);
+    }
+  }
+
+  template <Dtype, int lanes>
+  static void store(size_t row, size_t rows, const Sums<lanes>& s, const float* bias, float* const* y) {
+    if (row >= rows) return;
+    const float b = bias ? bias[row] : 0.0f;
+    LINNET_UNROLL
+    for (int l = 0; l < lanes; ++l) y[l][row] = fold16(s.low[l], s.high[l]) + b;
+  }
+};
+
+template <class Shape>
+struct Blocks : Shape {
   template <Dtype D, class Index, int lanes>
   static void multiply(const Matrix& w, const float* packed, const float* bias, float* const* y) {
     const auto* values = static_cast<const typename Weights<D>::Stored*>(w.values);
@@ -142,20 +155,9 @@ struct Block1x16 {
         const auto* v = values + 16 * q;
         const auto* j = columns + q;
         Sums<lanes> s = no_sums<lanes>();
-        for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
-          const float* x = packed + size_t{*j} * (16 * lanes);
-          const F8x2 weights = Weights<D>::load16(v);
-          LINNET_UNROLL
-          for (int l = 0; l < lanes; ++l) {
-            s.low[l] = fma8(weights.low, load8(x + 16 * l), s.low[l]);
-            s.high[l] = fma8(weights.high, load8(x + 16 * l + 8), s.high[l]);
-          }
-        }
-        const size_t row = quad->block_rows[q];
-        if (row >= w.rows) continue;
-        const float b = bias ? bias[row] : 0.0f;
-        LINNET_UNROLL
-        for (int l = 0; l < lanes; ++l) y[l][row] = fold16(s.low[l], s.high[l]) + b;
+        for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64)
+          Shape::template add<lanes>(Shape::template load<D>(v), packed + *j * (Shape::kPiece * lanes), &s);
+        Shape::template store<D, lanes>(quad->block_rows[q], w.rows, s, bias, y);
       }
       values += size_t{64} * quad->steps;
       columns += size_t{4} * quad->steps;
@@ -164,7 +166,10 @@ struct Block1x16 {
 };
 
 struct Block1x4 {
-  static constexpr int kWidth = 4;
+  template <int lanes>
+  static void pack(uint32_t cols, const float* const* x, float* packed) {
+    pack_fours<lanes>(cols, x, packed);
+  }
 
   // Every second step from the first one on.
   template <Dtype D, class Index, int lanes>
@@ -206,22 +211,11 @@ struct Block1x4 {
 };
 
 // Panels of 16 rows. The sums of even columns, then those of odd ones: both at once would need twice the registers.
-struct Dense {
-  static constexpr int kWidth = 1;
-
+struct Dense : Block16x1 {
   template <Dtype D, int lanes>
   static Sums<lanes> half(const typename Weights<D>::Stored* v, uint32_t first, uint32_t cols, const float* packed) {
     Sums<lanes> s = no_sums<lanes>();
-    for (size_t c = first; c < cols; c += 2) {
-      const F8x2 weights = Weights<D>::load_pair(v + 16 * c);
-      const float* x = packed + c * lanes;
-      LINNET_UNROLL
-      for (int l = 0; l < lanes; ++l) {
-        const F8 piece = all8(x[l]);
-        s.low[l] = fma8(weights.low, piece, s.low[l]);
-        s.high[l] = fma8(weights.high, piece, s.high[l]);
-      }
-    }
+    for (size_t c = first; c < cols; c += 2) add<lanes>(load<D>(v + 16 * c), packed + c * lanes, &s);
     return s;
   }
 
@@ -229,19 +223,21 @@ struct Dense {
   static void multiply(const Matrix& w, const float* packed, const float* bias, float* const* y) {
     const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
     for (size_t row = 0; row < w.rows; row += 16, v += size_t{16} * w.cols) {
-      const Sums<lanes> even = half<D, lanes>(v, 0, w.cols, packed), odd = half<D, lanes>(v, 1, w.cols, packed);
+      Sums<lanes> s = half<D, lanes>(v, 0, w.cols, packed);
+      const Sums<lanes> odd = half<D, lanes>(v, 1, w.cols, packed);
       LINNET_UNROLL
       for (int l = 0; l < lanes; ++l) {
-        const F8x2 sums = Weights<D>::sorted(add8(even.low[l], odd.low[l]), add8(even.high[l], odd.high[l]));
-        store_rows16(row, w.rows, sums, bias, y[l]);
+        s.low[l] = add8(s.low[l], odd.low[l]);
+        s.high[l] = add8(s.high[l], odd.high[l]);
       }
+      store_rows16_of_all<D>(row, w.rows, s, bias, y);
     }
   }
 };
 
 template <class Block, Dtype D, int lanes>
 void multiply(const Matrix& w, const float* const* x, const float* bias, float* packed, float* const* y) {
-  pack<Block::kWidth, lanes>(w.cols, x, packed);
+  Block::template pack<lanes>(w.cols, x, packed);
   if (w.index_width == 1) {
     Block::template multiply<D, uint8_t, lanes>(w, packed, bias, y);
   } else {
@@ -249,20 +245,24 @@ void multiply(const Matrix& w, const float* const* x, const float* bias, float* 
   }
 }
 
-// `lanes` vectors at a time, then 2 at a time.
-template <class Block, Dtype D, int lanes>
+// `lanes` vectors at a time, then `fewer` at a time.
+template <class Block, Dtype D, int lanes, int fewer>
 void matvecs(const Matrix& w, uint32_t n, const float* const* x, const float* bias, float* packed, float* const* y) {
   uint32_t l = 0;
   for (; l + lanes <= n; l += lanes) multiply<Block, D, lanes>(w, x + l, bias, packed, y + l);
-  for (; l < n; l += 2) multiply<Block, D, 2>(w, x + l, bias, packed, y + l);
+  for (; l < n; l += fewer) multiply<Block, D, fewer>(w, x + l, bias, packed, y + l);
 }
 
 template <Dtype D, int lanes>
 void overlay_matvecs_of(Kernels* kernels) {
   constexpr size_t d = static_cast<size_t>(D) - static_cast<size_t>(Dtype::fp16);
-  const MatvecsFn by_layout[kMatrixLayouts] = {matvecs<Dense, D, lanes>, matvecs<Block4x4, D, lanes>,
-                                               matvecs<Block16x1, D, lanes>, matvecs<Block1x16, D, lanes>,
-                                               matvecs<Block1x4, D, lanes / 2>};
+  const MatvecsFn by_layout[kMatrixLayouts] = {
+      matvecs<Dense, D, lanes, 4>,
+      matvecs<Blocks<Block4x4>, D, lanes, 4>,
+      matvecs<Blocks<Block16x1>, D, lanes, 4>,
+      matvecs<Blocks<Block1x16>, D, lanes, 4>,
+      matvecs<Block1x4, D, lanes / 2, lanes / 2>,
+  };
   for (size_t l = 0; l < kMatrixLayouts; ++l) kernels->matvecs[l][d] = by_layout[l];
 }
 

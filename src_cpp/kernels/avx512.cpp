@@ -2,9 +2,9 @@
 // units 0.89 us for 1.21, exponentials of 256 classes 95 ns for 124, tanh of 1024 0.30 us for 0.52. Layers of 16 units
 // lose (their voices take 5 to 25 % longer): presumably, narrower stores just made are not forwarded to 512-bit loads.
 //
-// Products stay with the AVX2 set. There, at 3072 x 1024 with 95 % zeros, 512-bit registers made them slower (fp16 4x4
-// 7.6 us for 5.1, dense 6.1 for 3.6: vcvtph2ps of 16 weights takes 1.33 cycles, two of 8 from memory take 1) or no
-// faster (fp32), and so did AVX-512's encoding of 256-bit instructions with its 32 registers (5.2).
+// Products one by one stay with the AVX2 set. There, at 3072 x 1024 with 95 % zeros, 512-bit registers made them slower
+// (fp16 4x4 7.6 us for 5.1, dense 6.1 for 3.6: vcvtph2ps of 16 weights takes 1.33 cycles, two of 8 from memory take 1)
+// or no faster (fp32), and so did AVX-512's encoding of 256-bit instructions with its 32 registers (5.2).
 #include "kernels/sets.h"
 
 #if defined(__x86_64__) || defined(_M_X64)

@@ -14,7 +14,6 @@
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")
 #endif
 
-#include "kernels/avx2_common.h"
 #include "kernels/avx2_matvecs.h"
 
 namespace linnet {

@@ -20,6 +20,7 @@ enum class Activation : uint32_t { none, relu, tanh, sigmoid };
 constexpr size_t kMatrixLayouts = 5;  // dense .. block_1x4
 constexpr size_t kDtypes = 3;
 constexpr uint32_t kTogether = 8;  // vectors at most that one product takes together
+constexpr uint32_t kFewest = 4;    // vectors at least: with fewer, nothing is gained (0.9 to 1.0 times as fast, AVX2)
 constexpr uint32_t kGroup = 16;    // classes of a draw that are summed together; also the padding of vectors, in floats
 
 // Four block rows whose blocks are stored in turn.
@@ -50,18 +51,18 @@ using MatvecFn = void (*)(const Matrix& w,
                           const float* bias,  // (rows) or null
                           float* y);          // (rows)
 
-// y[l] = W x[l] + bias for an even number of vectors, up to kTogether; each has the bits that a MatvecFn gives it.
+// y[l] = W x[l] + bias for a multiple of kFewest vectors, up to kTogether; each has the bits that a MatvecFn gives it.
 using MatvecsFn = void (*)(const Matrix& w, uint32_t n,
                            const float* const* x,  // (n) pointers as above
                            const float* bias,      // (rows) or null
                            float* packed,          // (n, cols up to the next multiple of the block's columns) scratch
-                           float* const* y);       // (n, rows)
+                           float* const* y);       // (n, rows); vectors that are the same may share one
 
 struct Kernels {
   const char* name;
 
   MatvecFn matvec[kMatrixLayouts][kDtypes];    // [layout - dense][dtype - fp16]
-  MatvecsFn matvecs[kMatrixLayouts][kDtypes];  // null where products one by one are as fast
+  MatvecsFn matvecs[kMatrixLayouts][kDtypes];  // null: matvec, one by one
 
   // y = activation(y + add).
   void (*finish)(uint32_t n, Activation activation,
@@ -90,6 +91,10 @@ struct Kernels {
 
   // out = the n weights at `values`, widened.
   void (*widen)(uint32_t n, Dtype dtype, const void* values, float* out);
+
+  // The stream limit, for benchmarks: loads n weights (a multiple of 64) in order, widens them, multiply-adds them into
+  // registers with a constant, and nothing else. No product takes less time; the sum has no meaning.
+  float (*stream)(size_t n, Dtype dtype, const void* values);
 
   MatvecFn matvec_for(const Matrix& w) const { return matvec[layout_of(w)][dtype_of(w)]; }
   MatvecsFn matvecs_for(const Matrix& w) const { return matvecs[layout_of(w)][dtype_of(w)]; }

@@ -18,6 +18,7 @@ void overlay_avx512_matvecs(Kernels* kernels);
 #if defined(__aarch64__) || defined(_M_ARM64)
 void overlay_neon(Kernels* kernels);
 void overlay_neon_little(Kernels* kernels);  // for in-order cores, which convert faster than they shift and mask
+void overlay_neon_matvecs(Kernels* kernels);
 #endif
 
 // Clang has NEON's intrinsics only where its baseline has NEON, as Android's has.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import linnet
+from levels import LEVELS
 from linnet.audio import write_wav
 from phone import ABIS, main
 from varied_voices import varied_voices
@@ -41,6 +42,10 @@ def test_static_programs_run_as_the_readme_says(phone: Path, abi: str) -> None:
             [*EMULATORS[abi], *command], cwd=folder, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        if command is not synth:
+            sets = next(level.kernels for level in LEVELS.values() if level.preset in ABIS[abi])
+            timed = [line.split()[0] for line in done.stdout.splitlines() if line.split()]
+            assert [timed.count(name) for name in sets] == [7] * len(sets)  # 6 products, the voice
     voice = linnet.load(folder / "voice.linnet")
     frames = np.fromfile(folder / "mel.f32", "<f4").reshape(-1, voice.n_mels)
     with wave.open(str(folder / "out.wav")) as file:

@@ -140,9 +140,9 @@ std::vector<Quad> pack_quads(const std::vector<uint32_t>& order, const std::vect
   return quads;
 }
 
-// Two to kTogether vectors, each in memory of its own.
+// Up to kTogether vectors, each in memory of its own.
 void check_products_together(const Matrix& w, size_t padded_cols, const float* bias, Random& random) {
-  const uint32_t n = 2 * (1 + random.below(kTogether / 2));
+  const uint32_t n = kFewest * (1 + random.below(kTogether / kFewest));
   const float* b = random.below(2) ? bias : nullptr;
   Kernels portable, kernels;
   select_kernels("portable", &portable);

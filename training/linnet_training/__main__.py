@@ -5,23 +5,36 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from linnet_training import config as configuration
 
 
 def prepare(arguments: argparse.Namespace) -> None:
-    from linnet_training.data import prepare as prepare_data
+    from linnet_training.preparation import prepare as prepare_data
 
     config = configuration.load(arguments.config)
     data = config.data
     index = prepare_data(
-        Path(data.wavs), Path(data.prepared), config.features, data.held_out, data.pad_seconds
+        Path(data.wavs),
+        Path(data.prepared),
+        config.features,
+        data.held_out,
+        data.pad_seconds,
+        data.trim_db,
+        data.held_out_speakers,
     )
+    speakers = len(set(index["speakers"].values()))
+    speakers = len(set(index["speakers"].values()))
     print(
-        f"{index['seconds'] / 60:.1f} minutes in {data.prepared}, of these "
-        f"{index['held_out_seconds'] / 60:.1f} held out ({len(index['held_out'])} utterances)"
+        f"{index['seconds'] / 60:.1f} minutes of {speakers} speakers in {data.prepared}; of these "
+        f"{index['held_out_seconds'] / 60:.1f} held out ({len(index['held_out'])} utterances) and "
+        f"{index['unseen_seconds'] / 60:.1f} of speakers not trained on ({len(index['unseen'])})"
     )
+    if index["silent"]:
+        print(f"left out, without any sound: {', '.join(index['silent'])}")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -64,11 +77,11 @@ def study(arguments: argparse.Namespace) -> None:
 
     plan = studies.load(arguments.config)
     folder = arguments.folder or Path("runs") / plan.config.name
-    results = studies.conduct(plan, folder)
+    results = studies.conduct(plan, folder, arguments.seeds)
     print(f"{len(results)} of {len(list(plan))} runs done: {folder / 'results.csv'}")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="linnet-train", description=__doc__)
     commands = parser.add_subparsers(required=True)
     sub = commands.add_parser("prepare", help="wav files -> features and split")
@@ -82,7 +95,7 @@ def main() -> None:
     sub.add_argument("--device", help="cpu or cuda")
     sub.set_defaults(function=run)
     sub = commands.add_parser("evaluate", help="resynthesis of the held-out utterances")
-    sub.add_argument("voice", type=Path, help="an exported voice, or a model.pt (slow)")
+    sub.add_argument("voice", type=Path, help="a .linnet, or a run's folder or model.pt")
     sub.add_argument("--config", type=Path, required=True)
     sub.add_argument("--utterances", type=int, default=0, help="only the first so many")
     sub.add_argument("--json", type=Path, help="also write all figures there")
@@ -90,10 +103,16 @@ def main() -> None:
     sub = commands.add_parser("study", help="equally many weights, dense and sparse; resumes")
     sub.add_argument("config", type=Path)
     sub.add_argument("--folder", type=Path, help="default: runs/NAME")
+    sub.add_argument("--seeds", type=int, nargs="+", help="only these: one process per core")
     sub.set_defaults(function=study)
-    arguments = parser.parse_args()
-    arguments.function(arguments)
+    options = parser.parse_args(arguments)
+    try:
+        options.function(options)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"linnet-train: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -22,6 +22,8 @@ class Data:
     description: str = ""
     held_out: float = 0.03  # fraction of the utterances
     pad_seconds: float = 0.1  # digital silence added at both ends
+    trim_db: float = 0.0  # ends so far below the loudest frame are cut off first; 0: none
+    held_out_speakers: tuple[str, ...] = ()  # subfolders of wavs that are not trained on at all
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ def from_dict(values: dict[str, Any], where: str = "config") -> Config:
         if name == "pruning":
             rules = section.pop("rules", [])
             section["rules"] = tuple(_section(Rule, r, f"{where} [pruning.rules]") for r in rules)
+        if name == "data":
+            section["held_out_speakers"] = tuple(section.get("held_out_speakers", ()))
         sections[name] = _section(kind, section, f"{where} [{name}]")
     sections["features"] = complete(values.pop("features", {}))
     result: Config = _section(Config, {**values, **sections}, where)

@@ -1,14 +1,8 @@
-"""From a folder of wav files to a prepared folder, and from that to training segments.
-
-A prepared folder holds one npz per utterance (`features` (n_mels, S) float32, `pcm` (S * hop,)
-int16) and prepared.json: the feature definition, the seconds, and the split by utterance.
-"""
+"""Training segments from a prepared folder (`linnet_training.preparation`)."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,64 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from linnet.companding import encode, silence
-from linnet.features import complete, log_mel
-
-
-def is_held_out(name: str, fraction: float) -> bool:
-    """The split depends on the file's name alone: adding files never moves one across it."""
-    number = int.from_bytes(hashlib.sha1(name.encode()).digest()[:8], "big")
-    return number < fraction * 2.0**64
-
-
-def prepare(
-    wavs: Path,
-    folder: Path,
-    definition: dict[str, Any],
-    held_out: float = 0.03,
-    pad_seconds: float = 0.1,
-    jobs: int = 2,
-) -> dict[str, Any]:
-    """Resamples every wav below `wavs`, computes features, writes `folder`; returns the index.
-
-    Each utterance gets `pad_seconds` of digital silence at both ends, so that silence is learnt.
-    """
-    import librosa
-    import soundfile
-
-    wanted = complete(definition)
-    rate, hop = int(wanted["sample_rate"]), int(wanted["hop_length"])
-    paths = sorted(wavs.rglob("*.wav"))
-    if len(paths) < 2:
-        raise ValueError(f"{wavs}: needs at least two wav files, found {len(paths)}")
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def one(path: Path) -> tuple[str, float]:
-        audio, original = soundfile.read(path, dtype="float32", always_2d=True)
-        audio = audio.mean(axis=1)
-        if original != rate:
-            audio = librosa.resample(audio, orig_sr=original, target_sr=rate, res_type="soxr_hq")
-        audio = np.pad(audio, round(pad_seconds * rate))
-        pcm = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
-        pcm = np.pad(pcm, (0, -len(pcm) % hop))
-        name = "_".join(path.relative_to(wavs).with_suffix("").parts)
-        np.savez(folder / f"{name}.npz", features=log_mel(pcm, rate, wanted), pcm=pcm)
-        return name, len(pcm) / rate
-
-    with ThreadPoolExecutor(jobs) as pool:
-        lengths = dict(pool.map(one, paths))
-    test = [name for name in lengths if is_held_out(name, held_out)]
-    # A handful of files may leave one side empty by chance.
-    test = (test or [min(lengths)])[: len(lengths) - 1]
-    index = {
-        "features": wanted,
-        "train": [name for name in lengths if name not in set(test)],
-        "held_out": test,
-        "seconds": round(sum(lengths.values()), 1),
-        "held_out_seconds": round(sum(lengths[name] for name in test), 1),
-        "pad_seconds": pad_seconds,
-    }
-    (folder / "prepared.json").write_text(json.dumps(index, indent=1) + "\n")
-    return index
 
 
 @dataclass(frozen=True)

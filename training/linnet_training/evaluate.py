@@ -7,6 +7,7 @@ correlation of log spectra; for the voice also its teacher-forced nats per sampl
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linnet.companding import decode, encode
-from linnet.features import log_mel
+from linnet.features import complete
 
 Pcm = NDArray[np.int16]
 Mel = NDArray[np.float32]
@@ -93,42 +93,21 @@ def griffin_lim(mel: Mel, definition: dict[str, Any], iterations: int = 60) -> P
     return np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
 
 
-class TorchVoice:
-    """A `model.pt` behind the interface of a loaded voice; slow, for use before any export."""
-
-    def __init__(self, path: Path) -> None:
-        from linnet_training.model import from_checkpoint
-
-        self.model, self.config = from_checkpoint(str(path))
-        self.sample_rate = int(self.config["features"]["sample_rate"])
-
-    def features(self, audio: Pcm, sample_rate: int) -> Mel:
-        return log_mel(audio, sample_rate, self.config["features"])
-
-    def synthesize(self, mel: Mel, seed: int = 0) -> Pcm:
-        import torch
-
-        generator = torch.Generator().manual_seed(seed)
-        tokens = self.model.generate(torch.from_numpy(mel), generator)
-        return decode(tokens.numpy(), self.config["signal"])
-
-    def score(self, mel: Mel, pcm: Pcm) -> float:
-        from linnet_training.data import Utterance
-        from linnet_training.held_out import held_out_nats
-
-        reach = self.model.reach
-        tokens = encode(pcm, self.config["signal"]).astype(np.int32)
-        utterance = Utterance(np.pad(mel, ((0, 0), (reach, reach))), tokens)
-        return float(sum(held_out_nats(self.model, [utterance], mel.shape[1])))
-
-
 def open_voice(path: Path) -> Any:
-    """An exported voice through the public interface, or a training's model.pt."""
-    if path.suffix == ".pt":
-        return TorchVoice(path)
+    """An exported voice, or a training's folder or model.pt, exported on the spot: whatever is
+    scored, the runtime computes it with the weights as it stores them (float16)."""
     import linnet
 
-    return linnet.load(str(path))
+    if path.is_dir():
+        path = path / "model.pt"
+    if path.suffix == ".linnet":
+        return linnet.load(str(path))
+    from linnet_export import export
+
+    with tempfile.TemporaryDirectory() as folder:
+        exported = Path(folder) / "voice.linnet"
+        export(path, exported)
+        return linnet.load(exported.read_bytes())
 
 
 def evaluate(
@@ -137,46 +116,70 @@ def evaluate(
     utterances: int = 0,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Measures of the first `utterances` held-out recordings (0: all), and their means."""
+    """Measures of the first `utterances` held-out recordings (0: all) and as many of speakers that
+    were not trained on, if the data has any; and the means of each kind and each speaker."""
     index = json.loads((prepared / "prepared.json").read_text())
-    names = index["held_out"][: utterances or None]
+    definition = complete(index["features"])
+    if complete(voice.info()["features"]) != definition:
+        raise ValueError(f"{prepared} was prepared with other features than the voice's")
+    speakers = index.get("speakers", {})
+    names = {
+        name: kind
+        for kind in ("held_out", "unseen")
+        for name in index.get(kind, [])[: utterances or None]
+    }
     rows = []
-    for name in names:
+    for name, kind in names.items():
         with np.load(prepared / f"{name}.npz") as file:
             pcm: Pcm = file["pcm"]
         mel = voice.features(pcm, voice.sample_rate)
         row: dict[str, Any] = {
             "name": name,
+            "speaker": speakers.get(name, ""),
+            "kind": kind,
             "seconds": len(pcm) / voice.sample_rate,
             "nats": float(np.mean(voice.score(mel, pcm))),
             "voice": measure(pcm, voice.synthesize(mel, seed=0), voice.sample_rate),
-            "griffin_lim": measure(pcm, griffin_lim(mel, index["features"]), voice.sample_rate),
+            "griffin_lim": measure(pcm, griffin_lim(mel, definition), voice.sample_rate),
         }
         rows.append(row)
         progress(f"{name}: {row['nats']:.3f} nats, STOI {row['voice']['stoi']:.3f}")
+    result: dict[str, Any] = {"mean": means([r for r in rows if r["kind"] == "held_out"])}
+    if index.get("unseen"):
+        result["unseen"] = means([r for r in rows if r["kind"] == "unseen"])
+    present = sorted({row["speaker"] for row in rows})
+    if len(present) > 1:
+        result["speakers"] = {s: means([r for r in rows if r["speaker"] == s]) for s in present}
+    return {**result, "utterances": rows}
+
+
+def means(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Nats averaged over samples, everything else over utterances."""
     weights = [row["seconds"] for row in rows]
     mean: dict[str, Any] = {
         "nats": float(np.average([row["nats"] for row in rows], weights=weights)),
         "seconds": sum(weights),
+        "utterances": len(rows),
     }
     for method in ("voice", "griffin_lim"):
         mean[method] = {m: float(np.nanmean([row[method][m] for row in rows])) for m in MEASURES}
-    return {"mean": mean, "utterances": rows}
+    return mean
 
 
 def markdown(result: dict[str, Any]) -> str:
     """The means as a table."""
-    mean = result["mean"]
     lines = [
-        f"{len(result['utterances'])} held-out utterances, {mean['seconds']:.0f} s",
-        "",
-        f"| resynthesis | nats per sample | {' | '.join(MEASURES.values())} |",
-        "|---|---|---|---|---|",
+        f"| resynthesis | seconds | nats per sample | {' | '.join(MEASURES.values())} |",
+        "|---|---|---|---|---|---|",
     ]
-    for title, method, nats in (
-        ("voice", "voice", f"{mean['nats']:.3f}"),
-        ("Griffin-Lim, 60 iterations", "griffin_lim", "-"),
-    ):
-        cells = " | ".join(f"{mean[method][m]:.3f}" for m in MEASURES)
-        lines.append(f"| {title} | {nats} | {cells} |")
+    groups = [("held out", result["mean"])]
+    groups += [("speakers not trained on", result["unseen"])] if "unseen" in result else []
+    groups += [(f"speaker {name}", mean) for name, mean in result.get("speakers", {}).items()]
+    for title, mean in groups:
+        for name, method, nats in (
+            ("voice", "voice", f"{mean['nats']:.3f}"),
+            ("Griffin-Lim, 60 iterations", "griffin_lim", "-"),
+        ):
+            cells = " | ".join(f"{mean[method][m]:.3f}" for m in MEASURES)
+            lines.append(f"| {title}: {name} | {mean['seconds']:.0f} | {nats} | {cells} |")
     return "\n".join(lines)

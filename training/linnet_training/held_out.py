@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 
 from linnet_training.data import Utterance
 from linnet_training.model import SILENCE, WaveRNN
+
+
+@torch.no_grad()
+def stored(model: WaveRNN) -> WaveRNN:
+    """A copy with the weights that a voice has by default: matrices rounded to float16 (to nearest
+    even), biases as they are."""
+    rounded = copy.deepcopy(model)
+    for parameter in rounded.parameters():
+        if parameter.dim() >= 2:
+            parameter.copy_(parameter.half())
+    return rounded
 
 
 @torch.no_grad()

@@ -98,11 +98,19 @@ class WaveRNN(nn.Module):
         (B, n_mels, S + 2 reach), h (1, B, H). Returns coarse and fine logits (B, T, 256) and the
         state after the segment.
         """
-        conditioning = self.condition(features).repeat_interleave(self.hop_length, dim=1)
         shifted = torch.cat([previous[:, None], tokens[:, :-1]], dim=1)
-        states, h = self.gru(self.inputs(shifted, tokens, conditioning), h)
+        states, h = self.fused(tokens, shifted, features, h)
         coarse, fine = self.heads(states)
         return coarse, fine, h
+
+    def fused(
+        self, tokens: Tensor, shifted: Tensor, features: Tensor, h: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The states (B, T, H) of torch.nn.GRU, which is one cuDNN call on a GPU, and the last;
+        shifted (B, T): the tokens before."""
+        conditioning = self.condition(features).repeat_interleave(self.hop_length, dim=1)
+        states, h = self.gru(self.inputs(shifted, tokens, conditioning), h)
+        return states, h
 
     def states(
         self,
@@ -112,18 +120,21 @@ class WaveRNN(nn.Module):
         h: Tensor,
         noise: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The GRU of `forward` computed by GruScan: states (T, B, H), time first, and the last one.
+        """States (T, B, H), time first, and the last; on a GPU by the fused GRU, else by GruScan.
 
-        The conditioning enters once per frame, not once per sample: half of the input product.
-        noise (B, T) integers: what the network is told of the sample before is off by so many
-        tokens.
+        With GruScan the conditioning enters once per frame, not once per sample: half of the input
+        product. noise (B, T) integers: what the network is told of the sample before is off by so
+        many tokens.
         """
         gru, (batch, steps) = self.gru, tokens.shape
-        weight = gru.weight_ih_l0
-        frames = nn.functional.linear(self.condition(features), weight[:, 3:], gru.bias_ih_l0)
         shifted = torch.cat([previous[:, None], tokens[:, :-1]], dim=1)
         if noise is not None:
             shifted = (shifted + noise).clamp(0, 65535)
+        if tokens.is_cuda:
+            states, last = self.fused(tokens, shifted, features, h)
+            return states.transpose(0, 1), last.detach()
+        weight = gru.weight_ih_l0
+        frames = nn.functional.linear(self.condition(features), weight[:, 3:], gru.bias_ih_l0)
         shifted = shifted.t()
         bytes_ = torch.stack(
             [scaled(shifted >> 8), scaled(shifted & 255), scaled(tokens.t() >> 8)], -1

@@ -13,7 +13,7 @@ import csv
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from linnet_training import config as configuration
 from linnet_training.config import Config, Rule
 from linnet_training.data import Corpus
+from linnet_training.study_report import DENSE, draw, table
 from linnet_training.train import Trainer
 
 if sys.version_info >= (3, 11):
@@ -28,7 +29,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-DENSE = "dense"
 RECURRENT = "gru.weight_hh_l0"
 
 
@@ -121,29 +121,43 @@ def result(run: Run, trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def conduct(study: Study, folder: Path) -> list[dict[str, Any]]:
-    """Trains what is not finished below `folder`, in order; results.json and .csv follow each run.
+def conduct(
+    study: Study, folder: Path, seeds: Collection[int] | None = None
+) -> list[dict[str, Any]]:
+    """Trains what is not finished below `folder`, in order; results.json and results.csv follow
+    each run, table.md and pruning.png the last. Returns all results that are there.
 
-    A kill loses what came after the run's last checkpoint; the next call goes on from there.
+    seeds: train only these, so that several processes, one per core, can share a study. A kill
+    loses what came after the run's last checkpoint; the next call goes on from there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    corpus: Corpus | None = None
-    results: list[dict[str, Any]] = []
-    for run in study:
-        done = folder / run.name / "result.json"
-        if not done.exists():
-            if corpus is None:
-                corpus = Corpus(
-                    Path(study.config.data.prepared), study.config.signal_dict(), reach=3
-                )
-            trainer = Trainer(run.config, corpus, folder / run.name)
-            trainer.run()
-            if trainer.progress < 1:
-                break
-            done.write_text(json.dumps(result(run, trainer), indent=1) + "\n")
-        results.append(json.loads(done.read_text()))
+    missing = [r for r in study if not _result_path(folder, r).exists()]
+    missing = [r for r in missing if seeds is None or r.seed in seeds]
+    if missing:
+        corpus = Corpus(Path(study.config.data.prepared), study.config.signal_dict(), reach=3)
+    for run in missing:
+        trainer = Trainer(run.config, corpus, folder / run.name)
+        trainer.run()
+        if trainer.progress < 1:
+            break
+        _result_path(folder, run).write_text(json.dumps(result(run, trainer), indent=1) + "\n")
+        write(collect(study, folder), folder)
+    results = collect(study, folder)
+    if results:
         write(results, folder)
+        (folder / "table.md").write_text(table(results) + "\n")
+        draw(results, folder / "pruning.png")
     return results
+
+
+def _result_path(folder: Path, run: Run) -> Path:
+    return folder / run.name / "result.json"
+
+
+def collect(study: Study, folder: Path) -> list[dict[str, Any]]:
+    """The results of the finished runs, in the study's order."""
+    paths = [_result_path(folder, run) for run in study]
+    return [json.loads(path.read_text()) for path in paths if path.exists()]
 
 
 def write(results: list[dict[str, Any]], folder: Path) -> None:

@@ -1,12 +1,11 @@
 """The training loop: truncated backpropagation with carried state, pruning, resumable anywhere.
 
 A run folder holds checkpoint.pt (everything needed to continue), model.pt (averaged weights and
-config, what the exporter reads) and log.csv.
+config, what the exporter reads), log.csv and curves.png.
 """
 
 from __future__ import annotations
 
-import csv
 import datetime
 import math
 import os
@@ -18,26 +17,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
+from linnet.features import complete
 from linnet_training.config import Config
 from linnet_training.data import Corpus, Segments
-from linnet_training.held_out import held_out_nats
+from linnet_training.held_out import held_out_nats, stored
+from linnet_training.log import Log
 from linnet_training.model import SILENCE, WaveRNN
 from linnet_training.pruner import Pruner
-
-COLUMNS = [
-    "step",
-    "samples",
-    "seconds",
-    "train_coarse",
-    "train_fine",
-    "held_out_coarse",
-    "held_out_fine",
-    "sparsity",
-    "learning_rate",
-    "saturated",
-]
 
 
 def save(value: dict[str, Any], path: Path) -> None:
@@ -59,7 +48,7 @@ class Trainer:
         torch.manual_seed(t.seed)
         if config.signal.bits != 16 or corpus.silence != SILENCE:
             raise ValueError(f"the dual softmax needs 16-bit signals with silence at {SILENCE}")
-        if corpus.index["features"] != config.features:
+        if complete(corpus.index["features"]) != config.features:
             raise ValueError("the data was prepared with other features: prepare it again")
         self.config, self.corpus, self.folder = config, corpus, folder
         self.device = torch.device(t.device)
@@ -140,10 +129,11 @@ class Trainer:
         return float(coarse.detach()), float(fine.detach())
 
     def evaluate(self, utterances: int | None = 8, frames: int = 160) -> tuple[float, float]:
-        """Held-out nats of the averaged weights; by default 8 utterances' first 2 seconds."""
+        """Held-out nats of the averaged weights, rounded as a voice stores them; by default 8
+        utterances' first 2 seconds."""
         self.pruner.apply(dict(self.average.named_parameters()))
         score: tuple[float, float] = held_out_nats(
-            self.average, self.corpus.held_out[:utterances], frames
+            stored(self.average), self.corpus.held_out[:utterances], frames
         )
         return score
 
@@ -159,17 +149,35 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "notes": self.notes,
+            "settings": self.settings(),
             "rng": torch.get_rng_state(),
+            **({"cuda_rng": torch.cuda.get_rng_state()} if self.device.type == "cuda" else {}),
         }
+
+    def settings(self) -> dict[str, Any]:
+        """What a run cannot change when it goes on."""
+        c = self.config
+        model, t = asdict(c.model), c.training
+        return {**model, **c.signal_dict(), **c.features, "batch": t.batch, "frames": t.frames}
 
     def load(self) -> None:
         state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
+        before, now = state.get("settings", {}), self.settings()
+        before = {**complete({}), **before}  # a definition that the features gained since
+        changed = [f"{k} {before.get(k)} -> {v}" for k, v in now.items() if before.get(k) != v]
+        if changed:
+            raise ValueError(
+                f"{self.checkpoint} was trained otherwise ({', '.join(changed)}): continue with "
+                "its config or train into another folder"
+            )
         for name in ("model", "average", "optimizer", "pruner", "segments"):
             getattr(self, name).load_state_dict(state[name])
         self.h = state["h"].to(self.device)
         self.previous = state["previous"].to(self.device)
         self.step, self.seconds, self.notes = state["step"], state["seconds"], state["notes"]
         torch.set_rng_state(state["rng"])
+        if self.device.type == "cuda" and "cuda_rng" in state:
+            torch.cuda.set_rng_state(state["cuda_rng"])
 
     def exported(self) -> dict[str, Any]:
         """What model.pt holds: plain tensors and plain python values."""
@@ -206,6 +214,20 @@ class Trainer:
         save(self.state(), self.checkpoint)
         save(self.exported(), self.folder / "model.pt")
 
+    def row(self, train: NDArray[np.float64], held_out: tuple[float, ...]) -> list[Any]:
+        """A row of log.csv: train (2,) nats per sample of coarse and fine byte, held_out alike."""
+        t = self.config.training
+        return [
+            self.step,
+            self.step * t.batch * t.frames * self.corpus.hop,
+            f"{self.seconds:.1f}",
+            *(f"{x:.4f}" for x in train),
+            *([f"{x:.4f}" for x in held_out] or ["", ""]),
+            f"{self.pruner.sparsity():.4f}",
+            f"{self.learning_rate():.2e}",
+            f"{float((self.h.abs() > 0.99).float().mean()):.3f}",
+        ]
+
     def run(self, quiet: bool = False) -> None:
         """Trains until the schedule's end, or until SIGTERM or Ctrl-C; a new run then resumes."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -238,7 +260,9 @@ class Trainer:
                     self.notes["held_out_nats"] = list(row)
                     evaluated = now = time.monotonic()
                 if row or now - logged > t.log_seconds:
-                    log.write(self, sums / count, row)
+                    log.write(self.row(sums / count, row))
+                    if row:
+                        log.draw()
                     c, f = sums / count
                     bar.set_postfix_str(
                         f"step {self.step} nats {c:.3f}+{f:.3f} sparse {self.pruner.sparsity():.2f}"
@@ -255,40 +279,13 @@ class Trainer:
                 longest = max(u.features.shape[1] for u in self.corpus.held_out)
                 row = self.evaluate(None, t.final_frames or longest)
                 self.notes["held_out_nats"] = list(row)
-                log.write(self, sums / max(count, 1), row)
+                log.write(self.row(sums / max(count, 1), row))
             self.write()
+            log.draw()
         finally:
             bar.close()
             for number, handler in handlers.items():
                 signals.signal(number, handler)
-
-
-class Log:
-    """log.csv; rows that a resumed run will write again are dropped first."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        self.path = path
-        kept = []
-        if path.exists():
-            with path.open(newline="") as file:
-                kept = [r for r in list(csv.reader(file))[1:] if r and int(r[0]) <= step]
-        with path.open("w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *kept])
-
-    def write(self, trainer: Trainer, train: Any, held_out: tuple[float, ...]) -> None:
-        t = trainer.config.training
-        row = [
-            trainer.step,
-            trainer.step * t.batch * t.frames * trainer.corpus.hop,
-            f"{trainer.seconds:.1f}",
-            *(f"{x:.4f}" for x in train),
-            *([f"{x:.4f}" for x in held_out] or ["", ""]),
-            f"{trainer.pruner.sparsity():.4f}",
-            f"{trainer.learning_rate():.2e}",
-            f"{float((trainer.h.abs() > 0.99).float().mean()):.3f}",
-        ]
-        with self.path.open("a", newline="") as file:
-            csv.writer(file).writerow(row)
 
 
 def start(config: Config, folder: Path) -> Trainer:

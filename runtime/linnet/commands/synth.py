@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from linnet.arguments import checked_mel
 from linnet.audio import read_wav, write_wav
 from linnet.commands.arguments import (
     add_voice,
@@ -57,7 +58,12 @@ def run(options: argparse.Namespace) -> None:
 
 def load_features(voice: Voice, path: str) -> npt.NDArray[Any]:
     """Features (n_mels, n_frames) from a .npy file, or of a recording."""
-    return load_mel(path) if path.endswith(".npy") else voice.features(*read_wav(path))
+    mel = load_mel(path) if path.endswith(".npy") else voice.features(*read_wav(path))
+    try:
+        checked_mel(mel, voice.n_mels)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return mel
 
 
 def output_paths(inputs: list[str], output: str) -> list[str]:
