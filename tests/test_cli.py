@@ -87,18 +87,38 @@ def test_export_writes_a_voice_and_prints_its_layers(
 
 def test_inspect_tells_of_every_layer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     info = linnet.load(VOICE_BYTES).info()
-    assert main(["inspect", "voice.linnet"]) == 0
+    assert main(["inspect", "voice.linnet", "--no-speed"]) == 0
     text = capsys.readouterr().out
+    assert "real time" not in text
     lines = {words[0]: words[1:] for words in map(str.split, text.splitlines()) if words}
     for layer in info["layers"]:
         shape = [str(layer["rows"]), "x", str(layer["cols"])]
         assert lines[layer["name"]][:5] == [*shape, layer["block"], layer["dtype"]]
         assert lines[layer["name"]][-1] == str(layer["bytes"])
-    assert "gates units=16" in text and "sample program" in text
+    assert "frame program" in text and "sample program" in text
     assert main(["inspect", "voice.linnet", "--json"]) == 0
     parsed = json.loads(capsys.readouterr().out)
     assert {key: parsed[key] for key in info} == info
     assert parsed["sample_program"][-1].startswith("output ")
+    assert parsed["speed"]["times_real_time"] > 0 and parsed["speed"]["kernels"] == info["kernels"]
+
+
+def test_inspect_tells_of_every_operation(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "voice.linnet", "--json", "--no-speed"]) == 0
+    parsed = json.loads(capsys.readouterr().out)
+    assert "speed" not in parsed
+    operations, layers = parsed["operations"], {layer["name"]: layer for layer in parsed["layers"]}
+    names = [line.split()[0] for line in parsed["frame_program"] + parsed["sample_program"]]
+    assert [op["operation"] for op in operations] == names
+    recurrent = next(op for op in operations if "gru.recurrent" in op["tensors"])
+    used = [layers[name] for name in ("gru.recurrent", "gru.recurrent.bias")]
+    assert (recurrent["program"], recurrent["shape"]) == ("sample", "96 x 32")
+    assert recurrent["multiply_adds"] == recurrent["stored_weights"] == used[0]["stored_weights"]
+    assert recurrent["bytes"] == sum(layer["bytes"] for layer in used)
+    assert [(e["name"], e["size"]) for e in recurrent["extents"]] == [("in", 32), ("out", 96)]
+    first = next(op for op in operations if "conditioning.0" in op["tensors"])
+    hop = parsed["hop_length"]
+    assert (first["program"], first["multiply_adds"] * hop) == ("frame", first["stored_weights"])
 
 
 def test_inspect_draws_the_patterns(folder: Path) -> None:
@@ -119,6 +139,9 @@ def test_inspect_draws_the_patterns(folder: Path) -> None:
         ("synth voice.linnet mel.npy -o absent/out.wav", "No such file or directory: 'absent"),
         ("score voice.linnet long.wav --mel mel.npy", "5 frames of 20 samples cover 100"),
         ("export text.npy -o out.linnet", "text.npy"),
+        ("export --describe text.npy", "text.npy"),
+        ("export --describe voice.linnet --block 4x4", "--block is for making a voice"),
+        ("export text.npy --to-onnx out.onnx", "not a .linnet file"),
         ("bench sample", "bench sample needs a voice"),
         ("bench sample absent.linnet", "No such file or directory: 'absent.linnet'"),
         ("bench guess voice.linnet", "matvec, sample or sweep, not 'guess'"),

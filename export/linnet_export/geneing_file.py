@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from linnet_export.residual_mel import BatchNorm
 from linnet_export.storage import Weights
 
 ELEMENT_SIZE = 4
@@ -28,15 +29,6 @@ class Conv:
 @dataclass(frozen=True)
 class Smoothing:
     weight: Weights  # (k,)
-
-
-@dataclass(frozen=True)
-class BatchNorm:
-    eps: float
-    weight: Weights  # (n,), as the others
-    bias: Weights
-    mean: Weights
-    variance: Weights
 
 
 @dataclass(frozen=True)
@@ -171,6 +163,17 @@ def read_model(data: bytes) -> ModelFile:
     while reader.at < len(data):
         layers.append(_read_layer(reader))
     return ModelFile(blocks, upsampling, hop, padding, tuple(layers))
+
+
+def tensors(model: ModelFile) -> dict[str, Weights]:
+    """All weights, named after their layers: number, kind, role. Matrices of gates are stacked."""
+    found = {}
+    for number, layer in enumerate(model.layers):
+        for role, value in vars(layer).items():
+            if isinstance(value, np.ndarray):
+                stacked = value.reshape(-1, *value.shape[2:]) if isinstance(layer, Gru) else value
+                found[f"{number}.{type(layer).__name__.lower()}.{role}"] = stacked
+    return found
 
 
 def looks_like_model(data: bytes) -> bool:

@@ -1,4 +1,5 @@
-"""PyTorch checkpoints without PyTorch: a zip of one pickle and the storages' bytes.
+"""PyTorch checkpoints without PyTorch: a zip of one pickle and the storages' bytes; older files:
+`pytorch_legacy`.
 
 The pickle may name only what a state dict needs: dicts, tensors, parameters and storages. Anything
 else is refused by its name before it is looked up, so no code of the file's choosing runs.
@@ -11,7 +12,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,11 @@ _STORAGES = {
 }
 
 
+def item_size(numpy: str) -> int:
+    """Bytes of an element of a storage."""
+    return 2 if numpy == _BFLOAT16 else np.dtype(numpy).itemsize
+
+
 class _StorageType:
     def __init__(self, name: str) -> None:
         self.numpy = _STORAGES[name]
@@ -41,14 +47,20 @@ class _StorageType:
 
 class _Storage:
     def __init__(self, data: bytes, numpy: str) -> None:
-        if numpy == _BFLOAT16:
+        self.is_bfloat16 = numpy == _BFLOAT16
+        if self.is_bfloat16:
             bits = np.frombuffer(data, "<u2").astype(np.uint32) << np.uint32(16)
             self.values: Weights = bits.view(np.float32)
         else:
             self.values = np.frombuffer(data, numpy)
 
 
-def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Weights:
+class _Tensor(NamedTuple):
+    values: Weights
+    is_bfloat16: bool
+
+
+def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> _Tensor:
     """A tensor as a view of its storage, after checking that it lies inside."""
     if not isinstance(storage, _Storage):
         raise pickle.UnpicklingError("a tensor without a storage")
@@ -58,14 +70,14 @@ def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) 
         raise pickle.UnpicklingError(f"a tensor of shape {shape} and strides {strides}")
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if 0 in shape:
-        return np.zeros(shape, storage.values.dtype)
+        return _Tensor(np.zeros(shape, storage.values.dtype), storage.is_bfloat16)
     if last >= storage.values.size:
         raise pickle.UnpicklingError("a tensor leaves its storage")
     itemsize = storage.values.itemsize
     view = np.lib.stride_tricks.as_strided(
         storage.values[offset:], shape, [step * itemsize for step in strides], writeable=False
     )
-    return np.ascontiguousarray(view).reshape(shape)
+    return _Tensor(np.ascontiguousarray(view).reshape(shape), storage.is_bfloat16)
 
 
 def _rebuild_parameter(data: Any, *_: Any) -> Any:
@@ -79,11 +91,12 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, archive: zipfile.ZipFile, prefix: str) -> None:
-        super().__init__(archive.open(prefix + "data.pkl"))
-        self.archive = archive
-        self.prefix = prefix
+class Unpickler(pickle.Unpickler):
+    """Loads what a state dict needs; load_storage(key, type) gives a storage's bytes."""
+
+    def __init__(self, file: IO[bytes], load_storage: Callable[[str, str], bytes]) -> None:
+        super().__init__(file)
+        self.load_storage = load_storage
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in _STORAGES:
@@ -98,25 +111,34 @@ class _Unpickler(pickle.Unpickler):
         kind, key = pid[1], pid[2]
         if not isinstance(kind, _StorageType) or not isinstance(key, str):
             raise pickle.UnpicklingError("a storage of no known type")
-        return _Storage(self.archive.read(f"{self.prefix}data/{key}"), kind.numpy)
+        if len(pid) > 5 and pid[5] is not None:
+            raise pickle.UnpicklingError("a storage that is a view of another")
+        return _Storage(self.load_storage(key, kind.numpy), kind.numpy)
+
+
+def _load_zip(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        if len(pickles) != 1:
+            raise ValueError(f"{path}: a zip file, but neither of torch.save nor of numpy.savez")
+        prefix = pickles[0].removesuffix("data.pkl")
+        if (
+            prefix + "byteorder" in archive.namelist()
+            and archive.read(prefix + "byteorder") != b"little"
+        ):
+            raise ValueError(f"{path}: a big-endian checkpoint")
+        with archive.open(prefix + "data.pkl") as file:
+            return Unpickler(file, lambda key, _: archive.read(f"{prefix}data/{key}")).load()
 
 
 def read(path: Path) -> Checkpoint:
     """Read a file of torch.save. Raises ValueError for anything but tensors and a config."""
+    from linnet_export import pytorch_legacy
+
     try:
-        with zipfile.ZipFile(path) as archive:
-            pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
-            if len(pickles) != 1:
-                raise ValueError(
-                    f"{path}: a zip file, but neither of torch.save nor of numpy.savez"
-                )
-            prefix = pickles[0].removesuffix("data.pkl")
-            if (
-                prefix + "byteorder" in archive.namelist()
-                and archive.read(prefix + "byteorder") != b"little"
-            ):
-                raise ValueError(f"{path}: a big-endian checkpoint")
-            loaded = _Unpickler(archive, prefix).load()
+        with path.open("rb") as file:
+            is_legacy = file.read(len(pytorch_legacy.MAGIC)) == pytorch_legacy.MAGIC
+        loaded = pytorch_legacy.load(path) if is_legacy else _load_zip(path)
     except (
         pickle.UnpicklingError,
         zipfile.BadZipFile,
@@ -132,9 +154,11 @@ def read(path: Path) -> Checkpoint:
     if not isinstance(loaded, dict):
         raise ValueError(f"{path}: holds a {type(loaded).__name__}, not a state dict")
     state, config = split_state_dict(loaded, str(path))
-    tensors = {}
     for name, value in state.items():
-        if not isinstance(value, np.ndarray):
+        if not isinstance(value, _Tensor):
             raise ValueError(f"{path}: {name} is a {type(value).__name__}, not a tensor")
-        tensors[name] = value
-    return Checkpoint(tensors, config)
+    return Checkpoint(
+        {name: tensor.values for name, tensor in state.items()},
+        config,
+        frozenset(name for name, tensor in state.items() if tensor.is_bfloat16),
+    )

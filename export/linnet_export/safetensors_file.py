@@ -40,7 +40,9 @@ def read(path: Path) -> Checkpoint:
     (size,) = struct.unpack("<Q", data[:8])
     metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
     return Checkpoint(
-        tensors, parse_config(metadata["config"], str(path)) if "config" in metadata else {}
+        tensors,
+        parse_config(metadata["config"], str(path)) if "config" in metadata else {},
+        frozenset(name for name, entry in entries if entry["dtype"] == "BF16"),
     )
 
 

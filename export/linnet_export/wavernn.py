@@ -20,7 +20,11 @@ import numpy as np
 
 from linnet.format import VoiceFile
 from linnet_export.buffers import Buffer
-from linnet_export.conditioning import read_conditioning, require_conditioning
+from linnet_export.conditioning import (
+    CONDITIONING_NAMES,
+    read_conditioning,
+    require_conditioning,
+)
 from linnet_export.config import Config
 from linnet_export.program import Builder
 from linnet_export.storage import Storage, Weights
@@ -30,6 +34,9 @@ CLASSES = 256
 BYTE_SCALE = 2 / 255
 GRU = ("gru.weight_ih_l0", "gru.weight_hh_l0", "gru.bias_ih_l0", "gru.bias_hh_l0")
 HEADS = ("O1", "O2", "O3", "O4")
+# Names of a checkpoint's tensors, as regular expressions.
+GRU_NAMES = r"gru\.(weight|bias)_[ih]h_l0"
+NAMES = rf"{CONDITIONING_NAMES}|{GRU_NAMES}|O[1-4]\.(weight|bias)"
 
 
 def to_halves(weights: Weights, order: tuple[int, int, int] = (1, 0, 2)) -> Weights:

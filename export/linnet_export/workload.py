@@ -23,6 +23,7 @@ from linnet_export.wavernn import CLASSES, DualSoftmax, to_halves
 
 SAMPLE_RATE, HOP_LENGTH = 24000, 300  # not in the file; the paper's sample rate, and 12.5 ms
 LAYERS = ("wavernn_gru", "coarseproj", "coarselogit", "fineproj", "finelogit")
+NAMES = rf"({'|'.join(LAYERS)})\.(weight|bias|mask)|QRhat|What"
 ASSUMED_ORDER = (0, 1, 2)
 
 

@@ -113,3 +113,11 @@ def stream_limit(values: bytes, dtype: int, repeats: int) -> float: ...
 def profile(
     file: bytes, frames: _Float32, seed: int = 0, kernels: str | None = None
 ) -> dict[str, Any]: ...
+def trace(
+    file: bytes,
+    frames: _Float32,
+    observe: Callable[[_Float32], object],
+    seed: int = 0,
+    temperature: float = 1.0,
+    kernels: str | None = None,
+) -> None: ...

@@ -251,3 +251,21 @@ class _Programs:
 def check_programs(voice: VoiceFile, operations_at: int) -> None:
     """Prove every index, range and slot of both programs."""
     _Programs(voice, operations_at).run()
+
+
+def operand_ranges(voice: VoiceFile) -> list[list[tuple[str, Operand, int]]]:
+    """Per operation of the frame and the sample program: each operand's name, place and floats."""
+    noted = _NotedRanges(voice)
+    noted.run()
+    n_operations = len(voice.frame_program) + len(voice.sample_program)
+    return [noted.found.get(i * OPERATION_SIZE, []) for i in range(n_operations)]
+
+
+class _NotedRanges(_Programs):
+    def __init__(self, voice: VoiceFile) -> None:
+        super().__init__(voice, 0)
+        self.found: dict[int, list[tuple[str, Operand, int]]] = {}
+
+    def range(self, operand: Operand, size: int, what: str) -> None:
+        super().range(operand, size, what)
+        self.found.setdefault(self.at, []).append((what, operand, size))

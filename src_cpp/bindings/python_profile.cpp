@@ -1,4 +1,5 @@
-// The profiler: where a voice's time goes, operation by operation.
+// An utterance made under watch: the profiler, which says where a voice's time goes, operation by operation, and the
+// trace, which shows the arena before and after every step.
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -54,6 +55,43 @@ AlignedMemory aligned_memory(size_t size) {
   return AlignedMemory(static_cast<unsigned char*>(::operator new(size, std::align_val_t(kAlignment))));
 }
 
+// A model read from bytes, and its state on one thread.
+class Utterance {
+ public:
+  Utterance(const py::bytes& file, const Sampling& sampling, const KernelName& kernels) {
+    const std::string_view bytes = file;
+    data_ = aligned_memory(bytes.size());
+    std::memcpy(data_.get(), bytes.data(), bytes.size());
+    linnet_error error{};
+    if (read_model(data_.get(), bytes.size(), &model_, &error) != LINNET_OK) throw py::value_error(error.message);
+    tensors_.reset(&model_);
+    memory_ = aligned_memory(state_size(model_, 1));
+    state_ = make_state(model_, named_kernels(kernels), sampling, Threading{1, 0}, memory_.get());
+  }
+
+  Utterance(const Utterance&) = delete;
+  Utterance& operator=(const Utterance&) = delete;
+
+  const Config& config() const { return model_.config; }
+  State* state() const { return state_; }
+
+  // The features of `frames` (n_frames, n_features); ValueError for another shape or type.
+  const float* features(const py::array& frames) const {
+    require_array<float>(frames, "frames", "float32");
+    if (frames.ndim() != 2 || frames.shape(1) != static_cast<py::ssize_t>(config().n_features)) {
+      throw py::value_error("frames must have shape (n_frames, " + std::to_string(config().n_features) + ")");
+    }
+    return static_cast<const float*>(frames.data());
+  }
+
+ private:
+  AlignedMemory data_;
+  Model model_{};
+  std::unique_ptr<Model, void (*)(Model*)> tensors_{nullptr, free_model};
+  AlignedMemory memory_;
+  State* state_;
+};
+
 // Samples between two looks at the clock where they are timed as wholes, and that make one row of the results: few, so
 // that the system seldom takes the core away meanwhile.
 constexpr uint64_t kChunk = 16;
@@ -62,24 +100,12 @@ constexpr uint64_t kChunk = 16;
 // and around chunks of samples: a slow moment of the machine meets both. Rows of frame_* hold seconds of a frame, rows
 // of sample_* hold seconds per sample; rows of frames whose samples had to wait for others are zero.
 py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, const KernelName& kernels) {
-  const std::string_view bytes = file;
-  const AlignedMemory data = aligned_memory(bytes.size());
-  std::memcpy(data.get(), bytes.data(), bytes.size());
-  Model model{};
-  linnet_error error{};
-  if (read_model(data.get(), bytes.size(), &model, &error) != LINNET_OK) throw py::value_error(error.message);
-  const std::unique_ptr<Model, void (*)(Model*)> tensors(&model, free_model);
-  require_array<float>(frames, "frames", "float32");
-  const Config& config = model.config;
-  if (frames.ndim() != 2 || frames.shape(1) != static_cast<py::ssize_t>(config.n_features)) {
-    throw py::value_error("frames must have shape (n_frames, " + std::to_string(config.n_features) + ")");
-  }
-  const auto n_pairs = static_cast<size_t>(frames.shape(0)) / 2;
-  const auto* features = static_cast<const float*>(frames.data());
-  const AlignedMemory memory = aligned_memory(state_size(model, 1));
   const IeeeFloatMode mode;
-  const Threading one_thread = {1, 0};
-  State* state = make_state(model, named_kernels(kernels), Sampling{seed, 0, 1.0f}, one_thread, memory.get());
+  const Utterance utterance(file, Sampling{seed, 0, 1.0f}, kernels);
+  const Config& config = utterance.config();
+  State* state = utterance.state();
+  const float* features = utterance.features(frames);
+  const auto n_pairs = static_cast<size_t>(frames.shape(0)) / 2;
 
   using Array = py::array_t<double>;
   const auto table = [](size_t rows, size_t columns) {
@@ -128,11 +154,33 @@ py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, 
   return result;
 }
 
+// Calls observe(arena) before and after every step, with the arena copied: (arena_size).
+void trace(const py::bytes& file, const py::array& frames, const py::function& observe, uint64_t seed,
+           float temperature, const KernelName& kernels) {
+  const IeeeFloatMode mode;
+  const Utterance utterance(file, Sampling{seed, 0, temperature}, kernels);
+  State* state = utterance.state();
+  const float* features = utterance.features(frames);
+  const auto show = [&] { observe(py::array_t<float>(utterance.config().arena_size, state->arena)); };
+  const uint32_t n = utterance.config().samples_per_step;
+  std::vector<int16_t> samples(n);
+  for (py::ssize_t t = 0; t < frames.shape(0); ++t, features += utterance.config().n_features) {
+    take_frame(state, features);
+    while (prepare_sample(state)) {
+      show();
+      make_samples(state, n, samples.data());
+      show();
+    }
+  }
+}
+
 }  // namespace
 
 void bind_profile(py::module_& module) {
   using py::arg;
   module.def("profile", profile, arg("file"), arg("frames"), arg("seed") = 0, arg("kernels") = py::none());
+  module.def("trace", trace, arg("file"), arg("frames"), arg("observe"), arg("seed") = 0, arg("temperature") = 1.0f,
+             arg("kernels") = py::none());
 }
 
 }  // namespace linnet::python

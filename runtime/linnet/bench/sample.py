@@ -130,6 +130,37 @@ def measure(source: Source, kernels: Sequence[str], threads: Sequence[int]) -> l
     return found
 
 
+@dataclass(frozen=True)
+class QuickSpeed:
+    """A first impression of a voice's speed; `linnet bench` measures with care."""
+
+    microseconds: float  # per sample, the frame program included
+    times_real_time: float  # seconds of audio per second
+    measured_seconds: float
+    kernels: str
+    threads: int
+
+    def __str__(self) -> str:
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return (
+            f"{self.times_real_time:.2g} x real time, {self.microseconds:.3g} us per sample "
+            f"(measured for {self.measured_seconds:.1f} s; {self.kernels}, {threads})"
+        )
+
+
+def quick_speed(voice: Voice, seconds: float = 0.3) -> QuickSpeed:
+    """Make frames for some seconds; the median of their times."""
+    run = sample_timer(voice)
+    run(1)
+    times: list[float] = []
+    while sum(times) * voice.hop_length < seconds:
+        times.append(run(1))
+    median = float(np.median(times))
+    spent = sum(times) * voice.hop_length
+    real_time = 1 / (median * voice.sample_rate)
+    return QuickSpeed(1e6 * median, real_time, spent, voice.kernels, voice.threads)
+
+
 def weights_limit_timer(voice: Voice) -> Timer:
     """Times the stream limit of all weights that the sample program multiplies with once."""
     tensors = [

@@ -1,4 +1,4 @@
-"""linnet export: a checkpoint to a voice."""
+"""linnet export: a checkpoint to a voice, a voice to ONNX, or only a look at a checkpoint."""
 
 from __future__ import annotations
 
@@ -6,18 +6,28 @@ import argparse
 from typing import TYPE_CHECKING
 
 from linnet.blocks import BLOCKS, DENSE, DTYPES
-from linnet.commands.arguments import sparsity
+from linnet.commands.arguments import load_mel, sparsity
 
 if TYPE_CHECKING:
     from linnet.commands.arguments import Parsers
+    from linnet_export import Report
 
 
 def add(parsers: Parsers) -> None:
     parser = parsers.add_parser("export", help="turn a pruned checkpoint into a .linnet file")
     parser.add_argument(
-        "checkpoint", metavar="CHECKPOINT", help="PyTorch, safetensors, npz, ONNX, or model.bin"
+        "source", metavar="CHECKPOINT", help="PyTorch, safetensors, npz, ONNX, or model.bin"
     )
-    parser.add_argument("-o", "--output", metavar="VOICE", required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("-o", "--output", metavar="VOICE", help="write a .linnet file")
+    what.add_argument(
+        "--describe", action="store_true", help="only list the tensors, and the likely family"
+    )
+    what.add_argument(
+        "--to-onnx",
+        metavar="OUT.onnx",
+        help="CHECKPOINT is a .linnet file: write its networks, with dense weights",
+    )
     parser.add_argument(
         "--block", choices=[*BLOCKS, DENSE], help="default: what fits the checkpoint's zeros"
     )
@@ -27,21 +37,51 @@ def add(parsers: Parsers) -> None:
     parser.add_argument("--dtype", choices=list(DTYPES), default="float16")
     parser.add_argument("--names", metavar="MAP.toml", help="our tensor names, and theirs")
     parser.add_argument("--config", metavar="CONFIG.toml", help="put over the checkpoint's config")
+    parser.add_argument(
+        "--preset", metavar="PROJECT", help="fatchord, torchaudio, coqui, real-time-voice-cloning"
+    )
+    parser.add_argument(
+        "--score", metavar="IN.wav", help="print its nats per sample before and after"
+    )
+    parser.add_argument("--mel", metavar="MEL.npy", help="its features; default: computed from it")
     parser.add_argument("--name", help="the voice's name; default: the config's, or the file's")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
+    import linnet_export
+
+    if options.output is None:
+        _refuse_options_of_voices(options)
+    if options.describe:
+        print(linnet_export.describe(options.source))
+    elif options.to_onnx:
+        for path in linnet_export.export_onnx(options.source, options.to_onnx):
+            print(path)
+    else:
+        print(export(options))
+
+
+def _refuse_options_of_voices(options: argparse.Namespace) -> None:
+    used = {"source", "describe", "to_onnx", "dtype", "run"}
+    for name, value in vars(options).items():
+        if value is not None and name not in used:
+            raise ValueError(f"--{name} is for making a voice, with -o")
+
+
+def export(options: argparse.Namespace) -> Report:
     from linnet_export import export
 
-    report = export(
-        options.checkpoint,
+    return export(
+        options.source,
         options.output,
         block=options.block,
         sparsity=options.sparsity,
         dtype=options.dtype,
         names=options.names,
         config=options.config,
+        preset=options.preset,
+        score=options.score,
+        mel=load_mel(options.mel) if options.mel else None,
         name=options.name,
     )
-    print(report)

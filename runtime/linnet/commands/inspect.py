@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from linnet.bench.sample import quick_speed
 from linnet.commands.arguments import add_voice, load_voice
 from linnet.commands.plot import draw_patterns
 from linnet.commands.table import facts, table
-from linnet.operations import Bands, Embedding, History, Linear, Operand, Operation, Upsample
+from linnet.operations import Operand, Operation
+from linnet.programs import FRAME, SAMPLE, TENSOR_FIELDS, OperationFacts, operation_facts
 
 if TYPE_CHECKING:
     from linnet.commands.arguments import Parsers
@@ -21,6 +24,7 @@ def add(parsers: Parsers) -> None:
     add_voice(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--plot", metavar="OUT.png", help="draw the block patterns")
+    parser.add_argument("--no-speed", action="store_true", help="do not measure how fast it runs")
     parser.set_defaults(run=run)
 
 
@@ -29,26 +33,33 @@ def run(options: argparse.Namespace) -> None:
     info, file = voice.info(), voice.file()
     if options.plot:
         draw_patterns(file, options.plot)
+    speed = None if options.no_speed else quick_speed(voice)
+    operations = operation_facts(file)
     if options.json:
         programs = {
             "frame_program": [program_line(op, file) for op in file.frame_program],
             "sample_program": [program_line(op, file) for op in file.sample_program],
+            "operations": [asdict(op) for op in operations],
         }
-        print(json.dumps({**info, **programs}, indent=2))
+        measured = {"speed": asdict(speed)} if speed else {}
+        print(json.dumps({**info, **programs, **measured}, indent=2))
         return
-    print(facts(summary(info)))
+    print(facts([*summary(info), *([("speed here", speed)] if speed else [])]))
     print()
     print(layer_table(info))
-    for title, program in (("frame", file.frame_program), ("sample", file.sample_program)):
-        print(f"\n{title} program")
-        for number, op in enumerate(program):
-            print(f"{number:4d}  {program_line(op, file)}")
+    for program in (FRAME, SAMPLE):
+        print(f"\n{program} program")
+        print(program_table([op for op in operations if op.program == program]))
 
 
 def summary(info: dict[str, Any]) -> list[tuple[str, object]]:
     return [
         ("voice", f"{info['name']} ({info['architecture']})"),
-        ("audio", f"{info['sample_rate']} Hz, {info['hop_length']} samples per frame"),
+        (
+            "audio",
+            f"{info['sample_rate']} Hz, {info['hop_length']} samples per frame, "
+            f"{info['samples_per_step']} per step",
+        ),
         ("features", f"{info['n_mels']} per frame, {info['features'].get('kind', 'unknown')}"),
         ("look-ahead", f"{info['lookahead_frames']} frames, {info['latency_ms']:g} ms"),
         ("hidden size", info["hidden_size"]),
@@ -82,6 +93,29 @@ def layer_table(info: dict[str, Any]) -> str:
     return table(rows, left=4)
 
 
+def program_table(operations: list[OperationFacts]) -> str:
+    """Operations down; buffers as name offset[floats], rows of a frame as offset+stride i."""
+    titles = ["", "operation", "tensor", "shape", "layout", "buffers"]
+    rows: list[list[object]] = [[*titles, "weights", "bytes", "multiply-adds/sample"]]
+    for op in operations:
+        rows.append(
+            [
+                op.number,
+                op.operation,
+                op.tensors[0] if op.tensors else "",
+                op.shape,
+                op.layout,
+                ", ".join(map(str, op.extents)),
+                op.stored_weights or "",
+                op.bytes or "",
+                f"{op.multiply_adds:.0f}" if op.multiply_adds else "",
+            ]
+        )
+    total = sum(op.multiply_adds for op in operations)
+    rows.append(["", "total", *[""] * 6, f"{total:.0f}"])
+    return table(rows, left=6)
+
+
 def program_line(op: Operation, file: VoiceFile) -> str:
     """One operation as text: its name, its tensors by name, its places in the arena."""
     words = [type(op).__name__.lower()]
@@ -90,19 +124,9 @@ def program_line(op: Operation, file: VoiceFile) -> str:
             continue
         if isinstance(value, Operand):
             value = f"@{value.offset}" + (f"+{value.stride}i" if value.stride else "")
-        elif name in _tensor_fields(op):
+        elif name in TENSOR_FIELDS:
             value = file.tensors[value].name
         elif isinstance(value, float):
             value = f"{value:.6g}"
         words.append(f"{name}={value}")
     return " ".join(words)
-
-
-def _tensor_fields(op: Operation) -> tuple[str, ...]:
-    if isinstance(op, Linear):
-        return ("weights", "bias")
-    if isinstance(op, (Upsample, Bands)):
-        return ("weights",)
-    if isinstance(op, History):
-        return ("initial",)
-    return ("table",) if isinstance(op, Embedding) else ()
