@@ -1,7 +1,7 @@
 """How close free-running resynthesis of held-out utterances comes to the recordings.
 
 Per utterance, for the voice and for Griffin-Lim from the same mel: STOI, PESQ (wide band) and the
-correlation of log spectra; for the voice also its teacher-forced nats per sample.
+correlation and distance of log spectra; for the voice also its teacher-forced nats per sample.
 """
 
 from __future__ import annotations
@@ -27,33 +27,26 @@ MEASURES = {
 }
 
 
-def magnitudes(pcm: Pcm, sample_rate: int) -> NDArray[np.float64]:
-    """Of all bins: 25 ms Hann windows every 12.5 ms."""
+def log_spectrum_correlation(reference: Pcm, other: Pcm, sample_rate: int) -> float:
+    """Pearson correlation over all bins of log magnitudes."""
+    a, b = (_log_spectrum(pcm, sample_rate).ravel() for pcm in (reference, other))
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def log_spectral_distance(reference: Pcm, other: Pcm, sample_rate: int) -> float:
+    """Decibels: the root mean square difference of a frame's levels, averaged over frames."""
+    a, b = (_log_spectrum(pcm, sample_rate) for pcm in (reference, other))
+    return float(np.sqrt(np.mean((20 * (a - b)) ** 2, axis=0)).mean())
+
+
+def _log_spectrum(pcm: Pcm, sample_rate: int) -> NDArray[np.float64]:
+    """log10 of magnitudes (bins, frames), at least 1e-5: 25 ms Hann windows every 12.5 ms."""
     import librosa
 
     window, hop = round(0.025 * sample_rate), round(0.0125 * sample_rate)
     audio = pcm.astype(np.float32) / 32768.0
-    spectrum = librosa.stft(audio, n_fft=window, hop_length=hop, window="hann")
-    result: NDArray[np.float64] = np.abs(spectrum).astype(np.float64)
-    return result
-
-
-def log_spectral_distance(reference: Pcm, other: Pcm, sample_rate: int) -> float:
-    """Mean over the frames of the root mean square difference over their bins, in dB; what lies
-    60 dB below the reference's greatest magnitude counts as that."""
-    a, b = (magnitudes(pcm, sample_rate) for pcm in (reference, other))
-    floor = max(a.max(), 1e-5) * 1e-3
-    decibels = 20.0 * np.log10(np.maximum(a, floor) / np.maximum(b, floor))
-    return float(np.sqrt((decibels**2).mean(axis=0)).mean())
-
-
-def log_spectrum_correlation(reference: Pcm, other: Pcm, sample_rate: int) -> float:
-    """Pearson correlation over all bins of log magnitudes: 25 ms Hann windows every 12.5 ms."""
-    a, b = (
-        np.log10(np.maximum(magnitudes(pcm, sample_rate), 1e-5)).ravel()
-        for pcm in (reference, other)
-    )
-    return float(np.corrcoef(a, b)[0, 1])
+    size = np.abs(librosa.stft(audio, n_fft=window, hop_length=hop, window="hann"))
+    return np.asarray(np.log10(np.maximum(size, 1e-5)), np.float64)
 
 
 def measure(reference: Pcm, other: Pcm, sample_rate: int) -> dict[str, float]:
