@@ -13,7 +13,7 @@ import numpy.typing as npt
 import linnet
 from linnet.format import VoiceFile
 from linnet.recording import score_recording
-from linnet_export import geneing, workload
+from linnet_export import geneing, lyra, lyra_files, workload
 from linnet_export.architectures import build_voice
 from linnet_export.checkpoint import read_checkpoint
 from linnet_export.config import load_table, merge
@@ -116,8 +116,8 @@ def export(
 ) -> Report:
     """Turn a checkpoint into a `.linnet` file, which appears whole or not at all.
 
-    checkpoint_path: .pt or .pth of torch.save, .safetensors, .npz, .onnx, or model.bin of
-        geneing/WaveRNN-Pytorch.
+    checkpoint_path: .pt or .pth of torch.save, .safetensors, .npz, .onnx, model.bin of
+        geneing/WaveRNN-Pytorch, or the folder of Lyra v1's generator.
     block: block shape of the prunable layers ("4x4", "16x1", "1x16", "1x4", "dense"); None reads it
         from the zeros.
     sparsity: prune these layers by block magnitude to this share of zero blocks; needs a block.
@@ -154,6 +154,9 @@ def _builder(
     name: str | None,
 ) -> Callable[[Storage], VoiceFile]:
     """The front end of a checkpoint, which builds its voice with the storage it is given."""
+    if path.is_dir():
+        layers = lyra_files.read_folder(path)
+        return lambda storage: _lyra(layers, storage, overrides, name or path.name)
     with path.open("rb") as file:
         start = file.read(20)
     if looks_like_model(start):
@@ -169,6 +172,17 @@ def _builder(
     if workload.recognises(tensors):
         return lambda storage: workload.build(tensors, storage, voice_name)
     return lambda storage: build_voice(tensors, config, storage, voice_name)
+
+
+def _lyra(
+    layers: Mapping[str, lyra_files.Layer],
+    storage: Storage,
+    overrides: Mapping[str, Any],
+    name: str,
+) -> VoiceFile:
+    metadata = lyra.metadata(name)
+    metadata.update({key: value for key, value in overrides.items() if key == "training"})
+    return lyra.build(layers, storage, metadata)
 
 
 def _geneing(
