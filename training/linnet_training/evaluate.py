@@ -24,8 +24,8 @@ MEASURES = {"stoi": "STOI", "pesq": "PESQ-WB", "correlation": "log-spectrum corr
 
 def log_spectrum_correlation(reference: Pcm, other: Pcm, sample_rate: int) -> float:
     """Pearson correlation over all bins of log magnitudes."""
-    pair = [_log_spectrum(pcm, sample_rate).ravel() for pcm in (reference, other)]
-    return float(np.corrcoef(*pair)[0, 1])
+    a, b = (_log_spectrum(pcm, sample_rate).ravel() for pcm in (reference, other))
+    return float(np.corrcoef(a, b)[0, 1])
 
 
 def log_spectral_distance(reference: Pcm, other: Pcm, sample_rate: int) -> float:
@@ -41,7 +41,7 @@ def _log_spectrum(pcm: Pcm, sample_rate: int) -> NDArray[np.float64]:
     window, hop = round(0.025 * sample_rate), round(0.0125 * sample_rate)
     audio = pcm.astype(np.float32) / 32768.0
     size = np.abs(librosa.stft(audio, n_fft=window, hop_length=hop, window="hann"))
-    return np.log10(np.maximum(size, 1e-5)).astype(np.float64)
+    return np.asarray(np.log10(np.maximum(size, 1e-5)), np.float64)
 
 
 def measure(reference: Pcm, other: Pcm, sample_rate: int) -> dict[str, float]:
