@@ -59,9 +59,7 @@ def test_every_network_stores_as_many_weights_and_finished_runs_stay(
     assert {r["seed"] for r in halves[0]} == {1} and len(halves[0]) == 3
     results = halves[1]
     assert [r["run"] for r in results][:3] == ["dense-16-seed0", "dense-16-seed1", "4x4-32-seed0"]
-    # The dense network is 3 gates x 8 units short: its coarse half never sees the coarse byte.
-    dense = results[0]["stored_weights"]
-    assert {r["stored_weights"] - dense for r in results[2:]} <= set(range(25))
+    assert len({r["stored_weights"] for r in results}) == 1
     assert [r["recurrent_sparsity"] for r in results[::2]] == [0, 0.75, 0.9375]
     assert all(r["samples"] == 6 * 2 * 200 for r in results)
     table = (tmp_path / "runs" / "results.csv").read_text().splitlines()

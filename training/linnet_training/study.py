@@ -103,7 +103,8 @@ def load(path: Path) -> Study:
 def result(run: Run, trainer: Trainer) -> dict[str, Any]:
     """What one finished run is reported with; sparsities are shares of masked weights."""
     weights = {n: p for n, p in trainer.average.named_parameters() if p.dim() >= 2}
-    mask = trainer.pruner.masks.get(RECURRENT)
+    masks = trainer.pruner.masks
+    mask = masks.get(RECURRENT)
     coarse, fine = trainer.notes["held_out_nats"]
     t = run.config.training
     return {
@@ -112,7 +113,9 @@ def result(run: Run, trainer: Trainer) -> dict[str, Any]:
         "hidden_size": run.hidden_size,
         "seed": run.seed,
         "recurrent_sparsity": round(0.0 if mask is None else 1 - float(mask.mean()), 4),
-        "stored_weights": sum(int(p.count_nonzero()) for p in weights.values()),
+        "stored_weights": sum(
+            int(masks[n].sum()) if n in masks else p.numel() for n, p in weights.items()
+        ),
         "held_out_coarse": coarse,
         "held_out_fine": fine,
         "steps": trainer.step,
@@ -142,6 +145,8 @@ def conduct(
             break
         _result_path(folder, run).write_text(json.dumps(result(run, trainer), indent=1) + "\n")
         write(collect(study, folder), folder)
+        if trainer.interrupted:  # in its last score
+            break
     results = collect(study, folder)
     if results:
         write(results, folder)

@@ -75,6 +75,7 @@ class Trainer:
         self.h = torch.zeros(1, t.batch, config.model.hidden_size, device=self.device)
         self.previous = torch.full((t.batch,), SILENCE, device=self.device)
         self.step, self.seconds, self.skipped = 0, 0.0, 0
+        self.interrupted = False
         self.notes: dict[str, Any] = {}
         self.checkpoint = folder / "checkpoint.pt"
         if self.checkpoint.exists():
@@ -284,6 +285,7 @@ class Trainer:
             log.draw()
         finally:
             bar.close()
+            self.interrupted = bool(stopped)
             for number, handler in handlers.items():
                 signals.signal(number, handler)
 
