@@ -38,7 +38,7 @@ class Runner:
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(struct.pack("<IB", len(file), seal) + file)
         self.process.stdin.flush()
-        line = self.process.stdout.readline().decode()
+        line = self.process.stdout.readline().decode(errors="replace")
         assert line, "the process died; what it printed stands above"
         status, number, offset, message = line.rstrip("\n").split(" ", 3)
         return Answer(int(status), int(number), int(offset), message)

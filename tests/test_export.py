@@ -39,6 +39,15 @@ def save_pytorch(path: Path, tensors: Tensors, config: dict[str, Any] | None) ->
     return path
 
 
+def save_legacy(path: Path, tensors: Tensors, config: dict[str, Any] | None) -> Path:
+    """As torch.save wrote before PyTorch 1.6."""
+    torch = pytest.importorskip("torch")
+    state = {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
+    saved = {"model_state": state, "config": config or {}}
+    torch.save(saved, path, _use_new_zipfile_serialization=False)
+    return path
+
+
 def save_safetensors(path: Path, tensors: Tensors, config: dict[str, Any] | None) -> Path:
     numpy = pytest.importorskip("safetensors.numpy")
     numpy.save_file(tensors, path, None if config is None else {"config": json.dumps(config)})
@@ -58,6 +67,7 @@ def save_onnx(path: Path, tensors: Tensors, config: dict[str, Any] | None) -> Pa
 KINDS: list[tuple[str, Callable[..., Path]]] = [
     ("npz", save_npz),
     ("pt", save_pytorch),
+    ("pyt", save_legacy),
     ("safetensors", save_safetensors),
     ("onnx", save_onnx),
 ]
@@ -115,6 +125,11 @@ def test_pickles_that_call_something_are_refused_by_its_name(
         archive.writestr("evil/data.pkl", pickle.dumps({"state_dict": Hostile()}, protocol=2))
     with pytest.raises(ValueError, match="posix.system; arbitrary pickles are refused"):
         export("evil.pt", "a.linnet")
+    start = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2)
+    saved = pickle.dumps({"little_endian": True}, 2) + pickle.dumps(Hostile(), 2)
+    Path("legacy.pt").write_bytes(start + saved)
+    with pytest.raises(ValueError, match="posix.system; arbitrary pickles are refused"):
+        export("legacy.pt", "a.linnet")
     Path("bare.pt").write_bytes(pickle.dumps(Hostile()))
     with pytest.raises(ValueError, match="arbitrary pickles are refused"):
         export("bare.pt", "a.linnet")
@@ -137,7 +152,7 @@ def test_tensors_that_leave_their_storage_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 3, 100, 5000])
-@pytest.mark.parametrize("suffix", ["npz", "pt", "safetensors", "onnx"])
+@pytest.mark.parametrize("suffix", ["npz", "pt", "pyt", "safetensors", "onnx"])
 def test_truncated_checkpoints_are_refused(tmp_path: Path, suffix: str, size: int) -> None:
     whole = dict(KINDS)[suffix](tmp_path / f"whole.{suffix}", TENSORS, CONFIG)
     path = tmp_path / f"cut.{suffix}"

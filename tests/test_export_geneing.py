@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
 
+from geneing_files import random_model, to_bytes
 from linnet import format
 from linnet_export import export
-from linnet_export.geneing import upsampling_matrix
 from linnet_export.geneing_file import (
-    BatchNorm,
     Conv,
     Gru,
+    Layer,
     Linear,
     ModelFile,
     Smoothing,
     Stretch,
     read_model,
 )
+from linnet_export.residual_mel import BatchNorm, upsampling_matrix
 
 Float64 = npt.NDArray[np.float64]
 ROOT = Path(__file__).parents[1]
@@ -90,8 +93,14 @@ class Direct:
         assert isinstance(fc1, Linear) and isinstance(fc2, Linear)
         self.inputs, self.gru, self.fc1, self.fc2 = inputs, gru, fc1, fc2
 
-    def score(self, tokens: npt.NDArray[np.int64], start: int, stop: int) -> float:
-        """Teacher-forced nats per sample, from a zero state and a zero sample at `start`."""
+    def score(
+        self, tokens: npt.NDArray[np.int64], start: int, stop: int, mu_law: bool = False
+    ) -> float:
+        """Teacher-forced nats per sample, from a zero state and a zero sample at `start`.
+
+        mu_law: as the files' own program runs networks of that kind, whose last sample it expands.
+        """
+        mu = len(self.fc2.bias) - 1
         half = len(self.aux) // 2
         h, x, nats = np.zeros(len(self.inputs.bias)), 0.0, 0.0
         w_i, w_h = self.gru.input.astype(np.float64), self.gru.recurrent.astype(np.float64)
@@ -107,7 +116,9 @@ class Direct:
             logits = w2 @ np.maximum(hidden, 0) + self.fc2.bias
             greatest = logits.max()
             nats += greatest + np.log(np.exp(logits - greatest).sum()) - logits[tokens[t]]
-            x = 2 * tokens[t] / 1023 - 1
+            x = 2 * tokens[t] / mu - 1
+            if mu_law:
+                x = np.sign(x) * np.expm1(abs(x) * np.log1p(mu)) / mu
         return float(nats / (stop - start))
 
 
@@ -184,3 +195,101 @@ def test_truncated_file_is_refused(cut: int) -> None:
 def test_trailing_bytes_are_refused() -> None:
     with pytest.raises(ValueError, match="model.bin"):
         read_model((DATA / "model.bin").read_bytes() + b"\0")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "mu_law"),
+    [
+        ({}, False),
+        ({"hidden": 64, "sparsity": 0.8, "blocks": 3, "factors": (5, 3, 2), "bits": 10}, False),
+        ({"hidden": 32, "width": 24, "aux": 16, "blocks": 0, "factors": (6,), "padding": 1}, True),
+    ],
+)
+def test_files_of_every_size_compute_what_they_hold(
+    tmp_path: Path, sizes: dict[str, Any], mu_law: bool
+) -> None:
+    reference = pytest.importorskip("linnet.reference", reason="the reference needs numba")
+    model = random_model(**sizes)
+    path = tmp_path / "model.bin"
+    path.write_bytes(to_bytes(model))
+    config: dict[str, Any] = {"features": {"sample_rate": 22050}}
+    if mu_law:
+        config["signal"] = {"companding": "mu-law"}
+    export(path, tmp_path / "voice.linnet", dtype="float32", config=config)
+    voice = reference.ReferenceVoice(tmp_path / "voice.linnet")
+    assert (voice.header.sample_rate, voice.header.hop_length) == (22050, model.hop_length)
+    random = np.random.default_rng(1)
+    mel = random.standard_normal((voice.header.n_features, 4))
+    n = 4 * model.hop_length - 3
+    tokens = random.integers(0, 1 << sizes.get("bits", 9), n)
+    direct = Direct(read_model(path.read_bytes()), mel).score(tokens, 0, n, mu_law)
+    # float32 sums of some hundred products; a gate or tap out of place changes the first digit.
+    assert abs(voice.score(mel, tokens).mean() - direct) < 1e-3 * direct
+    if "sparsity" in sizes:
+        assert format.read(tmp_path / "voice.linnet").tensor("gru.recurrent").layout == "1x4"
+
+
+def changed(model: ModelFile, **changes: Any) -> ModelFile:
+    """The model with header fields, or with the first layer of a type, replaced."""
+    layers = list(model.layers)
+    for name in [name for name in changes if name[0].isupper()]:
+        at = next(i for i, layer in enumerate(layers) if type(layer).__name__ == name)
+        layers[at] = changes.pop(name)
+    return replace(model, layers=tuple(layers), **changes)
+
+
+def wide(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The layers with filters so long that what the padding cuts off matters."""
+    filters = Smoothing(np.ones(199, np.float32))
+    return tuple(filters if isinstance(layer, Smoothing) else layer for layer in layers)
+
+
+MODEL = random_model(hidden=16, width=8, aux=8, blocks=1, head=8, bits=4)
+GRU = next(layer for layer in MODEL.layers if isinstance(layer, Gru))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (changed(MODEL, hop_length=21), "stretching of aux"),
+        (changed(MODEL, residual_blocks=2), "Stretch where the network has its next"),
+        (changed(MODEL, residual_blocks=0), "BatchNorm where the network has its next Stretch"),
+        (changed(MODEL, upsampling_layers=1), "Stretch where the network has its next Linear"),
+        (changed(MODEL, padding=3), "frames of the first convolution"),
+        (changed(MODEL, Stretch=Stretch(10, 2)), "stretching of aux"),
+        (changed(MODEL, Smoothing=Smoothing(np.ones(8, np.float32))), "8 samples has no centre"),
+        (replace(MODEL, layers=wide(MODEL.layers)), "reaches beyond the padding of 2 frames"),
+        (changed(MODEL, BatchNorm=BatchNorm(0.0, *[np.ones(9, np.float32)] * 4)), "9 channels"),
+        (changed(MODEL, Linear=Linear(np.ones((16, 9), np.float32), np.ones(16))), "input layer"),
+        (changed(MODEL, Gru=replace(GRU, input=GRU.input[:, :, :-4])), "inputs of the GRU"),
+        (replace(MODEL, layers=MODEL.layers[:-1]), "the end where the network has its next"),
+        (replace(MODEL, layers=MODEL.layers + MODEL.layers[-1:]), "layers after the last"),
+        (random_model(hidden=16, width=8, aux=9, blocks=1, head=8, bits=4), "aux rows"),
+    ],
+)
+def test_inconsistent_files_are_refused_by_what_does_not_fit(
+    tmp_path: Path, model: ModelFile, message: str
+) -> None:
+    (tmp_path / "model.bin").write_bytes(to_bytes(model))
+    with pytest.raises(ValueError, match=message):
+        export(tmp_path / "model.bin", tmp_path / "voice.linnet")
+    assert not (tmp_path / "voice.linnet").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"features": {"hop_length": 21}}, "hop_length is 21; model.bin has 20"),
+        ({"features": {"n_mels": 80}}, "n_mels is 80; model.bin has 12"),
+        ({"features": {"sample_rate": "fast"}}, "sample_rate"),
+        ({"signal": {"companding": "a-law"}}, "companding"),
+        ({"signal": {"bits": 9}}, "model.bin says the rest itself"),
+        ({"block": "4x4"}, "model.bin says the rest itself"),
+    ],
+)
+def test_configs_that_contradict_the_file_are_refused(
+    tmp_path: Path, config: dict[str, Any], message: str
+) -> None:
+    (tmp_path / "model.bin").write_bytes(to_bytes(MODEL))
+    with pytest.raises(ValueError, match=message):
+        export(tmp_path / "model.bin", tmp_path / "voice.linnet", config=config)

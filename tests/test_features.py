@@ -39,6 +39,16 @@ def test_equals_librosas_own_mel_spectrogram() -> None:
     np.testing.assert_allclose(log_mel(audio, 16000, {}), expected[:, :20], atol=1e-5)
 
 
+def test_pre_emphasis_comes_before_the_transform() -> None:
+    audio = np.random.default_rng(3).standard_normal(3000).astype(np.float32) * 0.1
+    filtered = audio - np.float32(0.97) * np.append(np.float32(0), audio[:-1])
+    before = audio.copy()
+    found = log_mel(audio, 16000, {"pre_emphasis": 0.97})
+    assert np.array_equal(found, log_mel(filtered, 16000, {})) and np.array_equal(audio, before)
+    with pytest.raises(ValueError, match="pre_emphasis"):
+        log_mel(audio, 16000, {"pre_emphasis": 1.0})
+
+
 def test_int16_equals_float() -> None:
     pcm = np.random.default_rng(1).integers(-9000, 9000, 3000).astype(np.int16)
     assert np.array_equal(

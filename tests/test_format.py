@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import linnet
 from linnet import FormatError, format
 from linnet.blocks import BLOCKS, DTYPES, best_block, fill_ratio, pack, round_weights, widen
 from linnet.format import Header, Tensor, VoiceFile
@@ -218,6 +219,16 @@ def test_changed_bytes_under_a_valid_checksum_break_nothing(at: int, change: int
         return
     for tensor in voice.tensors:
         assert np.isfinite(tensor.dense).all()
+
+
+def test_a_damaged_name_in_a_message_is_still_a_format_error() -> None:
+    data = bytearray(TINY)
+    (directory,) = struct.unpack_from("<Q", data, 96)
+    data[directory] = 0x80  # no UTF-8
+    data[directory + 72] ^= 3  # the offset of its values, of which the message names the tensor
+    data[24:28] = struct.pack("<I", zlib.crc32(data[32:]))
+    with pytest.raises(FormatError, match="\N{REPLACEMENT CHARACTER}"):
+        linnet.load(bytes(data))
 
 
 @given(st.integers(0, len(TINY) - 1))

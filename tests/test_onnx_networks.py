@@ -54,12 +54,28 @@ def real(path: str) -> Callable[[Path], bytes]:
     return voice
 
 
+def fatchord(n_outputs: int) -> Callable[[Path], bytes]:
+    def voice(folder: Path) -> bytes:
+        pytest.importorskip("torch", reason="the family's checkpoints are a PyTorch module's")
+        from fatchord import CONFIG, WaveRNN, save
+
+        mode = {"voc_mode": "MOL" if n_outputs == 30 else "RAW"}
+        config = {**CONFIG, "hparams": {**CONFIG["hparams"], **mode}}
+        path = save(folder / "a.pt", WaveRNN(n_outputs).state_dict())
+        export(path, folder / "voice.linnet", config=config)
+        return (folder / "voice.linnet").read_bytes()
+
+    return voice
+
+
 def given(data: bytes) -> Callable[[Path], bytes]:
     return lambda _: data
 
 
 VOICES: dict[str, Callable[[Path], bytes]] = {
     **{name: given(data) for name, data in varied_voices().items()},
+    "fatchord-raw": fatchord(32),
+    "fatchord-mol": fatchord(30),
     "geneing": real("geneing-wavernn/model.bin"),
     "workload": real("lyra-sparse-wavernn-1024/wavernn_1024_95_4x4.npz"),
 }

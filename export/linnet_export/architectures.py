@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from linnet.format import VoiceFile
-from linnet_export import softmax, wavernn
+from linnet_export import fatchord, fatchord_names, softmax, wavernn
 from linnet_export.config import read_config
+from linnet_export.hparams import PRESETS, expand
 from linnet_export.storage import Storage, Weights
 from linnet_export.tensors import Tensors, UnknownTensors
 
-# Architecture -> front end, and its tensors' names, to find the nearest where they do not fit.
-_CANONICAL: dict[str, tuple[Callable[..., VoiceFile], str]] = {
-    "wavernn-dual-softmax": (wavernn.build, wavernn.NAMES),
-    "wavernn-softmax": (softmax.build, softmax.NAMES),
+
+class Family(NamedTuple):
+    """A front end: `names` matches its tensors' names, which `canonical` makes of a relative's."""
+
+    build: Callable[..., VoiceFile]
+    names: str
+    canonical: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+
+    def sort(self, names: Iterable[str]) -> tuple[list[str], list[str]]:
+        """(known, unknown) of a checkpoint's names; those that a voice never needs are neither."""
+        theirs = {name: name for name in names}
+        try:
+            theirs = self.canonical(theirs)
+        except ValueError:
+            pass  # an incomplete relative: its names are unknown
+        known = [name for ours, name in theirs.items() if re.fullmatch(self.names, ours)]
+        return known, [name for name in theirs.values() if name not in known]
+
+
+FAMILIES = {
+    "wavernn-dual-softmax": Family(wavernn.build, wavernn.NAMES),
+    "wavernn-softmax": Family(softmax.build, softmax.NAMES),
+    "fatchord-wavernn": Family(fatchord.build, fatchord.NAMES, fatchord_names.canonical),
 }
-ARCHITECTURES = tuple(_CANONICAL)
-NAMES = {architecture: names for architecture, (_, names) in _CANONICAL.items()}
+ARCHITECTURES = tuple(FAMILIES)
 
 
-def nearest(names: list[str]) -> str:
+def nearest(names: Iterable[str]) -> str:
     """The architecture that knows most of the tensors' names."""
-    return max(
-        _CANONICAL, key=lambda a: sum(bool(re.fullmatch(_CANONICAL[a][1], name)) for name in names)
-    )
+    return max(FAMILIES, key=lambda architecture: len(FAMILIES[architecture].sort(names)[0]))
 
 
 def build_voice(
@@ -35,12 +52,16 @@ def build_voice(
 
     Raises ValueError for an unknown architecture, and for tensors or a config that do not fit it.
     """
+    config = expand(config, len(fatchord_names.canonical(tensors).get("fc3.bias", ())))
     architecture = config.get("architecture")
-    if architecture not in _CANONICAL:
+    if architecture not in FAMILIES:
+        likely = nearest(tensors)
+        hint = f" (give its preset: {', '.join(PRESETS)})" if likely == "fatchord-wavernn" else ""
         raise ValueError(
             f"architecture {architecture!r} is none of {', '.join(ARCHITECTURES)}; "
-            f"by the names of its tensors the nearest is {nearest(list(tensors))}"
+            f"by the names of its tensors the nearest is {likely}{hint}"
         )
+    family = FAMILIES[architecture]
     checked = read_config(config)
     metadata: dict[str, Any] = {
         "name": name,
@@ -50,11 +71,11 @@ def build_voice(
         "training": checked.training,
     }
     try:
-        voice = _CANONICAL[architecture][0](Tensors(tensors), checked, storage, metadata)
+        voice = family.build(Tensors(family.canonical(tensors)), checked, storage, metadata)
     except UnknownTensors as error:
         raise ValueError(
             f"not a {architecture} checkpoint: {error}; "
-            f"the nearest known architecture is {nearest(list(tensors))}"
+            f"the nearest known architecture is {nearest(tensors)}"
         ) from None
     metadata["layers"] = storage.metadata()
     return voice

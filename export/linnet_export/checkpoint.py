@@ -29,7 +29,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     Raises ValueError where the file is none of these or holds what it should not, OSError from the
     system.
     """
-    from linnet_export import npz, onnx_checkpoint, pytorch, safetensors_file
+    from linnet_export import npz, onnx_checkpoint, pytorch, pytorch_legacy, safetensors_file
 
     path = Path(path)
     with path.open("rb") as file:
@@ -40,10 +40,11 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         return safetensors_file.read(path)
     if path.suffix == ".onnx":
         return onnx_checkpoint.read(path)
+    if start.startswith(pytorch_legacy.MAGIC):
+        return pytorch.read(path)
     if start[:1] == b"\x80":
         raise ValueError(
-            f"{path}: a bare pickle; arbitrary pickles are refused. "
-            "Save it with torch.save (PyTorch 1.6 or later)"
+            f"{path}: a bare pickle; arbitrary pickles are refused. Save it with torch.save"
         )
     raise ValueError(
         f"{path}: not a checkpoint that linnet reads: PyTorch (.pt, .pth), .safetensors, .npz, "
@@ -62,14 +63,20 @@ def parse_config(text: str, where: str) -> dict[str, Any]:
     return config
 
 
+# Where checkpoints that hold more than a state dict have it.
+_STATE_KEYS = ("state_dict", "model_state", "model")
+
+
 def split_state_dict(
     loaded: Mapping[Any, Any], where: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(tensors, config) of {"state_dict": ..., "config": ...} or of a bare state dict."""
     config: Any = {}
     state: Any = loaded
-    if isinstance(loaded.get("state_dict"), Mapping):
-        state, config = loaded["state_dict"], loaded.get("config", {})
+    for key in _STATE_KEYS:
+        if isinstance(loaded.get(key), Mapping):
+            state, config = loaded[key], loaded.get("config", {})
+            break
     if not isinstance(config, Mapping):
         raise ValueError(f"{where}: its config is no dict")
     if not all(isinstance(name, str) for name in state):

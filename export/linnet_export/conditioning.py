@@ -84,8 +84,7 @@ class Conditioning:
 
 def require_conditioning(tensors: Tensors) -> int:
     """Note the network's tensors as known; the number of convolutions."""
-    numbers = [int(match[1]) for match in tensors.names(r"conditioning\.(\d+)\.(?:weight|bias)")]
-    n = max(numbers, default=-1) + 1
+    n = tensors.count(r"conditioning\.(\d+)\.(?:weight|bias)")
     for i in range(n):
         tensors.require(f"conditioning.{i}.weight", f"conditioning.{i}.bias")
     if tensors.has("upsample.weight"):

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from linnet.features import complete
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -26,7 +31,8 @@ def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value
 
 
-def _integer(table: Mapping[str, Any], where: str, key: str, low: int, high: int) -> int:
+def read_integer(table: Mapping[str, Any], where: str, key: str, low: int, high: int) -> int:
+    """An integer of the config's table `where`. Raises ValueError naming the key."""
     value = table.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise ValueError(
@@ -55,6 +61,13 @@ class Signal:
         """The token that stands before the first sample."""
         return 1 << self.bits - 1
 
+    def values(self) -> npt.NDArray[Any]:
+        """The amplitude (2^bits,) of every token, expanded."""
+        v = np.arange(1 << self.bits) * self.scale - 1.0
+        if self.companding == "linear":
+            return v
+        return np.asarray(np.sign(v) * np.expm1(np.abs(v) * np.log1p(self.mu)) / self.mu)
+
     def metadata(self) -> dict[str, Any]:
         """The `signal` of the file."""
         signal: dict[str, Any] = {
@@ -79,6 +92,7 @@ class Config:
     features: dict[str, Any]
     signal: Signal
     training: dict[str, Any]
+    network: dict[str, Any]  # what the config says of the network, where its tensors say it too
 
 
 def read_signal(config: Mapping[str, Any]) -> Signal:
@@ -89,7 +103,7 @@ def read_signal(config: Mapping[str, Any]) -> Signal:
         raise ValueError(
             f"config signal.companding must be 'linear' or 'mu-law', not {companding!r}"
         )
-    bits = _integer(table, "signal", "bits", 1, 16)
+    bits = read_integer(table, "signal", "bits", 1, 16)
     mu = float(table.get("mu", 255 if companding == "mu-law" else 0))
     if companding == "mu-law" and not 0 < mu < 1e9:
         raise ValueError(f"config signal.mu must be positive, not {mu}")
@@ -109,15 +123,48 @@ def read_config(config: Mapping[str, Any]) -> Config:
     if padding != "valid":
         raise ValueError(f"config conditioning_padding {padding!r}: only 'valid' is known")
     training = config.get("training", {})
-    return Config(
+    checked = Config(
         str(config.get("architecture")),
-        _integer(features, "features", "sample_rate", 1, 384000),
-        _integer(features, "features", "hop_length", 1, 65536),
-        _integer(features, "features", "n_mels", 1, 65536),
+        read_integer(features, "features", "sample_rate", 1, 384000),
+        read_integer(features, "features", "hop_length", 1, 65536),
+        read_integer(features, "features", "n_mels", 1, 65536),
         features,
         read_signal(config),
         dict(training) if isinstance(training, Mapping) else {"description": training},
+        dict(_mapping(config, "network")) if "network" in config else {},
     )
+    _check_features(features)
+    return checked
+
+
+def _check_features(features: Mapping[str, Any]) -> None:
+    """Refuse a definition of log-mel features that `Voice.features` could not compute."""
+    if features.get("kind", "log-mel") != "log-mel":
+        return
+    try:
+        full = complete(features)
+        n_fft, window, low, high = (full[key] for key in ("n_fft", "win_length", "fmin", "fmax"))
+        if window > n_fft:
+            raise ValueError(f"a window of {window} samples is longer than n_fft, {n_fft}")
+        if not 0 <= low < high <= full["sample_rate"] / 2:
+            raise ValueError(
+                f"fmin {low} and fmax {high} are no range below half of {full['sample_rate']} Hz"
+            )
+    except TypeError as error:
+        raise ValueError(f"config features: not a number: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"config features: {error}") from None
+
+
+def merge(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with the overrides' keys put over it, table by table."""
+    merged = dict(config)
+    for key, value in overrides.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = merge(old, value)
+        merged[key] = value
+    return merged
 
 
 def load_table(path: str | Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,13 @@ import numpy as np
 
 from linnet.blocks import BLOCKS, DENSE, best_block, fill_ratio
 from linnet.commands.table import table
-from linnet_export import workload
-from linnet_export.architectures import NAMES
+from linnet_export import architectures, workload
+from linnet_export.architectures import Family
 from linnet_export.checkpoint import read_checkpoint
 from linnet_export.geneing_file import looks_like_model, read_model, tensors
 from linnet_export.storage import Weights
 
-FAMILIES = {**NAMES, "workload-wavernn": workload.NAMES}
+FAMILIES = {**architectures.FAMILIES, "workload-wavernn": Family(workload.build, workload.NAMES)}
 
 
 @dataclass(frozen=True)
@@ -75,18 +74,15 @@ def describe(checkpoint_path: str | os.PathLike[str]) -> Description:
         found = tensors(read_model(path.read_bytes()))
         return Description(_lines(found, ()), "geneing-wavernn", len(found), ())
     checkpoint = read_checkpoint(path)
-    known = {
-        family: [name for name in checkpoint.tensors if re.fullmatch(pattern, name)]
-        for family, pattern in FAMILIES.items()
-    }
-    family = max(known, key=lambda family: len(known[family]))
-    n_known = len(known[family])
-    unknown = sorted(set(checkpoint.tensors) - set(known[family]))
+    sorted_names = {family: FAMILIES[family].sort(checkpoint.tensors) for family in FAMILIES}
+    family = max(FAMILIES, key=lambda family: len(sorted_names[family][0]))
+    known, unknown = sorted_names[family]
+    n_known = len(known)
     return Description(
         _lines(checkpoint.tensors, checkpoint.bfloat16),
         family if n_known else None,
         n_known,
-        tuple(unknown),
+        tuple(sorted(unknown)),
     )
 
 

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
+import linnet
 from linnet.format import VoiceFile
+from linnet.recording import score_recording
 from linnet_export import geneing, workload
 from linnet_export.architectures import build_voice
-from linnet_export.checkpoint import Checkpoint, read_checkpoint
-from linnet_export.config import load_table
-from linnet_export.geneing_file import looks_like_model, read_model
+from linnet_export.checkpoint import read_checkpoint
+from linnet_export.config import load_table, merge
+from linnet_export.geneing_file import ModelFile, looks_like_model, read_model
+from linnet_export.hparams import from_coqui
+from linnet_export.names import rename
 from linnet_export.storage import Layer, Storage
 from linnet_export.writer import to_bytes, write_atomic
 
 PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What pruning and rounding cost on a recording, in nats per sample."""
+
+    before: float  # with the checkpoint's own weights, in float32
+    after: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.after:.4f} nats per sample; {self.before:.4f} with the checkpoint's own "
+            f"weights ({self.after - self.before:+.4f})"
+        )
 
 
 @dataclass(frozen=True)
@@ -31,6 +51,7 @@ class Report:
     layers: tuple[Layer, ...]
     lookahead: int  # frames
     latency: float  # seconds of audio that must follow before a sample can be made
+    cost: Cost | None  # where a recording was given to be scored
 
     @property
     def bytes_per_weight(self) -> float:
@@ -74,6 +95,8 @@ class Report:
             f"{self.bytes_per_weight:.2f} per stored weight, "
             f"look-ahead {self.lookahead} frames ({1000 * self.latency:.0f} ms)"
         )
+        if self.cost is not None:
+            lines.append(str(self.cost))
         return "\n".join(lines)
 
 
@@ -86,6 +109,9 @@ def export(
     dtype: str = "float16",
     names: PathLike | Mapping[str, str] | None = None,
     config: PathLike | Mapping[str, Any] | None = None,
+    preset: str | None = None,
+    score: PathLike | None = None,
+    mel: npt.ArrayLike | None = None,
     name: str | None = None,
 ) -> Report:
     """Turn a checkpoint into a `.linnet` file, which appears whole or not at all.
@@ -96,73 +122,70 @@ def export(
         from the zeros.
     sparsity: prune these layers by block magnitude to this share of zero blocks; needs a block.
     dtype: "float16", "bfloat16" or "float32".
-    names: a TOML or JSON file (or a mapping) from our tensor names to the checkpoint's; its list
-        "ignore" names tensors to leave out.
+    names: a TOML or JSON file (or a mapping) from our tensor names to the checkpoint's, as
+        `linnet_export.names` says.
     config: a TOML or JSON file (or a mapping) whose keys supplement or override the checkpoint's.
+    preset: a project whose published hyperparameters the checkpoint has: "fatchord", "torchaudio",
+        "coqui" or "real-time-voice-cloning"; `hparams` of the config go over them.
+    score: a wav file; the report then tells what pruning and rounding cost on it.
+    mel: its features (n_mels, n_frames); None computes them.
     name: the voice's name; the config's or the file's otherwise.
 
     Raises ValueError for what does not fit, OSError from the system.
     """
-    path = Path(checkpoint_path)
     storage = Storage(dtype, block, sparsity)
-    overrides = _table(config)
+    build = _builder(Path(checkpoint_path), _table(names), _table(config), preset, name)
+    voice = build(storage)
+    data = to_bytes(voice)
+    cost = None
+    if score is not None:
+        whole = to_bytes(build(Storage("float32")))
+        before, after = (score_recording(linnet.load(v), score, mel) for v in (whole, data))
+        cost = Cost(before, after)
+    write_atomic(out_path, data)
+    return _report(voice, storage, os.fspath(out_path), len(data), cost)
+
+
+def _builder(
+    path: Path,
+    names: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    preset: str | None,
+    name: str | None,
+) -> Callable[[Storage], VoiceFile]:
+    """The front end of a checkpoint, which builds its voice with the storage it is given."""
     with path.open("rb") as file:
         start = file.read(20)
     if looks_like_model(start):
-        voice = _geneing(path, storage, overrides, name or path.stem)
-    else:
-        checkpoint = rename(read_checkpoint(path), _table(names))
-        merged = merge(checkpoint.config, overrides)
-        voice_name = str(name or merged.get("name") or path.stem)
-        if workload.recognises(checkpoint.tensors):
-            voice = workload.build(checkpoint.tensors, storage, voice_name)
-        else:
-            voice = build_voice(checkpoint.tensors, merged, storage, voice_name)
-    data = to_bytes(voice)
-    write_atomic(out_path, data)
-    return _report(voice, storage, os.fspath(out_path), len(data))
+        model = read_model(path.read_bytes())
+        voice_name = str(name or overrides.get("name") or path.stem)
+        return lambda storage: _geneing(model, storage, overrides, voice_name)
+    checkpoint = read_checkpoint(path)
+    tensors = rename(checkpoint.tensors, names)
+    config = merge(from_coqui(checkpoint.config), from_coqui(overrides))
+    if preset is not None:
+        config["preset"] = preset
+    voice_name = str(name or config.get("name") or path.stem)
+    if workload.recognises(tensors):
+        return lambda storage: workload.build(tensors, storage, voice_name)
+    return lambda storage: build_voice(tensors, config, storage, voice_name)
 
 
-def _geneing(path: Path, storage: Storage, overrides: Mapping[str, Any], name: str) -> VoiceFile:
-    model = read_model(path.read_bytes())
-    metadata = geneing.metadata(model, name)
-    metadata.update(
-        {key: value for key, value in overrides.items() if key in ("features", "training")}
-    )
-    return geneing.build(model, storage, metadata)
-
-
-def rename(checkpoint: Checkpoint, names: Mapping[str, Any]) -> Checkpoint:
-    """Put tensors under our names; those that the map does not mention keep theirs.
-
-    names: our role -> their tensor; "ignore" -> their tensors that are not needed.
-    Raises ValueError listing names that the checkpoint lacks.
-    """
-    roles = {role: theirs for role, theirs in names.items() if role != "ignore"}
-    ignored = names.get("ignore", [])
-    if not isinstance(ignored, list):
-        raise ValueError('the names map\'s "ignore" is no list')
-    taken = {str(theirs) for theirs in [*roles.values(), *ignored]}
-    absent = sorted(taken - set(checkpoint.tensors))
-    if absent:
+def _geneing(
+    model: ModelFile, storage: Storage, overrides: Mapping[str, Any], name: str
+) -> VoiceFile:
+    unknown = set(overrides) - {"name", "features", "training", "signal"}
+    signal = overrides.get("signal", {})
+    if unknown or set(signal) - {"companding"}:
         raise ValueError(
-            f"the names map asks for tensors that the checkpoint lacks: {', '.join(absent)}; "
-            f"it has {', '.join(sorted(checkpoint.tensors))}"
+            "model.bin says the rest itself: its config may hold name, features, training and "
+            f"signal.companding, not {', '.join(sorted(unknown) or sorted(signal))}"
         )
-    tensors = {name: value for name, value in checkpoint.tensors.items() if name not in taken}
-    tensors.update({role: checkpoint.tensors[theirs] for role, theirs in roles.items()})
-    return Checkpoint(tensors, checkpoint.config)
-
-
-def merge(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with the overrides' keys put over it, table by table."""
-    merged = dict(config)
-    for key, value in overrides.items():
-        old = merged.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            value = merge(old, value)
-        merged[key] = value
-    return merged
+    metadata = geneing.metadata(model, name)
+    features = overrides.get("features", {})
+    metadata["features"] = features if "kind" in features else merge(metadata["features"], features)
+    metadata["training"] = overrides.get("training", metadata["training"])
+    return geneing.build(model, storage, metadata, str(signal.get("companding", "linear")))
 
 
 def _table(source: PathLike | Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -171,7 +194,9 @@ def _table(source: PathLike | Mapping[str, Any] | None) -> Mapping[str, Any]:
     return source if isinstance(source, Mapping) else load_table(os.fspath(source))
 
 
-def _report(voice: VoiceFile, storage: Storage, path: str, file_bytes: int) -> Report:
+def _report(
+    voice: VoiceFile, storage: Storage, path: str, file_bytes: int, cost: Cost | None
+) -> Report:
     header = voice.header
     return Report(
         voice.metadata["name"],
@@ -181,4 +206,5 @@ def _report(voice: VoiceFile, storage: Storage, path: str, file_bytes: int) -> R
         tuple(storage.layers),
         header.lookahead,
         header.lookahead * header.hop_length / header.sample_rate,
+        cost,
     )

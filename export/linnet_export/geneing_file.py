@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from linnet_export.residual_mel import BatchNorm
 from linnet_export.storage import Weights
 
 ELEMENT_SIZE = 4
@@ -28,15 +29,6 @@ class Conv:
 @dataclass(frozen=True)
 class Smoothing:
     weight: Weights  # (k,)
-
-
-@dataclass(frozen=True)
-class BatchNorm:
-    eps: float
-    weight: Weights  # (n,), as the others
-    bias: Weights
-    mean: Weights
-    variance: Weights
 
 
 @dataclass(frozen=True)

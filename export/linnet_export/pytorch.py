@@ -1,4 +1,5 @@
-"""PyTorch checkpoints without PyTorch: a zip of one pickle and the storages' bytes.
+"""PyTorch checkpoints without PyTorch: a zip of one pickle and the storages' bytes; older files:
+`pytorch_legacy`.
 
 The pickle may name only what a state dict needs: dicts, tensors, parameters and storages. Anything
 else is refused by its name before it is looked up, so no code of the file's choosing runs.
@@ -11,7 +12,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,11 @@ _STORAGES = {
     "ByteStorage": "u1",
     "BoolStorage": "?",
 }
+
+
+def item_size(numpy: str) -> int:
+    """Bytes of an element of a storage."""
+    return 2 if numpy == _BFLOAT16 else np.dtype(numpy).itemsize
 
 
 class _StorageType:
@@ -85,11 +91,12 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, archive: zipfile.ZipFile, prefix: str) -> None:
-        super().__init__(archive.open(prefix + "data.pkl"))
-        self.archive = archive
-        self.prefix = prefix
+class Unpickler(pickle.Unpickler):
+    """Loads what a state dict needs; load_storage(key, type) gives a storage's bytes."""
+
+    def __init__(self, file: IO[bytes], load_storage: Callable[[str, str], bytes]) -> None:
+        super().__init__(file)
+        self.load_storage = load_storage
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in _STORAGES:
@@ -104,25 +111,34 @@ class _Unpickler(pickle.Unpickler):
         kind, key = pid[1], pid[2]
         if not isinstance(kind, _StorageType) or not isinstance(key, str):
             raise pickle.UnpicklingError("a storage of no known type")
-        return _Storage(self.archive.read(f"{self.prefix}data/{key}"), kind.numpy)
+        if len(pid) > 5 and pid[5] is not None:
+            raise pickle.UnpicklingError("a storage that is a view of another")
+        return _Storage(self.load_storage(key, kind.numpy), kind.numpy)
+
+
+def _load_zip(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        if len(pickles) != 1:
+            raise ValueError(f"{path}: a zip file, but neither of torch.save nor of numpy.savez")
+        prefix = pickles[0].removesuffix("data.pkl")
+        if (
+            prefix + "byteorder" in archive.namelist()
+            and archive.read(prefix + "byteorder") != b"little"
+        ):
+            raise ValueError(f"{path}: a big-endian checkpoint")
+        with archive.open(prefix + "data.pkl") as file:
+            return Unpickler(file, lambda key, _: archive.read(f"{prefix}data/{key}")).load()
 
 
 def read(path: Path) -> Checkpoint:
     """Read a file of torch.save. Raises ValueError for anything but tensors and a config."""
+    from linnet_export import pytorch_legacy
+
     try:
-        with zipfile.ZipFile(path) as archive:
-            pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
-            if len(pickles) != 1:
-                raise ValueError(
-                    f"{path}: a zip file, but neither of torch.save nor of numpy.savez"
-                )
-            prefix = pickles[0].removesuffix("data.pkl")
-            if (
-                prefix + "byteorder" in archive.namelist()
-                and archive.read(prefix + "byteorder") != b"little"
-            ):
-                raise ValueError(f"{path}: a big-endian checkpoint")
-            loaded = _Unpickler(archive, prefix).load()
+        with path.open("rb") as file:
+            is_legacy = file.read(len(pytorch_legacy.MAGIC)) == pytorch_legacy.MAGIC
+        loaded = pytorch_legacy.load(path) if is_legacy else _load_zip(path)
     except (
         pickle.UnpicklingError,
         zipfile.BadZipFile,

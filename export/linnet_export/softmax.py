@@ -16,8 +16,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from linnet.format import VoiceFile
 from linnet_export.conditioning import (
     CONDITIONING_NAMES,
@@ -25,18 +23,13 @@ from linnet_export.conditioning import (
     require_conditioning,
 )
 from linnet_export.config import Config
+from linnet_export.gates import update_first
 from linnet_export.program import Builder
-from linnet_export.storage import Storage, Weights
+from linnet_export.storage import Storage
 from linnet_export.tensors import Tensors
 from linnet_export.wavernn import GRU, GRU_NAMES
 
 NAMES = rf"{CONDITIONING_NAMES}|{GRU_NAMES}|embedding\.weight|fc\d+\.(weight|bias)"
-
-
-def _update_first(weights: Weights) -> Weights:
-    """Torch's gate order (reset, update, candidate) as update, reset, candidate."""
-    gates = weights.reshape(3, -1, *weights.shape[1:])[[1, 0, 2]]
-    return np.ascontiguousarray(gates.reshape(weights.shape))
 
 
 def build(
@@ -45,9 +38,7 @@ def build(
     """The voice of a checkpoint. Raises ValueError naming the tensor or the config's key."""
     n_convolutions = require_conditioning(tensors)
     embedded = tensors.has("embedding.weight")
-    n_layers = max(
-        (int(match[1]) for match in tensors.names(r"fc(\d+)\.(?:weight|bias)")), default=1
-    )
+    n_layers = max(1, tensors.count(r"fc(\d+)\.(?:weight|bias)") - 1)
     layers = [f"fc{i}" for i in range(1, n_layers + 1)]
     tensors.require(*GRU, *(f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")))
     if embedded:
@@ -57,14 +48,14 @@ def build(
     signal = config.signal
     conditioning = read_conditioning(tensors, n_convolutions, config.n_features, config.hop_length)
     hidden = tensors.get("gru.weight_hh_l0", None, None).shape[1]
-    recurrent = _update_first(tensors.get("gru.weight_hh_l0", 3 * hidden, hidden))
-    recurrent_bias = _update_first(tensors.get("gru.bias_hh_l0", 3 * hidden))
+    recurrent = update_first(tensors.get("gru.weight_hh_l0", 3 * hidden, hidden))
+    recurrent_bias = update_first(tensors.get("gru.bias_hh_l0", 3 * hidden))
     table = tensors.get("embedding.weight", 2**signal.bits, None) if embedded else None
     width = 1 if table is None else table.shape[1]
-    inputs = _update_first(
+    inputs = update_first(
         tensors.get("gru.weight_ih_l0", 3 * hidden, width + conditioning.channels)
     )
-    bias = _update_first(tensors.get("gru.bias_ih_l0", 3 * hidden))
+    bias = update_first(tensors.get("gru.bias_ih_l0", 3 * hidden))
 
     builder = Builder(config.sample_rate, config.hop_length, config.n_features, storage)
     frame = conditioning.build(builder)

@@ -27,6 +27,10 @@ class Tensors:
         found = (re.fullmatch(pattern, name) for name in self._tensors)
         return [match for match in found if match]
 
+    def count(self, pattern: str) -> int:
+        """One more than the greatest number that stands where the pattern has its group."""
+        return max((int(match[1]) for match in self.names(pattern)), default=-1) + 1
+
     def has(self, name: str) -> bool:
         return name in self._tensors
 

@@ -33,6 +33,7 @@ DEFAULT: dict[str, Any] = {
     "clip_max": None,
     "center": True,
     "pad_mode": "constant",
+    "pre_emphasis": 0.0,  # y[n] = x[n] - pre_emphasis x[n - 1] before all else
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
     "kind": ("log-mel",),
@@ -56,6 +57,10 @@ def complete(definition: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels", "floor", "power"):
         if not full[key] > 0:
             raise ValueError(f"feature {key} must be positive, not {full[key]!r}")
+    if not -1 < full["pre_emphasis"] < 1:
+        raise ValueError(
+            f"feature pre_emphasis must be within (-1, 1), not {full['pre_emphasis']!r}"
+        )
     return full
 
 
@@ -121,6 +126,8 @@ def log_mel(
     n_frames = -(-len(samples) // hop)
     if n_frames == 0:
         return np.zeros((wanted["n_mels"], 0), np.float32)
+    if wanted["pre_emphasis"]:
+        samples[1:] -= np.float32(wanted["pre_emphasis"]) * samples[:-1].copy()
     # Zeros behind the end give every hop its frame, with and without centring.
     needed = n_frames * hop if wanted["center"] else (n_frames - 1) * hop + n_fft
     samples = np.pad(samples, (0, max(0, needed - len(samples))))

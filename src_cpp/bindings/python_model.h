@@ -91,8 +91,10 @@ class Model {
 
   static void check_opened(linnet_status status, const linnet_error& error) {
     if (status == LINNET_ERROR_FORMAT) {
-      const py::object exception =
-          py::module_::import("linnet.errors").attr("FormatError")(error.message, error.offset);
+      // The message may quote a damaged tensor name, which need not be UTF-8.
+      const auto message = py::reinterpret_steal<py::str>(
+          PyUnicode_DecodeUTF8(error.message, static_cast<py::ssize_t>(std::strlen(error.message)), "replace"));
+      const py::object exception = py::module_::import("linnet.errors").attr("FormatError")(message, error.offset);
       PyErr_SetObject(py::type::handle_of(exception).ptr(), exception.ptr());
       throw py::error_already_set();
     }

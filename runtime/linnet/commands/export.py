@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from linnet.blocks import BLOCKS, DENSE, DTYPES
-from linnet.commands.arguments import sparsity
+from linnet.commands.arguments import load_mel, sparsity
 
 if TYPE_CHECKING:
     from linnet.commands.arguments import Parsers
@@ -37,6 +37,13 @@ def add(parsers: Parsers) -> None:
     parser.add_argument("--dtype", choices=list(DTYPES), default="float16")
     parser.add_argument("--names", metavar="MAP.toml", help="our tensor names, and theirs")
     parser.add_argument("--config", metavar="CONFIG.toml", help="put over the checkpoint's config")
+    parser.add_argument(
+        "--preset", metavar="PROJECT", help="fatchord, torchaudio, coqui, real-time-voice-cloning"
+    )
+    parser.add_argument(
+        "--score", metavar="IN.wav", help="print its nats per sample before and after"
+    )
+    parser.add_argument("--mel", metavar="MEL.npy", help="its features; default: computed from it")
     parser.add_argument("--name", help="the voice's name; default: the config's, or the file's")
     parser.set_defaults(run=run)
 
@@ -73,5 +80,8 @@ def export(options: argparse.Namespace) -> Report:
         dtype=options.dtype,
         names=options.names,
         config=options.config,
+        preset=options.preset,
+        score=options.score,
+        mel=load_mel(options.mel) if options.mel else None,
         name=options.name,
     )

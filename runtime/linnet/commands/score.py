@@ -6,10 +6,8 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from linnet.audio import read_wav
 from linnet.commands.arguments import add_voice, load_mel, load_voice
+from linnet.recording import score_recording
 
 if TYPE_CHECKING:
     from linnet.commands.arguments import Parsers
@@ -25,11 +23,6 @@ def add(parsers: Parsers) -> None:
 
 def run(options: argparse.Namespace) -> None:
     voice = load_voice(options)
-    samples, rate = read_wav(options.input)
-    if rate != voice.sample_rate:
-        raise ValueError(f"{options.input}: {rate} Hz; the voice has {voice.sample_rate} Hz")
-    if samples.dtype != np.int16:
-        samples = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
-    mel = load_mel(options.mel) if options.mel else voice.features(samples, rate)
-    nats = voice.score(mel, samples)
+    mel = load_mel(options.mel) if options.mel else None
+    nats = score_recording(voice, options.input, mel)
     print(f"{nats:.4f} nats per sample ({nats / math.log(2):.4f} bits)")
