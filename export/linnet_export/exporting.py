@@ -13,12 +13,13 @@ import numpy.typing as npt
 import linnet
 from linnet.format import VoiceFile
 from linnet.recording import score_recording
-from linnet_export import geneing, lyra, lyra_files, workload
+from linnet_export import geneing, lyra, workload
 from linnet_export.architectures import build_voice
 from linnet_export.checkpoint import read_checkpoint
 from linnet_export.config import load_table, merge
 from linnet_export.geneing_file import ModelFile, looks_like_model, read_model
 from linnet_export.hparams import from_coqui
+from linnet_export.lyra_files import read_folder
 from linnet_export.names import rename
 from linnet_export.storage import Layer, Storage
 from linnet_export.writer import to_bytes, write_atomic
@@ -155,8 +156,13 @@ def _builder(
 ) -> Callable[[Storage], VoiceFile]:
     """The front end of a checkpoint, which builds its voice with the storage it is given."""
     if path.is_dir():
-        layers = lyra_files.read_folder(path)
-        return lambda storage: _lyra(layers, storage, overrides, name or path.name)
+        unknown = set(overrides) - {"name", "training"}
+        if unknown:
+            raise ValueError(f"a folder's config may not hold {', '.join(sorted(unknown))}")
+        layers = read_folder(path)
+        metadata = lyra.metadata(str(name or overrides.get("name") or path.resolve().name))
+        metadata["training"] = overrides.get("training", metadata["training"])
+        return lambda storage: lyra.build(layers, storage, dict(metadata))
     with path.open("rb") as file:
         start = file.read(20)
     if looks_like_model(start):
@@ -172,17 +178,6 @@ def _builder(
     if workload.recognises(tensors):
         return lambda storage: workload.build(tensors, storage, voice_name)
     return lambda storage: build_voice(tensors, config, storage, voice_name)
-
-
-def _lyra(
-    layers: Mapping[str, lyra_files.Layer],
-    storage: Storage,
-    overrides: Mapping[str, Any],
-    name: str,
-) -> VoiceFile:
-    metadata = lyra.metadata(name)
-    metadata.update({key: value for key, value in overrides.items() if key == "training"})
-    return lyra.build(layers, storage, metadata)
 
 
 def _geneing(
