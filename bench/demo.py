@@ -1,11 +1,11 @@
 """Vocode the bundled clip with the bundled voice: out/demo.wav, out/demo.png, a table of figures.
 
-python bench/demo.py [VOICE] [CLIP.wav]
+python bench/demo.py [VOICE] [CLIP.wav] [--lag SAMPLES]
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import linnet
 from linnet import bench
 from linnet.audio import read_wav, write_wav
 from linnet.commands.table import facts
-from linnet_training.evaluate import log_spectrum_correlation
+from linnet_training.evaluate import log_spectral_distance, log_spectrum_correlation
 
 Pcm = npt.NDArray[np.int16]
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "out"
 
 
-def main(voice_path: Path, clip_path: Path) -> None:
+def main(voice_path: Path, clip_path: Path, lag: int) -> None:
     voice = linnet.load(voice_path)
     original, rate = read_wav(clip_path)
     if rate != voice.sample_rate or original.dtype != np.int16:
@@ -36,8 +36,14 @@ def main(voice_path: Path, clip_path: Path) -> None:
     OUT.mkdir(exist_ok=True)
     write_wav(OUT / "demo.wav", again, rate)
     draw({"original": original, "resynthesis": again}, rate, OUT / "demo.png")
-    correlation = log_spectrum_correlation(original, again, rate)
-    print(facts([*figures(voice), ("log-spectrum correlation", f"{correlation:.2f}")]))
+    pair = original[: original.size - lag], again[lag:]
+    correlation = log_spectrum_correlation(*pair, rate)
+    distance = log_spectral_distance(*pair, rate)
+    likeness = [
+        ("log-spectrum correlation", f"{correlation:.2f}"),
+        ("log-spectral distance", f"{distance:.1f} dB"),
+    ]
+    print(facts([*figures(voice), *likeness]))
     print("wrote out/demo.wav and out/demo.png")
 
 
@@ -113,6 +119,9 @@ def draw(recordings: dict[str, Pcm], rate: int, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    paths = [Path(argument) for argument in sys.argv[1:]]
-    defaults = [ROOT / "voices" / "slt.linnet", ROOT / "voices" / "slt-heldout.wav"]
-    main(*[*paths, *defaults[len(paths) :]][:2])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("voice", type=Path, nargs="?", default=ROOT / "voices" / "slt.linnet")
+    parser.add_argument("clip", type=Path, nargs="?", default=ROOT / "voices" / "slt-heldout.wav")
+    parser.add_argument("--lag", type=int, default=0, help="samples by which the voice comes late")
+    options = parser.parse_args()
+    main(options.voice, options.clip, options.lag)

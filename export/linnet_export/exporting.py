@@ -13,12 +13,13 @@ import numpy.typing as npt
 import linnet
 from linnet.format import VoiceFile
 from linnet.recording import score_recording
-from linnet_export import geneing, workload
+from linnet_export import geneing, lyra, workload
 from linnet_export.architectures import build_voice
 from linnet_export.checkpoint import read_checkpoint
 from linnet_export.config import load_table, merge
 from linnet_export.geneing_file import ModelFile, looks_like_model, read_model
 from linnet_export.hparams import from_coqui
+from linnet_export.lyra_files import read_folder
 from linnet_export.names import rename
 from linnet_export.storage import Layer, Storage
 from linnet_export.writer import to_bytes, write_atomic
@@ -116,8 +117,8 @@ def export(
 ) -> Report:
     """Turn a checkpoint into a `.linnet` file, which appears whole or not at all.
 
-    checkpoint_path: .pt or .pth of torch.save, .safetensors, .npz, .onnx, or model.bin of
-        geneing/WaveRNN-Pytorch.
+    checkpoint_path: .pt or .pth of torch.save, .safetensors, .npz, .onnx, model.bin of
+        geneing/WaveRNN-Pytorch, or the folder of Lyra v1's generator.
     block: block shape of the prunable layers ("4x4", "16x1", "1x16", "1x4", "dense"); None reads it
         from the zeros.
     sparsity: prune these layers by block magnitude to this share of zero blocks; needs a block.
@@ -154,6 +155,14 @@ def _builder(
     name: str | None,
 ) -> Callable[[Storage], VoiceFile]:
     """The front end of a checkpoint, which builds its voice with the storage it is given."""
+    if path.is_dir():
+        unknown = set(overrides) - {"name", "training"}
+        if unknown:
+            raise ValueError(f"a folder's config may not hold {', '.join(sorted(unknown))}")
+        layers = read_folder(path)
+        metadata = lyra.metadata(str(name or overrides.get("name") or path.resolve().name))
+        metadata["training"] = overrides.get("training", metadata["training"])
+        return lambda storage: lyra.build(layers, storage, dict(metadata))
     with path.open("rb") as file:
         start = file.read(20)
     if looks_like_model(start):

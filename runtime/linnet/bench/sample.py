@@ -50,6 +50,7 @@ class Profile:
     parts: list[Part]
     microseconds: float
     reading_microseconds: float  # cost of one reading of the clock
+    samples_per_step: int  # that the network makes at a time
 
     @property
     def sum(self) -> float:
@@ -66,6 +67,7 @@ class SampleTimes:
     microseconds: float  # per sample, the frame program included
     samples_per_second: float
     times_real_time: float  # seconds of audio per second
+    samples_per_step: int  # that the network makes at a time
 
 
 def random_mel(voice: Voice, n_frames: int) -> Float32:
@@ -121,7 +123,10 @@ def measure(source: Source, kernels: Sequence[str], threads: Sequence[int]) -> l
     for (name, n), voice in voices.items():
         seconds = times[f"{name} {n}"]
         speed = 1 / seconds
-        found.append(SampleTimes(name, n, 1e6 * seconds, speed, speed / voice.sample_rate))
+        per_step = voice.file().header.samples_per_step
+        found.append(
+            SampleTimes(name, n, 1e6 * seconds, speed, speed / voice.sample_rate, per_step)
+        )
     return found
 
 
@@ -191,17 +196,19 @@ def profile(voice: Voice, seconds: float = PROFILE_SECONDS) -> Profile:
     times = run(max(5, min(2000, round(seconds / (2 * trial)))))
     reading = float(times["reading"])
     parts = []
-    for program, operations, samples in (
-        ("frame", file.frame_program, hop),
-        ("sample", file.sample_program, 1),
+    per_step = file.header.samples_per_step
+    # The frame's parts come per frame, the sample's per sample, and were read once per step.
+    for program, operations, samples, cost in (
+        ("frame", file.frame_program, hop, reading),
+        ("sample", file.sample_program, 1, reading / per_step),
     ):
-        spent = np.maximum(medians(times, f"{program}_parts") - reading, 0) / samples
+        spent = np.maximum(medians(times, f"{program}_parts") - cost, 0) / samples
         parts += [
             Part(program, operation_name(op, file), 1e6 * float(s))
             for op, s in zip(operations, spent, strict=True)
         ]
     whole = float(medians(times, "sample_whole")[0] + medians(times, "frame_whole")[0] / hop)
-    return Profile(voice.kernels, parts, 1e6 * whole, 1e6 * reading)
+    return Profile(voice.kernels, parts, 1e6 * whole, 1e6 * reading, per_step)
 
 
 def operation_name(op: Operation, file: VoiceFile) -> str:

@@ -22,7 +22,9 @@ def run(options: argparse.Namespace, kernels: Sequence[str]) -> None:
     voices = [linnet.load(options.voice, kernels=name) for name in kernels]
     with pinned():
         profiles = [bench.profile(voice) for voice in voices]
-    print("\nMicroseconds per sample by operation, one thread\n")
+    n = profiles[0].samples_per_step
+    unit = "sample" if n == 1 else f"step of {n} samples"
+    print(f"\nMicroseconds per {unit} by operation, one thread\n")
     print(profile_table(profiles))
     matrix = bench.voice_matrix(voices[0])
     if matrix is not None:
@@ -40,7 +42,15 @@ def run(options: argparse.Namespace, kernels: Sequence[str]) -> None:
 
 def speed_table(times: Sequence[SampleTimes]) -> str:
     rows: list[list[object]] = [
-        ["kernels", "threads", "samples/s", "x real time", "real-time factor", "us/sample"]
+        [
+            "kernels",
+            "threads",
+            "samples/s",
+            "x real time",
+            "real-time factor",
+            "us/sample",
+            "us/step",
+        ]
     ]
     for t in times:
         rows.append(
@@ -51,18 +61,21 @@ def speed_table(times: Sequence[SampleTimes]) -> str:
                 f"{t.times_real_time:.2f}",
                 f"{1 / t.times_real_time:.3f}",
                 f"{t.microseconds:.2f}",
+                f"{t.microseconds * t.samples_per_step:.2f}",
             ]
         )
     return table(rows)
 
 
 def profile_table(profiles: Sequence[Profile]) -> str:
-    """Operations down, kernel sets across; the sum of the parts against the whole below."""
+    """Operations down, kernel sets across, in microseconds per step; the sum of the parts against
+    the whole below."""
     rows: list[list[object]] = [["program", "operation", *(p.kernels for p in profiles)]]
     for i, part in enumerate(profiles[0].parts):
-        figures = [f"{p.parts[i].microseconds:.3f}" for p in profiles]
+        figures = [f"{p.parts[i].microseconds * p.samples_per_step:.3f}" for p in profiles]
         rows.append([part.program, part.operation, *figures])
-    rows.append(["", "sum", *(f"{p.sum:.3f}" for p in profiles)])
-    rows.append(["", "whole, timed apart", *(f"{p.microseconds:.3f}" for p in profiles)])
+    rows.append(["", "sum", *(f"{p.sum * p.samples_per_step:.3f}" for p in profiles)])
+    whole = [f"{p.microseconds * p.samples_per_step:.3f}" for p in profiles]
+    rows.append(["", "whole, timed apart", *whole])
     rows.append(["", "sum / whole", *(f"{p.sum / p.microseconds:.3f}" for p in profiles)])
     return table(rows, left=2)
