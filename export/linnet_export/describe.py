@@ -11,7 +11,7 @@ import numpy as np
 
 from linnet.blocks import BLOCKS, DENSE, best_block, fill_ratio
 from linnet.commands.table import table
-from linnet_export import architectures, workload
+from linnet_export import architectures, lyra_files, workload
 from linnet_export.architectures import Family
 from linnet_export.checkpoint import read_checkpoint
 from linnet_export.geneing_file import looks_like_model, read_model, tensors
@@ -68,6 +68,9 @@ def describe(checkpoint_path: str | os.PathLike[str]) -> Description:
     Raises ValueError for a file that is no checkpoint, OSError from the system.
     """
     path = Path(checkpoint_path)
+    if path.is_dir():
+        found = lyra_files.tensors(lyra_files.read_folder(path))
+        return Description(_lines(found, ()), "lyra-wavegru", len(found), ())
     with path.open("rb") as file:
         start = file.read(20)
     if looks_like_model(start):
