@@ -167,7 +167,7 @@ def test_every_step_of_the_engine_is_that_of_onnxruntime(name: str, tmp_path: Pa
 def test_random_programs_are_translated() -> None:
     """What no exporter writes: places used again, strided results, the output's filter heard."""
     compared = 0
-    for seed in range(12):
+    for seed in range(24):
         data = random_program(seed)
         try:
             trace = Trace(data, 10)
