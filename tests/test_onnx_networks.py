@@ -167,7 +167,7 @@ def test_every_step_of_the_engine_is_that_of_onnxruntime(name: str, tmp_path: Pa
 def test_random_programs_are_translated() -> None:
     """What no exporter writes: places used again, strided results, the output's filter heard."""
     compared = 0
-    for seed in range(24):
+    for seed in range(80):  # most predict or have exponentials, which has no form either
         data = random_program(seed)
         try:
             trace = Trace(data, 10)
@@ -285,5 +285,5 @@ def test_an_operation_without_translation_is_named() -> None:
 
     file = read(varied_voices()["dense-fp16"])
     echo: Any = Echo()
-    with pytest.raises(ValueError, match="operation 'echo' has no translation to ONNX"):
+    with pytest.raises(ValueError, match="operation 'echo' has no ONNX form"):
         networks(replace(file, sample_program=(echo, *file.sample_program)))
