@@ -29,8 +29,9 @@ Vector = tuple[Operand, int]  # where, floats
 
 
 class _Builder:
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
+    def __init__(self, rng: np.random.Generator, predicting: bool) -> None:
+        self.rng, self.predicting = rng, predicting
+        self.last_activation = 4 if predicting else 3
         self.levels = self.pick(0, 3) if self.chance(0.4) else None  # of bands; None: tokens
         self.samples_per_step = 1 << (self.levels or 0)
         self.steps_per_row = self.pick(1, 3)
@@ -90,7 +91,9 @@ class _Builder:
         out = self.place_of_product(rows, [source] if add is None else [source, add])
         number = self.tensor(weights, layout, self.dtype())
         place = None if add is None else add[0]
-        self.program.append(Linear(number, bias, self.pick(0, 4), source[0], out[0], place))
+        self.program.append(
+            Linear(number, bias, self.pick(0, self.last_activation), source[0], out[0], place)
+        )
         return out
 
     def gates(self, recurrent: Vector, input: Vector) -> Vector:
@@ -101,7 +104,7 @@ class _Builder:
     def add(self, a: Vector, b: Vector) -> Vector:
         size = min(a[1], b[1])
         out = [self.take(size), (a[0], size), (b[0], size)][self.pick(0, 2)]
-        self.program.append(Add(size, self.pick(0, 4), a[0], out[0], b[0]))
+        self.program.append(Add(size, self.pick(0, self.last_activation), a[0], out[0], b[0]))
         return out
 
     def history(self, source: Vector) -> Vector:
@@ -138,17 +141,17 @@ class _Builder:
         return self.linear(newest, self.pick(1, other[1]), other if kind == 2 else None)
 
 
-def random_program(seed: int) -> bytes:
+def random_program(seed: int, predicting: bool = True) -> bytes:
     """The file of a random voice: up to 96 samples per frame, 1 to 20 features, and 1 or 2 draws or
-    a mixture of logistics."""
-    build = _Builder(np.random.default_rng(seed))
+    a mixture of logistics. predicting: with exponentials and linear prediction too."""
+    build = _Builder(np.random.default_rng(seed), predicting)
     pick = build.pick
     features = build.take(pick(1, 20))
 
     frame_values = [features]
     upsampled = []
     for _ in range(pick(0, 6)):
-        kind = pick(0, 4)
+        kind = pick(0, 4 if predicting else 3)
         if kind == 4:
             frame_values.append(build.step_up(frame_values[-1]))
         elif kind == 0:
@@ -237,7 +240,7 @@ def _tokens(build: _Builder, features: Vector, others: list[Vector]) -> int:
     """The sample program of one or two draws; the number of slots."""
     pick = build.pick
     dual = build.chance(0.5)
-    excitation = not dual and build.chance(0.5)
+    excitation = build.predicting and not dual and build.chance(0.5)
     classes = [pick(1, 200), pick(1, 256)] if dual else [pick(1, 600)]
     drawn = [build.take(1) for _ in classes]
     expanded = build.take(1)  # the state of the output: logits that depend on it show its last bit

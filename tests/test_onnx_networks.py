@@ -167,8 +167,8 @@ def test_every_step_of_the_engine_is_that_of_onnxruntime(name: str, tmp_path: Pa
 def test_random_programs_are_translated() -> None:
     """What no exporter writes: places used again, strided results, the output's filter heard."""
     compared = 0
-    for seed in range(80):  # most predict or have exponentials, which has no form either
-        data = random_program(seed)
+    for seed in range(12):
+        data = random_program(seed, predicting=False)
         try:
             trace = Trace(data, 10)
         except ValueError as error:
