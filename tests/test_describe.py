@@ -32,6 +32,18 @@ def test_families_and_blocks_are_recognised(tmp_path: Path, architecture: str, b
     assert lines["conditioning.0.weight"].block == "dense"
 
 
+def test_a_family_is_known_by_its_relatives_names(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the checkpoint is a PyTorch module's")
+    from fatchord import WaveRNN
+
+    tensors = WaveRNN().tensors()
+    wrapped = {f"module.{name}": tensor for name, tensor in tensors.items()}
+    for names in (tensors, wrapped):
+        found = describe(save_npz(tmp_path / "a.npz", names, None))
+        assert (found.family, found.unknown) == ("fatchord-wavernn", ())
+        assert {line.name for line in found.tensors} == set(names)
+
+
 def test_types_are_those_of_the_file(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     state = {
@@ -64,6 +76,7 @@ def test_the_command_names_what_is_strange(
     ("path", "family", "tensor", "block"),
     [
         ("geneing-wavernn/model.bin", "geneing-wavernn", "23.gru.recurrent", "1x4"),
+        ("lyra-wavegru-16khz", "lyra-wavegru", "gru_layer_weights", "16x1"),
         (
             "lyra-sparse-wavernn-1024/wavernn_1024_95_4x4.npz",
             "workload-wavernn",

@@ -298,8 +298,8 @@ def test_a_folder_is_described() -> None:
     description = describe(FOLDER)
     assert description.verdict() == "looks like lyra-wavegru"
     lines = {line.name: line for line in description.tensors}
-    assert lines["gru_layer.weights"].shape == (3072, 1024)
-    assert lines["gru_layer.weights"].fill == 1
+    assert lines["gru_layer_weights"].shape == (3072, 1024)
+    assert lines["gru_layer_weights"].fill == 1
 
 
 def test_block_diagonal_zeros_are_not_stored(folder: Path) -> None:

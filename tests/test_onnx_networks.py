@@ -7,8 +7,6 @@ reference is used: both must lie within the bounds that `onnx_bounds` derives fr
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,6 @@ from linnet._program_checks import operand_ranges
 from linnet.cli import main
 from linnet.format import VoiceFile, read
 from linnet.operations import Draw, Operand
-from linnet_export import export
 from linnet_export.architectures import build_voice
 from linnet_export.storage import Storage
 from linnet_export.writer import to_bytes
@@ -36,49 +33,12 @@ runtime = pytest.importorskip("onnxruntime")
 from linnet_export.onnx_arena import Place  # noqa: E402
 from linnet_export.onnx_networks import networks  # noqa: E402
 from onnx_bounds import with_bounds  # noqa: E402
+from onnx_voices import VOICES  # noqa: E402
 
 Floats = npt.NDArray[Any]
 Values = dict[str, Floats]
-DATA = Path(os.environ.get("LINNET_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 STEPS = 200
 TEMPERATURE = 5.0  # draws every class, not only the likely ones
-
-
-def real(path: str) -> Callable[[Path], bytes]:
-    def voice(folder: Path) -> bytes:
-        if not (DATA / path).exists():
-            pytest.skip(f"no third-party weights in {DATA}")
-        export(DATA / path, folder / "voice.linnet")
-        return (folder / "voice.linnet").read_bytes()
-
-    return voice
-
-
-def fatchord(n_outputs: int) -> Callable[[Path], bytes]:
-    def voice(folder: Path) -> bytes:
-        pytest.importorskip("torch", reason="the family's checkpoints are a PyTorch module's")
-        from fatchord import CONFIG, WaveRNN, save
-
-        mode = {"voc_mode": "MOL" if n_outputs == 30 else "RAW"}
-        config = {**CONFIG, "hparams": {**CONFIG["hparams"], **mode}}
-        path = save(folder / "a.pt", WaveRNN(n_outputs).state_dict())
-        export(path, folder / "voice.linnet", config=config)
-        return (folder / "voice.linnet").read_bytes()
-
-    return voice
-
-
-def given(data: bytes) -> Callable[[Path], bytes]:
-    return lambda _: data
-
-
-VOICES: dict[str, Callable[[Path], bytes]] = {
-    **{name: given(data) for name, data in varied_voices().items()},
-    "fatchord-raw": fatchord(32),
-    "fatchord-mol": fatchord(30),
-    "geneing": real("geneing-wavernn/model.bin"),
-    "workload": real("lyra-sparse-wavernn-1024/wavernn_1024_95_4x4.npz"),
-}
 
 
 def session(model: Any) -> Any:
@@ -228,11 +188,11 @@ def test_random_programs_are_translated() -> None:
 @pytest.mark.parametrize("name", VOICES)
 def test_frames_of_the_engine_are_those_of_onnxruntime(name: str, tmp_path: Path) -> None:
     data = VOICES[name](tmp_path)
-    model = networks(read(data)).frame
-    if model is None:
+    if not read(data).frame_program:
         pytest.skip("the voice has no frame program")
     trace = Trace(data)
-    header = trace.file.header
+    header, model = trace.file.header, trace.found.frame
+    assert model is not None
     onnx.checker.check_model(model, full_check=True)
     network = session(with_bounds(model))
     properties = json.loads(model.metadata_props[0].value)

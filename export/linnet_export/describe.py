@@ -11,11 +11,10 @@ import numpy as np
 
 from linnet.blocks import BLOCKS, DENSE, best_block, fill_ratio
 from linnet.commands.table import table
-from linnet_export import architectures, workload
+from linnet_export import architectures, lyra_files, workload
 from linnet_export.architectures import Family
 from linnet_export.checkpoint import read_checkpoint
 from linnet_export.geneing_file import looks_like_model, read_model, tensors
-from linnet_export.lyra_files import read_folder
 from linnet_export.storage import Weights
 
 FAMILIES = {**architectures.FAMILIES, "workload-wavernn": Family(workload.build, workload.NAMES)}
@@ -70,9 +69,7 @@ def describe(checkpoint_path: str | os.PathLike[str]) -> Description:
     """
     path = Path(checkpoint_path)
     if path.is_dir():
-        layers = read_folder(path)
-        found = {f"{name}.weights": layer.weights for name, layer in layers.items()}
-        found |= {f"{name}.bias": layer.bias for name, layer in layers.items()}
+        found = lyra_files.tensors(lyra_files.read_folder(path))
         return Description(_lines(found, ()), "lyra-wavegru", len(found), ())
     with path.open("rb") as file:
         start = file.read(20)

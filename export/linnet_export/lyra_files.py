@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,3 +80,12 @@ def _floats(path: Path) -> Float32:
     if not np.isfinite(values).all():
         raise ValueError(f"{path.name}: a value is NaN or infinite")
     return values
+
+
+def tensors(layers: Mapping[str, Layer]) -> dict[str, Float32]:
+    """All weights by the names of their files; what masks leave out is zero."""
+    return {
+        f"{name}_{part}": array
+        for name, layer in layers.items()
+        for part, array in (("weights", layer.weights), ("bias", layer.bias))
+    }
