@@ -23,6 +23,7 @@ from linnet import _core
 from linnet.format import VoiceFile, read
 from linnet.operations import Gates, Linear, Logistics
 from linnet_export import export
+from linnet_export.describe import describe
 from linnet_export.lyra_files import read_folder
 from lyra_oracle import FOLDER, Layers, conditioning, step, uniforms
 
@@ -291,6 +292,14 @@ def test_resynthesis_says_the_same_half_a_frame_later(folder: Path) -> None:
     assert min(distances, key=distances.__getitem__) == 320
     silence = np.abs(np.log(500) / 10 - mel)[:, 5:-5].mean()
     assert distances[320] < silence / 3
+
+
+def test_a_folder_is_described() -> None:
+    description = describe(FOLDER)
+    assert description.verdict() == "looks like lyra-wavegru"
+    lines = {line.name: line for line in description.tensors}
+    assert lines["gru_layer_weights"].shape == (3072, 1024)
+    assert lines["gru_layer_weights"].fill == 1
 
 
 def test_block_diagonal_zeros_are_not_stored(folder: Path) -> None:
