@@ -31,7 +31,6 @@ Vector = tuple[Operand, int]  # where, floats
 class _Builder:
     def __init__(self, rng: np.random.Generator, predicting: bool) -> None:
         self.rng, self.predicting = rng, predicting
-        self.last_activation = 4 if predicting else 3
         self.levels = self.pick(0, 3) if self.chance(0.4) else None  # of bands; None: tokens
         self.samples_per_step = 1 << (self.levels or 0)
         self.steps_per_row = self.pick(1, 3)
@@ -91,9 +90,7 @@ class _Builder:
         out = self.place_of_product(rows, [source] if add is None else [source, add])
         number = self.tensor(weights, layout, self.dtype())
         place = None if add is None else add[0]
-        self.program.append(
-            Linear(number, bias, self.pick(0, self.last_activation), source[0], out[0], place)
-        )
+        self.program.append(Linear(number, bias, self.pick(0, 3), source[0], out[0], place))
         return out
 
     def gates(self, recurrent: Vector, input: Vector) -> Vector:
@@ -104,7 +101,7 @@ class _Builder:
     def add(self, a: Vector, b: Vector) -> Vector:
         size = min(a[1], b[1])
         out = [self.take(size), (a[0], size), (b[0], size)][self.pick(0, 2)]
-        self.program.append(Add(size, self.pick(0, self.last_activation), a[0], out[0], b[0]))
+        self.program.append(Add(size, self.pick(0, 3), a[0], out[0], b[0]))
         return out
 
     def history(self, source: Vector) -> Vector:
@@ -143,7 +140,7 @@ class _Builder:
 
 def random_program(seed: int, predicting: bool = True) -> bytes:
     """The file of a random voice: up to 96 samples per frame, 1 to 20 features, and 1 or 2 draws or
-    a mixture of logistics. predicting: with exponentials and linear prediction too."""
+    a mixture of logistics. predicting: with linear prediction too."""
     build = _Builder(np.random.default_rng(seed), predicting)
     pick = build.pick
     features = build.take(pick(1, 20))
