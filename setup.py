@@ -1,4 +1,4 @@
-"""Build the extension linnet._core.
+"""Build the extensions linnet._core and, for training, linnet_training._block_scan.
 
 No flag here names an instruction set: the kernels pick theirs at run time.
 """
@@ -49,10 +49,28 @@ def extension() -> Pybind11Extension:
     )
 
 
+def block_scan() -> Pybind11Extension:
+    """What trains sparse networks on CPUs; its rounding is free, unlike the runtime's."""
+    fast = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+    return Pybind11Extension(
+        "linnet_training._block_scan",
+        ["training/linnet_training/block_scan.cpp"],
+        extra_compile_args=[*fast, "-fvisibility=hidden"],
+        cxx_std=17,
+    )
+
+
+def extensions() -> list[Pybind11Extension]:
+    """Microsoft's compiler lacks the vector types that training's one is written with."""
+    if os.environ.get("LINNET_WITHOUT_EXTENSION"):
+        return []
+    return [extension()] if sys.platform == "win32" else [extension(), block_scan()]
+
+
 ParallelCompile("LINNET_JOBS", default=os.cpu_count() or 1).install()
 setup(
     version=version(),
     # The Makefile installs without compiling, and compiles in place when a source changes.
-    ext_modules=[] if os.environ.get("LINNET_WITHOUT_EXTENSION") else [extension()],
+    ext_modules=extensions(),
     cmdclass={"build_ext": build_ext},
 )

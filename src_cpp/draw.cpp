@@ -55,15 +55,12 @@ double class_nats(State* state, const DrawOp& op, const float* logits, uint32_t 
   return log(static_cast<double>(total)) - (static_cast<double>(logits[token]) - static_cast<double>(greatest));
 }
 
-int16_t output_sample(const State& state, const OutputOp& op, float* previous) {
+float output_value(const State& state, const OutputOp& op) {
   uint32_t token = state.slots[op.high];
   if (op.low != kNone) token = token * 256 + state.slots[op.low];
   const float v = fmaf(static_cast<float>(token), op.scale, op.offset);
-  float e = v;
-  if (op.companding == Companding::mu_law) {
-    e = copysignf((exp_scalar(fabsf(v) * op.log1p_mu) - 1.0f) * op.inverse_mu, v);
-  }
-  return to_pcm(e, op.pre_emphasis, previous);
+  if (op.companding == Companding::linear) return v;
+  return copysignf((exp_scalar(fabsf(v) * op.log1p_mu) - 1.0f) * op.inverse_mu, v);
 }
 
 int16_t to_pcm(float e, float pre_emphasis, float* previous) {

@@ -22,8 +22,8 @@ uint32_t draw_class(State* state, const DrawOp& op, const float* logits);  // (c
 // Nats of one class at temperature 1, from the same exponentials that a draw uses.
 double class_nats(State* state, const DrawOp& op, const float* logits, uint32_t token);  // (classes)
 
-// The sample that the slots' tokens stand for. `previous` is the filter's state.
-int16_t output_sample(const State& state, const OutputOp& op, float* previous);
+// The value that the slots' tokens stand for, expanded.
+float output_value(const State& state, const OutputOp& op);
 
 // De-emphasised, and rounded to 16 bits. `previous` is the filter's state.
 int16_t to_pcm(float e, float pre_emphasis, float* previous);

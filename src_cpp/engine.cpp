@@ -7,6 +7,7 @@
 #include "bands.h"
 #include "draw.h"
 #include "logistics.h"
+#include "prediction.h"
 #include "threads.h"
 
 namespace linnet {
@@ -113,6 +114,8 @@ struct Step {
     if (op.activation != Activation::none) kernels.finish(count, op.activation, nullptr, out);
   }
 
+  void predict(const PredictOp& op) const { linnet::predict(op, at(op.in), *at(op.gain), at(op.past), at(op.out)); }
+
   void embedding(const EmbeddingOp& op, uint32_t token) const {
     const Matrix& table = model.tensors[op.table];
     const uint32_t row_bytes = (table.cols + kGroup - 1) / kGroup * kGroup * (table.dtype == Dtype::fp32 ? 4 : 2);
@@ -157,11 +160,22 @@ void run_frame(State* state, const float* features, const Observe& done) {
       case Code::add:
         step.add(op.add, 0, op.add.size);
         break;
+      case Code::step_up:
+        step_up(op.step_up.order, step.at(op.step_up.in), step.at(op.step_up.out));
+        break;
       default:
         break;
     }
     done(n);
   }
+}
+
+// A sample of a recording, one of 65536, as the filter of the output would have to make it.
+float pre_emphasised(State* state, const OutputOp& op, uint16_t sample) {
+  const float x = (static_cast<float>(sample) - 32768.0f) * 0x1p-15f;
+  const float s = fmaf(-op.pre_emphasis, state->recorded, x);
+  state->recorded = x;
+  return s;
 }
 
 // Draws the operation's token; a forced one takes its place, and *nats grows by its score.
@@ -171,7 +185,11 @@ void draw(State* state, const DrawOp& op, const Step& step, const uint16_t* forc
   const float* logits = step.at(op.in);
   uint32_t token;
   if (forced != nullptr) {
-    token = output.low == kNone ? *forced : op.slot == output.high ? *forced >> 8 : *forced & 255u;
+    if (output.companding == Companding::excitation) {
+      token = token_of(output, op.classes, step.at(output.predicted), pre_emphasised(state, output, *forced));
+    } else {
+      token = output.low == kNone ? *forced : op.slot == output.high ? *forced >> 8 : *forced & 255u;
+    }
     *nats += class_nats(state, op, logits, token);
   } else {
     token = draw_class(state, op, logits);
@@ -192,6 +210,15 @@ void draw_logistics(State* state, const LogisticsOp& op, const Step& step, const
       out[band] = draw_logistic(state, mixture, band);
     }
   }
+}
+
+int16_t output_sample(const State& state, const OutputOp& op, const Step& step) {
+  float value = output_value(state, op);
+  if (op.companding == Companding::excitation) {
+    value = excited(step.at(op.predicted), value);
+    *step.at(op.past) = value;
+  }
+  return to_pcm(value, op.pre_emphasis, step.at(op.state));
 }
 
 void end_step(State* state, double nats) {
@@ -249,6 +276,9 @@ void run_task(State* state, const Task& task, const Share& share, const Step& st
     case Code::add:
       step.add(op.add, share.first, share.count);
       break;
+    case Code::predict:
+      step.predict(op.predict);
+      break;
     case Code::embedding:
       step.embedding(op.embedding, state->slots[op.embedding.slot]);
       break;
@@ -259,7 +289,7 @@ void run_task(State* state, const Task& task, const Share& share, const Step& st
       draw_logistics(state, op.logistics, step, forced, nats);
       break;
     case Code::output: {
-      const int16_t sample = output_sample(*state, op.output, step.at(op.output.state));
+      const int16_t sample = output_sample(*state, op.output, step);
       if (request.samples != nullptr) request.samples[first] = sample;
       end_step(state, *nats);
       break;
@@ -425,6 +455,7 @@ void reset_state(State* state, uint64_t seed, uint32_t stream) {
   state->sampling.stream = stream;
   state->step = state->frames_taken = state->frames_run = state->frames_made = 0;
   state->position = 0;
+  state->recorded = 0.0f;
   state->frame_ready = state->finished = false;
   memset(state->arena, 0, model.config.arena_size * sizeof *state->arena);
   const Step step{model, state->kernels, state->arena, 0};

@@ -51,6 +51,7 @@ struct State {
   uint64_t frames_made;         // whose samples are all made
   uint32_t position;            // of the next sample within its frame
   int16_t pending[kMostBands];  // the last step's samples, where some of them are still to be handed out
+  float recorded;               // the last sample of the recording that a score is given, where it is
   bool frame_ready;             // the frame whose samples come next has been computed
   bool finished;                // no more frames will come
 };

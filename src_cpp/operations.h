@@ -9,7 +9,20 @@ namespace linnet {
 
 constexpr uint32_t kNone = 0xFFFFFFFFu;
 
-enum class Code : uint32_t { linear = 1, gates, history, upsample, add, embedding, draw, output, logistics, bands };
+enum class Code : uint32_t {
+  linear = 1,
+  gates,
+  history,
+  upsample,
+  add,
+  embedding,
+  draw,
+  output,
+  logistics,
+  bands,
+  step_up,
+  predict
+};
 
 // The arena from offset + stride * (number of the row within its frame), in floats.
 struct Operand {
@@ -83,19 +96,20 @@ struct DrawOp {
   uint32_t unused[4];
 };
 
-enum class Companding : uint32_t { linear, mu_law };
+// excitation: mu-law, of a sample's excitation in gains.
+enum class Companding : uint32_t { linear, mu_law, excitation };
 
 struct OutputOp {
   Code code;
   uint32_t high;  // slot
   uint32_t low;   // slot or kNone
   Companding companding;
-  uint32_t unused1[2];
+  Operand predicted;  // of an excitation: prediction and gain
   Operand state;
   float scale, offset;
   float mu, log1p_mu, inverse_mu;
   float pre_emphasis;
-  uint32_t unused2[2];
+  Operand past;  // of an excitation: where the sample goes
 };
 
 enum class Spread : uint32_t { exp, softplus };
@@ -130,6 +144,28 @@ struct BandsOp {
   uint32_t unused3[2];
 };
 
+constexpr uint32_t kMostOrder = 64;
+
+struct StepUpOp {
+  Code code;
+  uint32_t order;
+  uint32_t unused1[2];
+  Operand in, out;  // (order)
+  uint32_t unused2[8];
+};
+
+struct PredictOp {
+  Code code;
+  uint32_t order;
+  uint32_t unused1[2];
+  Operand in;    // prediction coefficients (order)
+  Operand out;   // (4)
+  Operand gain;  // (1)
+  Operand past;  // samples (order), the newest first
+  float least_gain;
+  uint32_t unused2[3];
+};
+
 union Operation {
   uint32_t words[16];
   Code code;
@@ -143,11 +179,14 @@ union Operation {
   OutputOp output;
   LogisticsOp logistics;
   BandsOp bands;
+  StepUpOp step_up;
+  PredictOp predict;
 };
 static_assert(sizeof(Operation) == 64, "an operation has sixteen words");
 static_assert(sizeof(LinearOp) == 64 && sizeof(GatesOp) == 64 && sizeof(HistoryOp) == 64 && sizeof(UpsampleOp) == 64,
               "");
 static_assert(sizeof(AddOp) == 64 && sizeof(EmbeddingOp) == 64 && sizeof(DrawOp) == 64 && sizeof(OutputOp) == 64, "");
-static_assert(sizeof(LogisticsOp) == 64 && sizeof(BandsOp) == 64, "");
+static_assert(sizeof(LogisticsOp) == 64 && sizeof(BandsOp) == 64 && sizeof(StepUpOp) == 64 && sizeof(PredictOp) == 64,
+              "");
 
 }  // namespace linnet

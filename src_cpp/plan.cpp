@@ -101,12 +101,19 @@ struct Range {
 // What a task reads and writes, over all rows of a frame.
 struct Touched {
   Range reads[3];
-  Range writes;
+  Range writes[2];
 };
 
 Range range_of(const Model& model, const Operand& operand, uint64_t size) {
   if (operand.offset == kNone) return Range{0, 0};
   return Range{operand.offset, operand.offset + uint64_t{operand.stride} * (model.config.rows() - 1) + size};
+}
+
+// What the output's excitation starts from; a forced draw reads it too.
+Range predicted(const Model& model) {
+  const Operation& last = model.sample_program[model.config.n_sample_operations - 1];
+  const bool excitation = last.code == Code::output && last.output.companding == Companding::excitation;
+  return excitation ? range_of(model, last.output.predicted, 2) : Range{0, 0};
 }
 
 Touched touched_by(const Model& model, const Task& task) {
@@ -119,31 +126,39 @@ Touched touched_by(const Model& model, const Task& task) {
       const uint64_t cols = (w.cols + block_cols - 1) / block_cols * block_cols;
       const Range in = task.product ? range(op.linear.in, cols) : Range{0, 0};
       const Range add = task.finish ? range(op.linear.add, w.rows) : Range{0, 0};
-      return Touched{{in, add, {}}, range(op.linear.out, w.rows)};
+      return Touched{{in, add, {}}, {range(op.linear.out, w.rows), {}}};
     }
     case Code::gates: {
       const uint64_t units = op.gates.units;
       return Touched{{range(op.gates.recurrent, 3 * units), range(op.gates.input, 3 * units), {}},
-                     range(op.gates.state, units)};
+                     {range(op.gates.state, units), {}}};
     }
     case Code::add:
       return Touched{{range(op.add.in, op.add.size), range(op.add.add, op.add.size), {}},
-                     range(op.add.out, op.add.size)};
+                     {range(op.add.out, op.add.size), {}}};
     case Code::embedding:
-      return Touched{{}, range(op.embedding.out, model.tensors[op.embedding.table].cols)};
+      return Touched{{}, {range(op.embedding.out, model.tensors[op.embedding.table].cols), {}}};
     case Code::draw:
-      return Touched{{range(op.draw.in, op.draw.classes), {}, {}}, range(op.draw.out, 1)};
-    case Code::output:
-      return Touched{{}, range(op.output.state, 1)};
+      return Touched{{range(op.draw.in, op.draw.classes), predicted(model), {}}, {range(op.draw.out, 1), {}}};
+    case Code::predict: {
+      const uint64_t order = op.predict.order;
+      return Touched{{range(op.predict.in, order), range(op.predict.gain, 1), {}},
+                     {range(op.predict.out, 4), range(op.predict.past, order)}};
+    }
+    case Code::output: {
+      const bool excitation = op.output.companding == Companding::excitation;
+      const Range past = excitation ? range(op.output.past, 1) : Range{0, 0};
+      return Touched{{predicted(model), {}, {}}, {range(op.output.state, 1), past}};
+    }
     case Code::logistics: {
       const uint64_t size = uint64_t{op.logistics.mixtures} * op.logistics.bands;
       return Touched{{range(op.logistics.in, size), range(op.logistics.means, size), range(op.logistics.scales, size)},
-                     range(op.logistics.out, op.logistics.bands)};
+                     {range(op.logistics.out, op.logistics.bands), {}}};
     }
     case Code::bands: {
       const uint64_t bands = uint64_t{1} << op.bands.levels;
       return Touched{{range(op.bands.in, bands), {}, {}},
-                     range(op.bands.state, bands_state_size(op.bands, model.tensors))};
+                     {range(op.bands.state, bands_state_size(op.bands, model.tensors)), {}}};
     }
     default:
       return Touched{};
@@ -152,8 +167,14 @@ Touched touched_by(const Model& model, const Task& task) {
 
 // Whether one of the two writes what the other reads or writes.
 bool conflict(const Touched& a, const Touched& b) {
-  bool found = a.writes.meets(b.writes);
-  for (int k = 0; k < 3; ++k) found |= a.writes.meets(b.reads[k]) || a.reads[k].meets(b.writes);
+  bool found = false;
+  for (const Range& mine : a.writes) {
+    for (const Range& theirs : b.writes) found |= mine.meets(theirs);
+    for (const Range& theirs : b.reads) found |= mine.meets(theirs);
+  }
+  for (const Range& mine : a.reads) {
+    for (const Range& theirs : b.writes) found |= mine.meets(theirs);
+  }
   return found;
 }
 

@@ -72,6 +72,8 @@ class ProgramChecker {
         return check_upsample(i, op.upsample);
       case Code::add:
         return check_add(i, op.add);
+      case Code::step_up:
+        return check_step_up(i, op.step_up);
       default:
         return fail(i, "its code is not one of a frame program's");
     }
@@ -90,6 +92,8 @@ class ProgramChecker {
         return check_add(i, op.add);
       case Code::embedding:
         return check_embedding(i, op.embedding);
+      case Code::predict:
+        return check_predict(i, op.predict);
       case Code::draw:
       case Code::logistics:
         return true;  // checked before
@@ -110,7 +114,7 @@ class ProgramChecker {
       if (bias == nullptr || bias->layout != Layout::vector || bias->rows != w->rows)
         return fail(i, "bias is not a vector of the matrix's rows");
     }
-    if (op.activation > Activation::sigmoid) return fail(i, "unknown activation");
+    if (op.activation > Activation::exp) return fail(i, "unknown activation");
     const uint64_t block_cols = block_shape(w->layout).cols;
     Range in, out, add;
     const uint64_t cols = (w->cols + block_cols - 1) / block_cols * block_cols;
@@ -166,7 +170,7 @@ class ProgramChecker {
   bool check_add(uint32_t i, const AddOp& op) {
     Range in, add, out;
     if (op.size == 0) return fail(i, "nothing to add");
-    if (op.activation > Activation::sigmoid) return fail(i, "unknown activation");
+    if (op.activation > Activation::exp) return fail(i, "unknown activation");
     if (!find_range(op.in, op.size, &in)) return fail(i, "in leaves the arena");
     if (!find_range(op.add, op.size, &add)) return fail(i, "add leaves the arena");
     if (!find_range(op.out, op.size, &out)) return fail(i, "out leaves the arena");
@@ -231,6 +235,28 @@ class ProgramChecker {
     return true;
   }
 
+  bool check_step_up(uint32_t i, const StepUpOp& op) {
+    if (op.order == 0 || op.order > kMostOrder) return fail(i, "order outside 1 .. 64");
+    Range in, out;
+    if (!find_range(op.in, op.order, &in)) return fail(i, "in leaves the arena");
+    if (!find_range(op.out, op.order, &out)) return fail(i, "out leaves the arena");
+    if (overlap(in, out)) return fail(i, "out overlaps in");
+    return true;
+  }
+
+  bool check_predict(uint32_t i, const PredictOp& op) {
+    if (op.order == 0 || op.order > kMostOrder) return fail(i, "order outside 1 .. 64");
+    if (!(op.least_gain > 0.0f) || !(op.least_gain <= 1.0f)) return fail(i, "least gain outside (0, 1]");
+    Range in, out, gain, past;
+    if (!find_range(op.in, op.order, &in)) return fail(i, "in leaves the arena");
+    if (!find_range(op.out, 4, &out)) return fail(i, "out leaves the arena");
+    if (!find_range(op.gain, 1, &gain)) return fail(i, "gain leaves the arena");
+    if (!find_range(op.past, op.order, &past)) return fail(i, "past leaves the arena");
+    if (overlap(out, in) || overlap(out, gain) || overlap(out, past) || overlap(past, in) || overlap(past, gain))
+      return fail(i, "out or past overlaps what is read");
+    return true;
+  }
+
   bool check_bands(uint32_t i, const BandsOp& op) {
     if (op.levels > 6) return fail(i, "levels beyond 6");
     const uint32_t bands = 1u << op.levels;
@@ -268,7 +294,7 @@ class ProgramChecker {
     config_.high_classes = classes_[op.high];
     config_.low_classes = op.low == kNone ? 0 : classes_[op.low];
     if (config_.n_slots != (op.low == kNone ? 1u : 2u)) return fail(i, "a slot is neither high nor low");
-    if (op.companding > Companding::mu_law) return fail(i, "unknown companding");
+    if (op.companding > Companding::excitation) return fail(i, "unknown companding");
     if (!isfinite(op.scale) || !isfinite(op.offset) || !isfinite(op.mu) || !isfinite(op.log1p_mu) ||
         !isfinite(op.inverse_mu)) {
       return fail(i, "a number is not finite");
@@ -276,6 +302,21 @@ class ProgramChecker {
     if (!(fabsf(op.pre_emphasis) < 1.0f)) return fail(i, "pre-emphasis outside (-1, 1)");
     Range state;
     if (!find_range(op.state, 1, &state)) return fail(i, "state leaves the arena");
+    if (op.companding == Companding::excitation) return check_excitation(i, op, state);
+    if (op.predicted.offset != 0 || op.predicted.stride != 0 || op.past.offset != 0 || op.past.stride != 0)
+      return fail(i, "a prediction without an excitation");
+    return true;
+  }
+
+  bool check_excitation(uint32_t i, const OutputOp& op, const Range& state) {
+    if (op.low != kNone) return fail(i, "an excitation of two slots");
+    if (!(op.scale > 0.0f) || !(op.log1p_mu > 0.0f)) return fail(i, "scale or log(1 + mu) is not positive");
+    config_.high_classes = 65536;  // of the recording that a score is given
+    Range predicted, past;
+    if (!find_range(op.predicted, 2, &predicted)) return fail(i, "predicted leaves the arena");
+    if (!find_range(op.past, 1, &past)) return fail(i, "past leaves the arena");
+    if (overlap(past, predicted) || overlap(past, state) || overlap(state, predicted))
+      return fail(i, "past, state and predicted overlap");
     return true;
   }
 

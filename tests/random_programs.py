@@ -18,6 +18,8 @@ from linnet.operations import (
     Operand,
     Operation,
     Output,
+    Predict,
+    StepUp,
     Upsample,
     bands_state_size,
 )
@@ -27,8 +29,8 @@ Vector = tuple[Operand, int]  # where, floats
 
 
 class _Builder:
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
+    def __init__(self, rng: np.random.Generator, predicting: bool) -> None:
+        self.rng, self.predicting = rng, predicting
         self.levels = self.pick(0, 3) if self.chance(0.4) else None  # of bands; None: tokens
         self.samples_per_step = 1 << (self.levels or 0)
         self.steps_per_row = self.pick(1, 3)
@@ -119,6 +121,12 @@ class _Builder:
         self.program.append(Upsample(weights, channels, window, source[0], out[0]))
         return out
 
+    def step_up(self, source: Vector) -> Vector:
+        size = min(source[1], 64)
+        out = self.take(size)
+        self.program.append(StepUp(size, source[0], out[0]))
+        return out
+
     def mix(self, vectors: list[Vector]) -> Vector:
         """One operation that both programs may have, over the newest vector and any other one."""
         newest, other = vectors[-1], vectors[self.pick(0, len(vectors) - 1)]
@@ -130,18 +138,20 @@ class _Builder:
         return self.linear(newest, self.pick(1, other[1]), other if kind == 2 else None)
 
 
-def random_program(seed: int) -> bytes:
+def random_program(seed: int, predicting: bool = True) -> bytes:
     """The file of a random voice: up to 96 samples per frame, 1 to 20 features, and 1 or 2 draws or
-    a mixture of logistics."""
-    build = _Builder(np.random.default_rng(seed))
+    a mixture of logistics. predicting: with linear prediction too."""
+    build = _Builder(np.random.default_rng(seed), predicting)
     pick = build.pick
     features = build.take(pick(1, 20))
 
     frame_values = [features]
     upsampled = []
     for _ in range(pick(0, 6)):
-        kind = pick(0, 3)
-        if kind == 0:
+        kind = pick(0, 4 if predicting else 3)
+        if kind == 4:
+            frame_values.append(build.step_up(frame_values[-1]))
+        elif kind == 0:
             frame_values.append(build.history(frame_values[-1]))
         elif kind == 1:
             upsampled.append(build.upsample(frame_values[-1]))
@@ -213,14 +223,28 @@ def _bands(build: _Builder, levels: int, values: list[Vector]) -> int:
     return 0
 
 
+def _prediction(build: _Builder, values: list[Vector]) -> tuple[Vector, Vector]:
+    """A prediction with any values for coefficients and gain: what it gives, and the past."""
+    order = build.pick(1, min(64, values[-1][1]))
+    out, past = build.take(4), build.take(order)
+    least = float(np.float32(build.rng.uniform(1e-6, 1)))
+    gain = values[build.pick(0, len(values) - 1)][0]
+    build.program.append(Predict(order, values[-1][0], out[0], gain, past[0], least))
+    return out, past
+
+
 def _tokens(build: _Builder, features: Vector, others: list[Vector]) -> int:
     """The sample program of one or two draws; the number of slots."""
     pick = build.pick
     dual = build.chance(0.5)
+    excitation = build.predicting and not dual and build.chance(0.5)
     classes = [pick(1, 200), pick(1, 256)] if dual else [pick(1, 600)]
     drawn = [build.take(1) for _ in classes]
     expanded = build.take(1)  # the state of the output: logits that depend on it show its last bit
     values = [features, *others, *drawn]
+    predicted, past = _prediction(build, values) if excitation else ((Operand(0), 0),) * 2
+    if excitation:
+        values += [predicted, past]
     for slot, n in enumerate(classes):
         previous = build.linear(expanded, pick(1, 40))
         size = pick(1, 40)
@@ -252,7 +276,9 @@ def _tokens(build: _Builder, features: Vector, others: list[Vector]) -> int:
         Output(
             high=0,
             low=1 if dual else None,
-            companding=pick(0, 1),
+            companding=2 if excitation else pick(0, 1),
+            predicted=predicted[0],
+            past=past[0],
             state=expanded[0],
             scale=float(np.float32(2 / (256 * classes[0] if dual else classes[0]))),
             offset=-1.0,

@@ -186,7 +186,7 @@ def test_exponentials(name: str, n: int, temperature: float, seed: int) -> None:
 
 
 @each_set
-@pytest.mark.parametrize("activation", range(4))
+@pytest.mark.parametrize("activation", range(5))
 def test_activations(name: str, activation: int) -> None:
     patterns = np.arange(0, 2**32, 65521, dtype=np.uint64).astype(np.uint32).view(np.float32)
     edges = np.array([0.0, -0.0, np.inf, -np.inf, 1e-45, 86, -86, 88, -88], np.float32)

@@ -32,9 +32,9 @@ def engine_logits(path: Path, mel: npt.NDArray[np.float32], tokens: Tokens) -> F
     run = reference._Run(voice, 0, 0, 1.0, tokens.tolist())
     logits, forced, draw_logistic = [], run._forced, run._draw_logistic
 
-    def record(draw: Any, values: npt.NDArray[np.float32]) -> int:
+    def record(draw: Any, values: npt.NDArray[np.float32], i: int) -> int:
         logits.append(values.copy())
-        return int(forced(draw, values))
+        return int(forced(draw, values, i))
 
     def record_mixture(op: Any, i: int, band: int) -> np.float32:
         parts = (run._at(part, i, op.mixtures) for part in (op.input, op.means, op.scales))

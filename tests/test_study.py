@@ -66,7 +66,7 @@ def test_every_network_stores_as_many_weights_and_finished_runs_stay(
     assert len(table) == 7 and table[0].startswith("run,block,hidden_size,seed")
     assert "| unstructured | 64 | 93.8% |" in (tmp_path / "runs" / "table.md").read_text()
     assert (tmp_path / "runs" / "pruning.png").stat().st_size > 0
-    monkeypatch.setattr(studies, "Trainer", None)
+    monkeypatch.setattr(studies, "WaveRNNTrainer", None)
     assert studies.conduct(study, tmp_path / "runs") == results
 
 

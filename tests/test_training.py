@@ -25,7 +25,7 @@ from linnet_training.evaluate import (  # noqa: E402
 from linnet_training.held_out import held_out_nats, stored  # noqa: E402
 from linnet_training.model import SILENCE, StepLoop, WaveRNN, from_checkpoint  # noqa: E402
 from linnet_training.preparation import prepare  # noqa: E402
-from linnet_training.train import Trainer  # noqa: E402
+from linnet_training.train_wavernn import WaveRNNTrainer  # noqa: E402
 
 RULES = [
     {"name": "gru.weight_hh_l0", "block": "4x4", "sparsity": 0.75},
@@ -126,14 +126,14 @@ def test_coarse_logits_never_see_the_current_coarse_byte() -> None:
 
 
 def test_resumed_training_equals_uninterrupted(corpus: Corpus, tmp_path: Path) -> None:
-    whole = Trainer(config(12), corpus, tmp_path / "whole")
+    whole = WaveRNNTrainer(config(12), corpus, tmp_path / "whole")
     whole.run(quiet=True)
-    halved = Trainer(config(12), corpus, tmp_path / "halved")
+    halved = WaveRNNTrainer(config(12), corpus, tmp_path / "halved")
     (tmp_path / "halved").mkdir()
     for _ in range(5):
         halved.update()
     halved.write()
-    resumed = Trainer(config(12), corpus, tmp_path / "halved")
+    resumed = WaveRNNTrainer(config(12), corpus, tmp_path / "halved")
     assert resumed.step == 5 and 0 < resumed.pruner.sparsity() < 0.6
     assert all(torch.equal(resumed.pruner.masks[n], m) for n, m in halved.pruner.masks.items())
     resumed.run(quiet=True)
@@ -146,7 +146,7 @@ def test_resumed_training_equals_uninterrupted(corpus: Corpus, tmp_path: Path) -
 
 
 def test_model_file_is_sparse_masked_and_complete(corpus: Corpus, tmp_path: Path) -> None:
-    trainer = Trainer(config(10), corpus, tmp_path)
+    trainer = WaveRNNTrainer(config(10), corpus, tmp_path)
     trainer.run(quiet=True)
     for weights in (
         trainer.model.state_dict(),
@@ -165,21 +165,21 @@ def test_model_file_is_sparse_masked_and_complete(corpus: Corpus, tmp_path: Path
 
 
 def test_a_run_does_not_go_on_as_another(corpus: Corpus, tmp_path: Path) -> None:
-    trainer = Trainer(config(2), corpus, tmp_path)
+    trainer = WaveRNNTrainer(config(2), corpus, tmp_path)
     trainer.run(quiet=True)
     assert (tmp_path / "curves.png").stat().st_size > 0
-    longer = Trainer(config(4), corpus, tmp_path)
+    longer = WaveRNNTrainer(config(4), corpus, tmp_path)
     assert longer.step == 2 and longer.progress == 0.5
     other = dataclasses.replace(config(4), model=configuration.Network(hidden_size=64))
     with pytest.raises(ValueError, match="hidden_size 32 -> 64"):
-        Trainer(other, corpus, tmp_path)
+        WaveRNNTrainer(other, corpus, tmp_path)
 
 
 def test_evaluation_scores_the_weights_that_the_runtime_computes_with(
     corpus: Corpus, tmp_path: Path
 ) -> None:
     """A run's folder is exported on the spot; its score is that of the weights in float16."""
-    trainer = Trainer(config(10), corpus, tmp_path)
+    trainer = WaveRNNTrainer(config(10), corpus, tmp_path)
     trainer.run(quiet=True)
     voice, u = open_voice(tmp_path), corpus.held_out[0]
     signal, mel = voice.info()["signal"], u.features[:, 3:-3]

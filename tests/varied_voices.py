@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from excitation_voices import excitation_voice
 from logistic_voices import logistic_voice
 from voices import tiny_voice
 
@@ -21,4 +22,5 @@ def varied_voices() -> dict[str, bytes]:
         "dense-fp16": tiny_voice(16, None, "float16", 4),
         "logistics-4x4-fp32": logistic_voice(0, dtype="float32", seed=5),
         "bands-4x4-fp16": logistic_voice(2, seed=6),
+        "excitation-4x4-fp16": excitation_voice(seed=7),
     }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from linnet.format import VoiceFile
-from linnet_export import fatchord, fatchord_names, softmax, wavernn
+from linnet_export import fatchord, fatchord_names, lpc, softmax, wavernn
 from linnet_export.config import read_config
 from linnet_export.hparams import PRESETS, expand
 from linnet_export.storage import Storage, Weights
@@ -35,6 +35,7 @@ class Family(NamedTuple):
 FAMILIES = {
     "wavernn-dual-softmax": Family(wavernn.build, wavernn.NAMES),
     "wavernn-softmax": Family(softmax.build, softmax.NAMES),
+    "lpc-wavernn": Family(lpc.build, lpc.NAMES),
     "fatchord-wavernn": Family(fatchord.build, fatchord.NAMES, fatchord_names.canonical),
 }
 ARCHITECTURES = tuple(FAMILIES)

@@ -17,6 +17,7 @@ one frame at a time, so:
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,7 @@ class Conditioning:
     layers: tuple[tuple[Weights, Weights], ...]
     upsampling: Weights | None
     n_features: int
+    name: str = "conditioning"
 
     @property
     def channels(self) -> int:
@@ -69,9 +71,7 @@ class Conditioning:
             matrix = weight.transpose(0, 2, 1).reshape(
                 c_out, k * c_in
             )  # column: frame of the window, then channel
-            frame = builder.linear(
-                f"conditioning.{i}", matrix, window, bias=bias, activation="relu"
-            )
+            frame = builder.linear(f"{self.name}.{i}", matrix, window, bias=bias, activation="relu")
         return frame
 
     def upsampled(self, builder: Builder, frame: Buffer) -> Buffer:
@@ -82,30 +82,32 @@ class Conditioning:
         return builder.upsample("upsample", self.upsampling, builder.history(frame, window))
 
 
-def require_conditioning(tensors: Tensors) -> int:
-    """Note the network's tensors as known; the number of convolutions."""
-    n = tensors.count(r"conditioning\.(\d+)\.(?:weight|bias)")
+def require_conditioning(tensors: Tensors, name: str = "conditioning") -> int:
+    """Note the network's tensors, which begin with `name`, as known; the number of convolutions."""
+    n = tensors.count(rf"{re.escape(name)}\.(\d+)\.(?:weight|bias)")
     for i in range(n):
-        tensors.require(f"conditioning.{i}.weight", f"conditioning.{i}.bias")
+        tensors.require(f"{name}.{i}.weight", f"{name}.{i}.bias")
     if tensors.has("upsample.weight"):
         tensors.require("upsample.weight")
     return n
 
 
-def read_conditioning(tensors: Tensors, n: int, n_features: int, hop_length: int) -> Conditioning:
+def read_conditioning(
+    tensors: Tensors, n: int, n_features: int, hop_length: int, name: str = "conditioning"
+) -> Conditioning:
     """The network's weights, checked. Raises ValueError naming the tensor."""
     layers = []
     channels = n_features
     for i in range(n):
-        weight = tensors.get(f"conditioning.{i}.weight", None, channels, None)
-        _expect_odd(f"conditioning.{i}.weight", weight.shape[2])
+        weight = tensors.get(f"{name}.{i}.weight", None, channels, None)
+        _expect_odd(f"{name}.{i}.weight", weight.shape[2])
         channels = weight.shape[0]
-        layers.append((weight, tensors.get(f"conditioning.{i}.bias", channels)))
+        layers.append((weight, tensors.get(f"{name}.{i}.bias", channels)))
     upsampling = None
     if tensors.has("upsample.weight"):
         upsampling = tensors.get("upsample.weight", hop_length, None)
         _expect_odd("upsample.weight", upsampling.shape[1])
-    return Conditioning(tuple(layers), upsampling, n_features)
+    return Conditioning(tuple(layers), upsampling, n_features, name)
 
 
 def _expect_odd(name: str, k: int) -> None:

@@ -43,13 +43,16 @@ def read_integer(table: Mapping[str, Any], where: str, key: str, low: int, high:
 
 @dataclass(frozen=True)
 class Signal:
-    """Samples as tokens: v = token scale - 1 is the companded, pre-emphasised value."""
+    """Samples as tokens: v = token scale - 1 is the companded, pre-emphasised value, or the
+    companded excitation that leads to it."""
 
     bits: int
-    companding: str  # "linear" or "mu-law"
+    companding: str  # "linear", "mu-law" or "excitation"
     mu: float
     pre_emphasis: float
     grid: str  # "pcm" or "full-scale"
+    range: float = 1.0  # of an excitation: the greatest, in gains
+    least_gain: float = 1.0  # of an excitation
 
     @property
     def scale(self) -> float:
@@ -76,6 +79,8 @@ class Signal:
             "mu": self.mu,
             "pre_emphasis": self.pre_emphasis,
         }
+        if self.companding == "excitation":
+            signal |= {"range": self.range, "least_gain": self.least_gain}
         if self.companding == "linear" and self.grid == "full-scale":
             signal["grid"] = self.grid
         return signal
@@ -99,13 +104,14 @@ def read_signal(config: Mapping[str, Any]) -> Signal:
     """The table `signal`. Raises ValueError naming the key."""
     table = _mapping(config, "signal")
     companding = table.get("companding", "linear")
-    if companding not in ("linear", "mu-law"):
+    if companding not in ("linear", "mu-law", "excitation"):
         raise ValueError(
-            f"config signal.companding must be 'linear' or 'mu-law', not {companding!r}"
+            "config signal.companding must be 'linear', 'mu-law' or 'excitation', "
+            f"not {companding!r}"
         )
     bits = read_integer(table, "signal", "bits", 1, 16)
     mu = float(table.get("mu", 255 if companding == "mu-law" else 0))
-    if companding == "mu-law" and not 0 < mu < 1e9:
+    if companding != "linear" and not 0 < mu < 1e9:
         raise ValueError(f"config signal.mu must be positive, not {mu}")
     pre_emphasis = float(table.get("pre_emphasis", 0.0))
     if not -1 < pre_emphasis < 1:
@@ -113,7 +119,14 @@ def read_signal(config: Mapping[str, Any]) -> Signal:
     grid = table.get("grid", "full-scale" if companding == "mu-law" else "pcm")
     if grid not in ("pcm", "full-scale") or (companding == "mu-law" and grid != "full-scale"):
         raise ValueError(f"config signal.grid {grid!r} does not go with {companding}")
-    return Signal(bits, companding, mu, pre_emphasis, grid)
+    if companding != "excitation":
+        return Signal(bits, companding, mu, pre_emphasis, grid)
+    largest, least = float(table.get("range", 0)), float(table.get("least_gain", 0))
+    if not 0 < largest < 1e9:
+        raise ValueError(f"config signal.range must be positive, not {largest}")
+    if not 1e-30 < least <= 1:
+        raise ValueError(f"config signal.least_gain must be within (0, 1], not {least}")
+    return Signal(bits, companding, mu, pre_emphasis, grid, largest, least)
 
 
 def read_config(config: Mapping[str, Any]) -> Config:

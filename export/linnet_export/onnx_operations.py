@@ -10,6 +10,7 @@ import numpy as np
 from linnet.format import VoiceFile
 from linnet.operations import (
     ACTIVATIONS,
+    COMPANDINGS,
     Add,
     Bands,
     Draw,
@@ -132,9 +133,7 @@ class Translator:
         """Raises ValueError for an operation without a translation."""
         for op in program:
             if type(op) not in _TRANSLATIONS:
-                raise ValueError(
-                    f"the operation {type(op).__name__.lower()!r} has no translation to ONNX yet"
-                )
+                raise ValueError(f"the operation {type(op).__name__.lower()!r} has no ONNX form")
             _TRANSLATIONS[type(op)](self, op)
 
     def weights(self, tensor: int, suffix: str = "", shape: tuple[int, ...] = ()) -> str:
@@ -159,6 +158,8 @@ def _activated(t: Translator, number: int, y: Value, hint: str = "") -> Value:
     activation = ACTIVATIONS[number]
     if activation == "none":
         return y
+    if activation not in _ACTIVATIONS:
+        raise ValueError(f"the activation {activation} has no ONNX form")
     return t.graph.value(_ACTIVATIONS[activation], [y.name], y.size, hint)
 
 
@@ -231,6 +232,8 @@ def _bands(t: Translator, op: Bands) -> None:
 
 def _output(t: Translator, op: Output) -> None:
     """A sample is made of the tokens, which the caller draws; only its filter may be heard."""
+    if COMPANDINGS[op.companding] == "excitation":
+        raise ValueError("a prediction from the samples made has no ONNX form")
     t.memory.leave(op.state, 1)
 
 

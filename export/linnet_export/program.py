@@ -21,8 +21,11 @@ from linnet.operations import (
     History,
     Linear,
     Logistics,
+    Operand,
     Operation,
     Output,
+    Predict,
+    StepUp,
     Upsample,
     bands_state_size,
 )
@@ -328,9 +331,33 @@ class Builder:
         state = self.buffer(bands_state_size(levels, coefficients)).operand
         self._operations.append(Bands(levels, weights, bands.operand, state, pre_emphasis))
 
-    def output(self, signal: Signal, high: Slot, low: Slot | None = None) -> None:
-        """Turn the tokens into the sample."""
-        mu = signal.mu if signal.companding == "mu-law" else 0.0
+    def step_up(self, reflection: Buffer) -> Buffer:
+        """Prediction coefficients (order) from reflection coefficients (order)."""
+        out = self.buffer(reflection.size)
+        self._operations.append(StepUp(out.size, reflection.operand, out.operand))
+        return out
+
+    def predict(self, coefficients: Buffer, gain: Buffer, out: Buffer, least_gain: float) -> Buffer:
+        """out (4): prediction, gain, and as signed roots the prediction and the last sample, in
+        gains. The place of the past (order) that it predicts from."""
+        _expect(gain.size == 1 and out.size == 4, f"predict: {gain.size}, {out.size} floats")
+        past = self.buffer(coefficients.size)
+        a, found, g, before = (b.operand for b in (coefficients, out, gain, past))
+        self._operations.append(Predict(past.size, a, found, g, before, least_gain))
+        return past
+
+    def output(
+        self,
+        signal: Signal,
+        high: Slot,
+        low: Slot | None = None,
+        excited: tuple[Buffer, Buffer] | None = None,
+    ) -> None:
+        """Turn the tokens into the sample; excited: what a `predict` gave, and its past."""
+        mu = signal.mu if signal.companding != "linear" else 0.0
+        excitation = signal.companding == "excitation"
+        _expect(excitation == (excited is not None), f"{signal.companding} and a prediction")
+        predicted, past = (b.operand for b in excited) if excited else (Operand(0), Operand(0))
         self._operations.append(
             Output(
                 high.number,
@@ -339,10 +366,12 @@ class Builder:
                 self.buffer(1).operand,
                 signal.scale,
                 -1.0,
-                mu,
+                mu / signal.range,
                 math.log1p(mu),
-                1 / mu if mu else 0.0,
+                signal.range / mu if mu else 0.0,
                 signal.pre_emphasis,
+                predicted=predicted,
+                past=past,
             )
         )
 

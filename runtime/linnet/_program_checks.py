@@ -13,6 +13,7 @@ from linnet.format import Tensor, VoiceFile
 from linnet.operations import (
     ACTIVATIONS,
     COMPANDINGS,
+    MOST_ORDER,
     NONE,
     OPERATION_SIZE,
     SPREADS,
@@ -27,6 +28,8 @@ from linnet.operations import (
     Operand,
     Operation,
     Output,
+    Predict,
+    StepUp,
     Upsample,
     bands_state_size,
 )
@@ -86,7 +89,8 @@ class _Programs:
         outputs = sum(isinstance(operation, ends) for operation in self.operations())
         if outputs != 1 or not isinstance(last, ends):
             raise self.fail("a sample program has exactly one output, its last operation")
-        frame_only, sample_only = (History, Upsample), (Embedding, Draw, Logistics, *ends)
+        frame_only = (History, Upsample, StepUp)
+        sample_only = (Embedding, Draw, Logistics, Predict, *ends)
         n_frame = len(self.voice.frame_program)
         for i, operation in enumerate(self.operations()):
             wrong = sample_only if i < n_frame else frame_only
@@ -246,6 +250,38 @@ class _Programs:
         self.finite()
         self.expect(-1 < op.pre_emphasis < 1, "pre_emphasis is not within (-1, 1)")
         self.range(op.state, 1, "state")
+        if COMPANDINGS[op.companding] == "excitation":
+            self.excitation(op)
+        else:
+            none = Operand(0)
+            self.expect(op.predicted == op.past == none, "a prediction without an excitation")
+
+    def excitation(self, op: Output) -> None:
+        self.expect(op.low is None, "an excitation of two slots")
+        self.expect(op.scale > 0 and op.log_1_mu > 0, "scale or log(1 + mu) is not positive")
+        self.range(op.predicted, 2, "predicted")
+        self.range(op.past, 1, "past")
+        self.apart(op.past, 1, op.predicted, 2, "past and predicted")
+        self.apart(op.past, 1, op.state, 1, "past and state")
+        self.apart(op.state, 1, op.predicted, 2, "state and predicted")
+
+    def stepup(self, op: StepUp) -> None:
+        self.expect(1 <= op.order <= MOST_ORDER, f"order {op.order}")
+        self.range(op.input, op.order, "in")
+        self.range(op.out, op.order, "out")
+        self.apart(op.input, op.order, op.out, op.order, "in and out")
+
+    def predict(self, op: Predict) -> None:
+        self.expect(1 <= op.order <= MOST_ORDER, f"order {op.order}")
+        self.expect(0 < op.least_gain <= 1, "least_gain is not within (0, 1]")
+        read = [("in", op.input, op.order), ("gain", op.gain, 1)]
+        written = [("out", op.out, 4), ("past", op.past, op.order)]
+        for what, operand, size in read + written:
+            self.range(operand, size, what)
+        for what, operand, size in written:
+            for other, from_, n in read:
+                self.apart(operand, size, from_, n, f"{what} and {other}")
+        self.apart(op.out, 4, op.past, op.order, "out and past")
 
 
 def check_programs(voice: VoiceFile, operations_at: int) -> None:

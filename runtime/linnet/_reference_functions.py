@@ -134,7 +134,7 @@ def add(a: Floats, b: Floats) -> Floats:
 
 @compiled
 def activate(activation: int, y: Floats) -> None:
-    """y (n) = activation(y), in place: 0 none, 1 relu, 2 tanh, 3 sigmoid."""
+    """y (n) = activation(y), in place: 0 none, 1 relu, 2 tanh, 3 sigmoid, 4 exp."""
     for i in range(len(y)):
         if activation == 1:
             y[i] = relu(y[i])
@@ -142,6 +142,8 @@ def activate(activation: int, y: Floats) -> None:
             y[i] = tanh(y[i])
         elif activation == 3:
             y[i] = sigmoid(y[i])
+        elif activation == 4:
+            y[i] = exp(y[i])
 
 
 @compiled

@@ -15,8 +15,9 @@ NONE = 0xFFFFFFFF
 N_WORDS = 16
 OPERATION_SIZE = 4 * N_WORDS
 
-ACTIVATIONS = ("none", "relu", "tanh", "sigmoid")
-COMPANDINGS = ("linear", "mu-law")
+ACTIVATIONS = ("none", "relu", "tanh", "sigmoid", "exp")
+COMPANDINGS = ("linear", "mu-law", "excitation")
+MOST_ORDER = 64  # of a prediction
 SPREADS = ("exp", "softplus")
 
 
@@ -119,7 +120,11 @@ class Draw:
 
 @dataclass(frozen=True)
 class Output:
-    """The sample: token(s) -> companded value -> expanded -> de-emphasised -> 16 bits."""
+    """The sample: token(s) -> companded value -> expanded -> de-emphasised -> 16 bits.
+
+    An excitation is expanded, multiplied by the gain and added to the prediction (`predicted`: both
+    of them) to give a sample, which goes to `past`.
+    """
 
     number: ClassVar[int] = 8
     high: int = _word(1)
@@ -132,6 +137,8 @@ class Output:
     log_1_mu: float = _word(11, "f32")
     inverse_mu: float = _word(12, "f32")
     pre_emphasis: float = _word(13, "f32")
+    predicted: Operand = _word(4, "operand", default=Operand(0))
+    past: Operand = _word(14, "operand", default=Operand(0))
 
 
 @dataclass(frozen=True)
@@ -168,13 +175,47 @@ class Bands:
         return int(1 << self.levels)
 
 
+@dataclass(frozen=True)
+class StepUp:
+    """out (order) = the prediction coefficients of reflection coefficients."""
+
+    number: ClassVar[int] = 11
+    order: int = _word(1)
+    input: Operand = _word(4, "operand")
+    out: Operand = _word(6, "operand")
+
+
+@dataclass(frozen=True)
+class Predict:
+    """out (4) = prediction, gain, roots of the prediction and of the last sample in gains."""
+
+    number: ClassVar[int] = 12
+    order: int = _word(1)
+    input: Operand = _word(4, "operand")
+    out: Operand = _word(6, "operand")
+    gain: Operand = _word(8, "operand")
+    past: Operand = _word(10, "operand")
+    least_gain: float = _word(12, "f32")
+
+
 def bands_state_size(levels: int, coefficients: int) -> int:
     """Floats of a Bands' state: of the de-emphasis, and of two filters per merging of bands."""
     return 1 + ((1 << levels) - 1) * (coefficients + 2)
 
 
 Operation = (
-    Linear | Gates | History | Upsample | Add | Embedding | Draw | Output | Logistics | Bands
+    Linear
+    | Gates
+    | History
+    | Upsample
+    | Add
+    | Embedding
+    | Draw
+    | Output
+    | Logistics
+    | Bands
+    | StepUp
+    | Predict
 )
 _KINDS: dict[int, type[Operation]] = {kind.number: kind for kind in get_args(Operation)}
 

@@ -15,10 +15,12 @@ import numpy.typing as npt
 
 from linnet import _reference_functions as functions
 from linnet import _reference_logistics as logistics
+from linnet import _reference_prediction as prediction
 from linnet import _reference_products as products
 from linnet.blocks import BLOCKS, Packed, widen
 from linnet.format import read
 from linnet.operations import (
+    COMPANDINGS,
     Add,
     Bands,
     Draw,
@@ -30,6 +32,8 @@ from linnet.operations import (
     Operand,
     Operation,
     Output,
+    Predict,
+    StepUp,
     Upsample,
     bands_state_size,
 )
@@ -108,7 +112,7 @@ class ReferenceVoice:
         """The negative log-likelihood of each step's tokens, in nats, given those before it.
 
         mel (n_features, n_frames); tokens (n <= n_frames * hop_length), the companded samples, or
-        all bands of a step in turn.
+        all bands of a step in turn; of a voice of excitations the samples + 32768.
         """
         run = _Run(self, 0, 0, 1.0, [int(token) for token in np.asarray(tokens)])
         self._samples(run, mel)
@@ -176,6 +180,7 @@ class _Run:
         self.arena = np.zeros(voice.header.arena_size, np.float32)
         self.slots = [0] * voice.header.n_slots
         self.made = 0
+        self.recorded = np.float32(0)  # the last sample of what is scored
         self.output = voice.file.sample_program[-1]
         for operation in voice.file.frame_program:
             if isinstance(operation, History) and operation.initial is not None:
@@ -253,19 +258,30 @@ class _Run:
                 self._at(operation.out, i, len(row))[:] = row
             case Draw():
                 logits = self._at(operation.input, i, operation.classes)
-                token = self._draw(operation, logits)
+                token = self._draw(operation, logits, i)
                 self.slots[operation.slot] = token
                 scale, offset = np.float32(operation.scale), np.float32(operation.offset)
                 self._at(operation.out, i, 1)[0] = functions.affine(token, scale, offset)
+            case StepUp(order=order):
+                reflection = self._at(operation.input, i, order)
+                self._at(operation.out, i, order)[:] = prediction.step_up(reflection)
+            case Predict(order=order):
+                prediction.predict(
+                    self._at(operation.input, i, order),
+                    self._at(operation.gain, i, 1)[0],
+                    np.float32(operation.least_gain),
+                    self._at(operation.past, i, order),
+                    self._at(operation.out, i, 4),
+                )
             case Logistics(bands=bands):
                 for band in range(bands):
                     self._at(operation.out, i, bands)[band] = self._draw_logistic(
                         operation, i, band
                     )
 
-    def _draw(self, draw: Draw, logits: Floats) -> int:
+    def _draw(self, draw: Draw, logits: Floats, i: int) -> int:
         if self.tokens is not None:
-            return self._forced(draw, logits)
+            return self._forced(draw, logits, i)
         if self.inverse_temperature is None:
             m, _, _ = functions.exponentials(logits, np.float32(1))
             return functions.likeliest(logits, np.float32(m))
@@ -273,11 +289,13 @@ class _Run:
         u = functions.uniform(self.seed, self.stream, self.made, draw.random_word)
         return functions.draw(draw.classes, e, groups, u)
 
-    def _forced(self, draw: Draw, logits: Floats) -> int:
+    def _forced(self, draw: Draw, logits: Floats, i: int) -> int:
         assert self.tokens is not None
         token = told = self.tokens[self.made]
         assert isinstance(self.output, Output)
-        if self.output.low is not None:
+        if COMPANDINGS[self.output.companding] == "excitation":
+            token = self._excitation(self.output, draw.classes, told, i)
+        elif self.output.low is not None:
             token = token >> 8 if draw.slot == self.output.high else token & 255
         if not 0 <= token < draw.classes:
             raise ValueError(f"token {told} of sample {self.made} is out of range")
@@ -285,6 +303,21 @@ class _Run:
         c_last = float(functions.cumulated(groups))
         self.nats[-1] += math.log(c_last) - (float(logits[token]) - float(m))
         return token
+
+    def _excitation(self, output: Output, classes: int, told: int, i: int) -> int:
+        """The token that leads nearest to a sample of the recording, told as its value + 32768."""
+        x = np.float32((told - 32768) / 32768)
+        sample = functions.deemphasize(x, np.float32(-output.pre_emphasis), self.recorded)
+        self.recorded = x
+        return prediction.token_of(
+            self._at(output.predicted, i, 2),
+            np.float32(sample),
+            np.float32(output.scale),
+            np.float32(output.offset),
+            np.float32(output.mu),
+            np.float32(output.log_1_mu),
+            classes,
+        )
 
     def _draw_logistic(self, op: Logistics, i: int, band: int) -> np.float32:
         part = slice(band * op.mixtures, (band + 1) * op.mixtures)
@@ -323,9 +356,12 @@ class _Run:
         if output.low is not None:
             token = 256 * token + self.slots[output.low]
         v = np.float32(functions.affine(token, np.float32(output.scale), np.float32(output.offset)))
-        if output.companding == 1:
+        if output.companding != 0:
             log_1_mu, inverse_mu = np.float32(output.log_1_mu), np.float32(output.inverse_mu)
             v = np.float32(functions.expand(v, log_1_mu, inverse_mu))
+        if COMPANDINGS[output.companding] == "excitation":
+            v = np.float32(prediction.excited(self._at(output.predicted, i, 2), v))
+            self._at(output.past, i, 1)[0] = v
         state = self._at(output.state, i, 1)
         state[0] = functions.deemphasize(v, np.float32(output.pre_emphasis), state[0])
         return functions.to_pcm(state[0])

@@ -221,7 +221,11 @@ class Voice:
             )
         frames = checked_mel(mel, self.n_mels)
         samples = checked_pcm(pcm, len(frames), self.hop_length)
-        tokens = encode(samples, self._metadata["signal"]).astype(np.uint16)
+        signal = self._metadata["signal"]
+        if signal.get("companding") == "excitation":  # what it is depends on the features
+            tokens = (samples.astype(np.int32) + 32768).astype(np.uint16)
+        else:
+            tokens = encode(samples, signal).astype(np.uint16)
         return self._stream(0, 1.0).score(frames, tokens) / len(tokens)
 
     def _stream(self, seed: SupportsIndex, temperature: SupportsFloat) -> _core.Stream:

@@ -53,7 +53,7 @@ py::tuple exponentials(const KernelName& kernels, const py::array& logits, float
 
 Array finish(const KernelName& kernels, uint32_t activation, const py::array& y, const std::optional<py::array>& add) {
   const py::ssize_t n = length(y, 0, 1, "y");
-  if (activation > static_cast<uint32_t>(Activation::sigmoid)) throw py::value_error("no such activation");
+  if (activation > static_cast<uint32_t>(Activation::exp)) throw py::value_error("no such activation");
   Array out = copy(shaped(y, {n}, "y"), n);
   const Kernels k = named_kernels(kernels);
   const IeeeFloatMode mode;

@@ -137,7 +137,7 @@ LINNET_API linnet_status linnet_streams_pull(linnet_stream* const* streams, size
 /* As pull, but teacher-forced: the model is told the `n_tokens` companded samples, and the negative log-likelihood that
  * it gave them is added to *nats. *made says how many were scored: none if the model lacks one of the tokens. Where a
  * step makes several samples, in sub-bands, tokens are the bands' samples + 32768, all bands of a step in turn, and
- * n_tokens is a multiple of them. */
+ * n_tokens is a multiple of them. Of a model of excitations, tokens are the recording's samples + 32768. */
 LINNET_API linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens, size_t n_tokens,
                                              size_t* made, double* nats);
 

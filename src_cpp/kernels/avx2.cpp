@@ -271,6 +271,8 @@ inline F8 activate8(Activation activation, F8 x) {
       return tanh8(x);
     case Activation::sigmoid:
       return sigmoid8(x);
+    case Activation::exp:
+      return exp8(x);
   }
   return x;
 }

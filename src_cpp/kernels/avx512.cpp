@@ -89,6 +89,8 @@ inline F16 activate16(Activation activation, F16 x) {
       return tanh16(x);
     case Activation::sigmoid:
       return sigmoid16(x);
+    case Activation::exp:
+      return exp16(x);
   }
   return x;
 }

@@ -15,7 +15,7 @@ namespace linnet {
 // The numbers are those of the file.
 enum class Layout : uint32_t { vector, table, dense, block_4x4, block_16x1, block_1x16, block_1x4 };
 enum class Dtype : uint32_t { fp16 = 1, bf16 = 2, fp32 = 3 };
-enum class Activation : uint32_t { none, relu, tanh, sigmoid };
+enum class Activation : uint32_t { none, relu, tanh, sigmoid, exp };
 
 constexpr size_t kMatrixLayouts = 5;  // dense .. block_1x4
 constexpr size_t kDtypes = 3;

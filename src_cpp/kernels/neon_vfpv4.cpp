@@ -330,6 +330,8 @@ inline F16 activate16(Activation activation, F16 x) {
       return tanh16(x);
     case Activation::sigmoid:
       return sigmoid16(x);
+    case Activation::exp:
+      return {exp4(x.a), exp4(x.b), exp4(x.c), exp4(x.d)};
   }
   return x;
 }

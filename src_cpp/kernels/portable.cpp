@@ -141,6 +141,9 @@ void finish(uint32_t n, Activation activation, const float* add, float* y) {
       case Activation::sigmoid:
         y[i] = sigmoid_scalar(v);
         break;
+      case Activation::exp:
+        y[i] = exp_scalar(v);
+        break;
     }
   }
 }

@@ -254,7 +254,7 @@ void check_vector_functions(const char* name, uint32_t n, Random& random) {
   random.fill_moderate(add);
   if (random.below(2)) start[random.below(n)] = std::numeric_limits<float>::quiet_NaN();
   if (random.below(2)) start[random.below(n)] = -std::numeric_limits<float>::infinity();
-  for (Activation activation : {Activation::none, Activation::relu, Activation::tanh, Activation::sigmoid}) {
+  for (Activation activation : {Activation::none, Activation::relu, Activation::tanh, Activation::sigmoid, Activation::exp}) {
     for (const float* a : {static_cast<const float*>(add.data()), static_cast<const float*>(nullptr)}) {
       memcpy(y.data(), start.data(), n * sizeof(float));
       memcpy(z.data(), start.data(), n * sizeof(float));

@@ -38,7 +38,7 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from linnet_training.train import start
+    from linnet_training.starting import start
 
     config = configuration.load(arguments.config)
     changes: dict[str, float | int | str] = {}
@@ -66,6 +66,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         Path(config.data.prepared),
         arguments.utterances,
         lambda line: print(line, flush=True),
+        arguments.temperature,
     )
     print(evaluation.markdown(result))
     if arguments.json:
@@ -97,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sub = commands.add_parser("evaluate", help="resynthesis of the held-out utterances")
     sub.add_argument("voice", type=Path, help="a .linnet, or a run's folder or model.pt")
     sub.add_argument("--config", type=Path, required=True)
+    sub.add_argument("--temperature", type=float, default=1.0, help="of the draws")
     sub.add_argument("--utterances", type=int, default=0, help="only the first so many")
     sub.add_argument("--json", type=Path, help="also write all figures there")
     sub.set_defaults(function=evaluate)

@@ -36,9 +36,12 @@ class Signal:
 
 @dataclass(frozen=True)
 class Network:
+    architecture: str = "wavernn-dual-softmax"  # or lpc-wavernn
     hidden_size: int = 384
     channels: int = 96
     head_size: int = 128
+    order: int = 16  # of the filter, in an lpc-wavernn
+    envelope_steps: int = 6000  # updates of the envelope before those of the network
 
 
 @dataclass(frozen=True)

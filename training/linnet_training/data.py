@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,21 @@ class Utterance:
 
     features: NDArray[np.float32]
     tokens: NDArray[np.int32]
+
+    @property
+    def steps(self) -> int:
+        """Samples."""
+        return len(self.tokens)
+
+
+class Played(Protocol):
+    """What streams play: `steps` samples."""
+
+    @property
+    def steps(self) -> int: ...
+
+
+P = TypeVar("P", bound=Played)
 
 
 class Corpus:
@@ -48,7 +63,7 @@ class Corpus:
         return torch.from_numpy(total).float()
 
 
-class Segments:
+class Streams(Generic[P]):
     """Endless consecutive segments of `batch` parallel streams, for backpropagation truncated in
     time with the state carried over.
 
@@ -58,10 +73,10 @@ class Segments:
     """
 
     def __init__(
-        self, utterances: list[Utterance], hop: int, reach: int, batch: int, frames: int, seed: int
+        self, utterances: list[P], hop: int, reach: int, batch: int, frames: int, seed: int
     ) -> None:
         self.hop, self.reach, self.frames, self.seed = hop, reach, frames, seed
-        self.utterances = [u for u in utterances if len(u.tokens) >= frames * hop]
+        self.utterances = [u for u in utterances if u.steps >= frames * hop]
         if not self.utterances:
             raise ValueError(f"no utterance has {frames} frames of {hop} samples")
         self.epoch, self.next = 0, 0
@@ -78,24 +93,15 @@ class Segments:
         self.next += 1
         return int(self.order[self.next - 1])
 
-    def segment(self) -> tuple[Tensor, Tensor, Tensor]:
-        """tokens (batch, frames hop), features (batch, n_mels, frames + 2 reach), fresh (batch,)"""
-        tokens, features, fresh = [], [], []
+    def places(self) -> list[tuple[P, int]]:
+        """Of every stream the utterance and the first frame of its next segment."""
+        found = []
         for stream in self.streams:
-            u = self.utterances[stream[0]]
-            if (stream[1] + self.frames) * self.hop > len(u.tokens):
+            if (stream[1] + self.frames) * self.hop > self.utterances[stream[0]].steps:
                 stream[:] = [self._take(), 0]
-                u = self.utterances[stream[0]]
-            at, end = stream[1], stream[1] + self.frames
-            fresh.append(at == 0)
-            tokens.append(u.tokens[at * self.hop : end * self.hop])
-            features.append(u.features[:, at : end + 2 * self.reach])
-            stream[1] = end
-        return (
-            torch.from_numpy(np.stack(tokens).astype(np.int64)),
-            torch.from_numpy(np.stack(features)),
-            torch.tensor(fresh),
-        )
+            found.append((self.utterances[stream[0]], stream[1]))
+            stream[1] += self.frames
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "next": self.next, "streams": [list(s) for s in self.streams]}
@@ -104,3 +110,19 @@ class Segments:
         self.epoch, self.next = int(state["epoch"]), int(state["next"])
         self.order = self._shuffle(self.epoch)
         self.streams = [list(s) for s in state["streams"]]
+
+
+class Segments(Streams[Utterance]):
+    """Segments of tokens."""
+
+    def segment(self) -> tuple[Tensor, Tensor, Tensor]:
+        """tokens (batch, frames hop), features (batch, n_mels, frames + 2 reach), fresh (batch,)"""
+        places = self.places()
+        size = self.frames * self.hop
+        tokens = [u.tokens[at * self.hop :][:size] for u, at in places]
+        features = [u.features[:, at : at + self.frames + 2 * self.reach] for u, at in places]
+        return (
+            torch.from_numpy(np.stack(tokens).astype(np.int64)),
+            torch.from_numpy(np.stack(features)),
+            torch.tensor([at == 0 for _, at in places]),
+        )

@@ -1,7 +1,7 @@
 """How close free-running resynthesis of held-out utterances comes to the recordings.
 
 Per utterance, for the voice and for Griffin-Lim from the same mel: STOI, PESQ (wide band) and the
-correlation of log spectra; for the voice also its teacher-forced nats per sample.
+correlation and distance of log spectra; for the voice also its teacher-forced nats per sample.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from linnet.features import complete
 
 Pcm = NDArray[np.int16]
 Mel = NDArray[np.float32]
-MEASURES = {"stoi": "STOI", "pesq": "PESQ-WB", "correlation": "log-spectrum correlation"}
+MEASURES = {
+    "stoi": "STOI",
+    "pesq": "PESQ-WB",
+    "correlation": "log-spectrum correlation",
+    "distance": "log-spectral distance, dB",
+}
 
 
 def log_spectrum_correlation(reference: Pcm, other: Pcm, sample_rate: int) -> float:
@@ -57,6 +62,7 @@ def measure(reference: Pcm, other: Pcm, sample_rate: int) -> dict[str, float]:
         "stoi": float(stoi(pair[0], pair[1], sample_rate)),
         "pesq": float(score) if score > 0 else float("nan"),
         "correlation": log_spectrum_correlation(reference, other, sample_rate),
+        "distance": log_spectral_distance(reference, other, sample_rate),
     }
 
 
@@ -115,6 +121,7 @@ def evaluate(
     prepared: Path,
     utterances: int = 0,
     progress: Callable[[str], None] = lambda line: None,
+    temperature: float = 1.0,
 ) -> dict[str, Any]:
     """Measures of the first `utterances` held-out recordings (0: all) and as many of speakers that
     were not trained on, if the data has any; and the means of each kind and each speaker."""
@@ -139,7 +146,9 @@ def evaluate(
             "kind": kind,
             "seconds": len(pcm) / voice.sample_rate,
             "nats": float(np.mean(voice.score(mel, pcm))),
-            "voice": measure(pcm, voice.synthesize(mel, seed=0), voice.sample_rate),
+            "voice": measure(
+                pcm, voice.synthesize(mel, seed=0, temperature=temperature), voice.sample_rate
+            ),
             "griffin_lim": measure(pcm, griffin_lim(mel, definition), voice.sample_rate),
         }
         rows.append(row)
@@ -170,7 +179,7 @@ def markdown(result: dict[str, Any]) -> str:
     """The means as a table."""
     lines = [
         f"| resynthesis | seconds | nats per sample | {' | '.join(MEASURES.values())} |",
-        "|---|---|---|---|---|---|",
+        f"|---|---|---|{'---|' * len(MEASURES)}",
     ]
     groups = [("held out", result["mean"])]
     groups += [("speakers not trained on", result["unseen"])] if "unseen" in result else []

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
 from linnet_training.data import Utterance
 from linnet_training.model import SILENCE, WaveRNN
 
+M = TypeVar("M", bound=nn.Module)
+
 
 @torch.no_grad()
-def stored(model: WaveRNN) -> WaveRNN:
+def stored(model: M) -> M:
     """A copy with the weights that a voice has by default: matrices rounded to float16 (to nearest
     even), biases as they are."""
     rounded = copy.deepcopy(model)

@@ -7,39 +7,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-COLUMNS = [
-    "step",
-    "samples",
-    "seconds",
-    "train_coarse",
-    "train_fine",
-    "held_out_coarse",
-    "held_out_fine",
-    "sparsity",
-    "learning_rate",
-    "saturated",
-]
+
+def columns(parts: Sequence[str]) -> list[str]:
+    """Of log.csv, for a loss of several parts."""
+    losses = [f"{which}_{part}" for which in ("train", "held_out") for part in parts]
+    return ["step", "samples", "seconds", *losses, "sparsity", "learning_rate", "saturated"]
 
 
 class Log:
     """log.csv; rows that a resumed run will write again are dropped first."""
 
-    def __init__(self, path: Path, step: int) -> None:
-        self.path = path
+    def __init__(self, path: Path, parts: Sequence[str], step: int) -> None:
+        self.path, self.parts = path, parts
         kept = []
         if path.exists():
             with path.open(newline="") as file:
                 kept = [r for r in list(csv.reader(file))[1:] if r and int(r[0]) <= step]
         with path.open("w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *kept])
+            csv.writer(file).writerows([columns(parts), *kept])
 
     def write(self, row: Sequence[Any]) -> None:
-        """Appends values of COLUMNS."""
+        """Appends a row of its columns."""
         with self.path.open("a", newline="") as file:
             csv.writer(file).writerow(row)
 
     def draw(self) -> None:
-        """curves.png beside the log: nats per sample of both bytes, sparsity, learning rate, over
+        """curves.png beside the log: nats per sample of each part, sparsity, learning rate, over
         millions of samples."""
         import matplotlib
 
@@ -54,10 +47,10 @@ class Log:
             return [int(r["samples"]) / 1e6 for r in filled], [float(r[name]) for r in filled]
 
         figure, axes = pyplot.subplots(2, 2, figsize=(10, 6), sharex=True, layout="constrained")
-        for axis, byte in zip(axes[0], ("coarse", "fine"), strict=True):
-            axis.plot(*column(f"train_{byte}"), lw=0.6, label="training")
-            axis.plot(*column(f"held_out_{byte}"), marker=".", label="held out")
-            axis.set_title(f"{byte} byte, nats per sample")
+        for axis, part in zip(axes[0], self.parts, strict=False):
+            axis.plot(*column(f"train_{part}"), lw=0.6, label="training")
+            axis.plot(*column(f"held_out_{part}"), marker=".", label="held out")
+            axis.set_title(f"{part}, nats per sample")
             axis.legend()
         for axis, name in zip(axes[1], ("sparsity", "learning_rate"), strict=True):
             axis.plot(*column(name))

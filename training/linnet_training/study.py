@@ -22,7 +22,7 @@ from linnet_training import config as configuration
 from linnet_training.config import Config, Rule
 from linnet_training.data import Corpus
 from linnet_training.study_report import DENSE, draw, table
-from linnet_training.train import Trainer
+from linnet_training.train_wavernn import WaveRNNTrainer
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -100,7 +100,7 @@ def load(path: Path) -> Study:
     )
 
 
-def result(run: Run, trainer: Trainer) -> dict[str, Any]:
+def result(run: Run, trainer: WaveRNNTrainer) -> dict[str, Any]:
     """What one finished run is reported with; sparsities are shares of masked weights."""
     weights = {n: p for n, p in trainer.average.named_parameters() if p.dim() >= 2}
     masks = trainer.pruner.masks
@@ -139,7 +139,7 @@ def conduct(
     if missing:
         corpus = Corpus(Path(study.config.data.prepared), study.config.signal_dict(), reach=3)
     for run in missing:
-        trainer = Trainer(run.config, corpus, folder / run.name)
+        trainer = WaveRNNTrainer(run.config, corpus, folder / run.name)
         trainer.run()
         if trainer.progress < 1:
             break

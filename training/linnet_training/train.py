@@ -11,6 +11,7 @@ import math
 import os
 import signal as signals
 import time
+from abc import ABC, abstractmethod
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
 from linnet.features import complete
 from linnet_training.config import Config
-from linnet_training.data import Corpus, Segments
-from linnet_training.held_out import held_out_nats, stored
 from linnet_training.log import Log
-from linnet_training.model import SILENCE, WaveRNN
 from linnet_training.pruner import Pruner
 
 
@@ -39,25 +38,34 @@ def save(value: dict[str, Any], path: Path) -> None:
     os.replace(temporary, path)
 
 
-class Trainer:
-    """One run: `Trainer(config, corpus, folder).run()`; continues from the folder's checkpoint."""
+class Trainer(ABC):
+    """One run: `Trainer(config, corpus, folder).run()`; continues from the folder's checkpoint.
 
-    def __init__(self, config: Config, corpus: Corpus, folder: Path) -> None:
+    A subclass brings the network, what it is told and its losses.
+    """
+
+    parts: tuple[str, ...]  # of the loss
+    model: Any
+    average: Any  # of the model's weights: what is saved
+    segments: Any
+
+    def __init__(self, config: Config, corpus: Any, folder: Path) -> None:
         t = config.training
         torch.set_num_threads(t.threads)
         torch.manual_seed(t.seed)
-        if config.signal.bits != 16 or corpus.silence != SILENCE:
-            raise ValueError(f"the dual softmax needs 16-bit signals with silence at {SILENCE}")
         if complete(corpus.index["features"]) != config.features:
             raise ValueError("the data was prepared with other features: prepare it again")
         self.config, self.corpus, self.folder = config, corpus, folder
         self.device = torch.device(t.device)
-        shape = {**asdict(config.model), "n_mels": config.features["n_mels"]}
-        self.model = WaveRNN(**shape, hop_length=corpus.hop).to(self.device)
-        self.model.start_from(corpus.counts())
-        self.average = WaveRNN(**shape, hop_length=corpus.hop).to(self.device)
+        self.step, self.seconds, self.skipped = 0, 0.0, 0
+        self.interrupted = False
+        self.notes: dict[str, Any] = {}
+        self.checkpoint = folder / "checkpoint.pt"
+        self.build()
         self.average.load_state_dict(self.model.state_dict())
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=t.learning_rate)
+        self.trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.averaged = [p for p in self.average.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(self.trained, lr=t.learning_rate)
         p = config.pruning
         self.pruner = Pruner(
             self.model,
@@ -69,17 +77,36 @@ class Trainer:
             granularity=p.granularity,
             keep_diagonal=p.keep_diagonal,
         )
-        self.segments = Segments(
-            corpus.train, corpus.hop, self.model.reach, t.batch, t.frames, t.seed
-        )
-        self.h = torch.zeros(1, t.batch, config.model.hidden_size, device=self.device)
-        self.previous = torch.full((t.batch,), SILENCE, device=self.device)
-        self.step, self.seconds, self.skipped = 0, 0.0, 0
-        self.interrupted = False
-        self.notes: dict[str, Any] = {}
-        self.checkpoint = folder / "checkpoint.pt"
         if self.checkpoint.exists():
             self.load()
+
+    @abstractmethod
+    def build(self) -> None:
+        """Sets model, average, segments and the state that segments carry over."""
+
+    @abstractmethod
+    def losses(self) -> list[Tensor]:
+        """The mean nats per sample of one segment of every stream, part by part."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Starts from a zero state, after a gradient that was not finite."""
+
+    @abstractmethod
+    def held_out(self, utterances: int | None, frames: int) -> tuple[float, ...]:
+        """Mean nats of the averaged weights over the first frames of the first utterances."""
+
+    @abstractmethod
+    def carried(self) -> dict[str, Tensor]:
+        """What segments carry over, the hidden state as `h`."""
+
+    @abstractmethod
+    def restore(self, carried: dict[str, Tensor]) -> None:
+        """The inverse of `carried`."""
+
+    @abstractmethod
+    def signal(self) -> dict[str, Any]:
+        """The signal's definition for the exporter."""
 
     @property
     def progress(self) -> float:
@@ -94,49 +121,33 @@ class Trainer:
         cosine = 0.5 * (1 + math.cos(math.pi * part))
         return warm * (t.final_learning_rate + (t.learning_rate - t.final_learning_rate) * cosine)
 
-    def update(self) -> tuple[float, float]:
-        """One segment of every stream; returns its coarse and fine nats per sample."""
-        tokens, features, fresh = (x.to(self.device) for x in self.segments.segment())
-        self.h[:, fresh] = 0.0
-        self.previous[fresh] = SILENCE
+    def update(self) -> list[float]:
+        """One segment of every stream; returns its nats per sample, part by part."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
-        t, noise = self.config.training, None
-        if t.forget:
-            self.h[:, torch.rand(t.batch, device=self.device) < t.forget] = 0.0
-        if t.input_noise:
-            # Free-running mistakes come in all sizes: so does the noise, from stream to stream.
-            size = t.input_noise * torch.randn(t.batch, 1, device=self.device).exp()
-            noise = (torch.randn(tokens.shape, device=self.device) * size).round().long()
-        coarse, fine, h = self.model.nats(tokens, self.previous, features, self.h, noise)
-        coarse, fine = coarse.mean(), fine.mean()
+        losses = self.losses()
         self.optimizer.zero_grad(set_to_none=True)
-        (coarse + fine).backward()
-        parameters = list(self.model.parameters())
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.training.clip)
+        torch.stack(losses).sum().backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.trained, self.config.training.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
         else:
             self.skipped += 1
-            h = torch.zeros_like(h)
+            self.forget()
         self.pruner.step(self.progress)
-        self.h, self.previous = h.clone(), tokens[:, -1].clone()
         self.step += 1
         # The average follows faster while it is young, or it would remember the random start.
         decay = min(self.config.training.average, self.step / (self.step + 10))
         with torch.no_grad():
-            for a, p in zip(self.average.parameters(), parameters, strict=True):
+            for a, p in zip(self.averaged, self.trained, strict=True):
                 a.lerp_(p, 1 - decay)
-        return float(coarse.detach()), float(fine.detach())
+        return [float(loss.detach()) for loss in losses]
 
-    def evaluate(self, utterances: int | None = 8, frames: int = 160) -> tuple[float, float]:
+    def evaluate(self, utterances: int | None = 8, frames: int = 160) -> tuple[float, ...]:
         """Held-out nats of the averaged weights, rounded as a voice stores them; by default 8
         utterances' first 2 seconds."""
         self.pruner.apply(dict(self.average.named_parameters()))
-        score: tuple[float, float] = held_out_nats(
-            stored(self.average), self.corpus.held_out[:utterances], frames
-        )
-        return score
+        return self.held_out(utterances, frames)
 
     def state(self) -> dict[str, Any]:
         return {
@@ -145,8 +156,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "pruner": self.pruner.state_dict(),
             "segments": self.segments.state_dict(),
-            "h": self.h,
-            "previous": self.previous,
+            **self.carried(),
             "step": self.step,
             "seconds": self.seconds,
             "notes": self.notes,
@@ -159,7 +169,7 @@ class Trainer:
         """What a run cannot change when it goes on."""
         c = self.config
         model, t = asdict(c.model), c.training
-        return {**model, **c.signal_dict(), **c.features, "batch": t.batch, "frames": t.frames}
+        return {**model, **self.signal(), **c.features, "batch": t.batch, "frames": t.frames}
 
     def load(self) -> None:
         state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
@@ -173,8 +183,7 @@ class Trainer:
             )
         for name in ("model", "average", "optimizer", "pruner", "segments"):
             getattr(self, name).load_state_dict(state[name])
-        self.h = state["h"].to(self.device)
-        self.previous = state["previous"].to(self.device)
+        self.restore(state)
         self.step, self.seconds, self.notes = state["step"], state["seconds"], state["notes"]
         torch.set_rng_state(state["rng"])
         if self.device.type == "cuda" and "cuda_rng" in state:
@@ -188,10 +197,10 @@ class Trainer:
             "state_dict": {k: v.detach().cpu() for k, v in self.average.state_dict().items()},
             "config": {
                 "name": c.name,
-                "architecture": "wavernn-dual-softmax",
+                "architecture": c.model.architecture,
                 "hidden_size": c.model.hidden_size,
                 "features": c.features,
-                "signal": c.signal_dict(),
+                "signal": self.signal(),
                 "conditioning_padding": "valid",
                 "training": {
                     "data": c.data.description,
@@ -216,24 +225,24 @@ class Trainer:
         save(self.exported(), self.folder / "model.pt")
 
     def row(self, train: NDArray[np.float64], held_out: tuple[float, ...]) -> list[Any]:
-        """A row of log.csv: train (2,) nats per sample of coarse and fine byte, held_out alike."""
-        t = self.config.training
+        """A row of log.csv: train (parts,) nats per sample, held_out alike."""
+        t, hidden = self.config.training, self.carried()["h"]
         return [
             self.step,
             self.step * t.batch * t.frames * self.corpus.hop,
             f"{self.seconds:.1f}",
             *(f"{x:.4f}" for x in train),
-            *([f"{x:.4f}" for x in held_out] or ["", ""]),
+            *([f"{x:.4f}" for x in held_out] or [""] * len(self.parts)),
             f"{self.pruner.sparsity():.4f}",
             f"{self.learning_rate():.2e}",
-            f"{float((self.h.abs() > 0.99).float().mean()):.3f}",
+            f"{float((hidden.abs() > 0.99).float().mean()):.3f}",
         ]
 
     def run(self, quiet: bool = False) -> None:
         """Trains until the schedule's end, or until SIGTERM or Ctrl-C; a new run then resumes."""
         self.folder.mkdir(parents=True, exist_ok=True)
         t = self.config.training
-        log = Log(self.folder / "log.csv", self.step)
+        log = Log(self.folder / "log.csv", self.parts, self.step)
         stopped: list[int] = []
         handlers = {
             s: signals.signal(s, lambda number, frame: stopped.append(number))
@@ -244,7 +253,7 @@ class Trainer:
             total=round(total), initial=round(done), desc=self.config.name, disable=quiet,
             unit="step" if t.steps else "s", miniters=0, mininterval=1 if os.isatty(2) else 30,
         )  # fmt: skip
-        sums, count = np.zeros(2), 0
+        sums, count = np.zeros(len(self.parts)), 0
         last = saved = logged = evaluated = time.monotonic()
         try:
             while self.progress < 1 and not stopped:
@@ -264,11 +273,11 @@ class Trainer:
                     log.write(self.row(sums / count, row))
                     if row:
                         log.draw()
-                    c, f = sums / count
+                    nats = "+".join(f"{x:.3f}" for x in sums / count)
                     bar.set_postfix_str(
-                        f"step {self.step} nats {c:.3f}+{f:.3f} sparse {self.pruner.sparsity():.2f}"
+                        f"step {self.step} nats {nats} sparse {self.pruner.sparsity():.2f}"
                     )
-                    sums, count, logged = np.zeros(2), 0, now
+                    sums, count, logged = np.zeros(len(self.parts)), 0, now
                 if now - saved > t.checkpoint_seconds:
                     self.write()
                     saved = now = time.monotonic()
@@ -288,11 +297,3 @@ class Trainer:
             self.interrupted = bool(stopped)
             for number, handler in handlers.items():
                 signals.signal(number, handler)
-
-
-def start(config: Config, folder: Path) -> Trainer:
-    """A trainer on the prepared data that the config names."""
-    prepared = Path(config.data.prepared)
-    if not (prepared / "prepared.json").exists():
-        raise FileNotFoundError(f"{prepared}: no prepared data; run `linnet-train prepare` first")
-    return Trainer(config, Corpus(prepared, config.signal_dict(), reach=3), folder)

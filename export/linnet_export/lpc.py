@@ -1,0 +1,127 @@
+"""Front end "lpc-wavernn": a network of the excitation of speech (Valin and Skoglund 2019).
+
+Tensors, under torch's names, H hidden units, C conditioning channels, E channels of the envelope, P
+units of the head, order of the filter:
+
+    envelope.layers.{i}.weight (E, E_in, k), .bias    valid convolutions and relu, as many and as
+                                                      wide as the conditioning's
+    envelope.reflection.weight (order, E), .bias      tanh: reflection coefficients
+    envelope.gain.weight (1, E), .bias                exp: the excitation's standard deviation
+    conditioning.{i}.weight (C_out, C_in, k), .bias   valid convolutions, any number, and relu
+    gru.weight_ih_l0 (3H, 3 + C)                      columns: the last token's value, prediction
+                                                      and last sample as signed roots over 8,
+                                                      conditioning
+    gru.weight_hh_l0 (3H, H), gru.bias_ih_l0, gru.bias_hh_l0
+    O1 (P, H), O2 (classes, P); .weight and .bias
+
+Gates stand in torch's order: reset, update, candidate.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from linnet.format import VoiceFile
+from linnet_export.conditioning import (
+    CONDITIONING_NAMES,
+    read_conditioning,
+    require_conditioning,
+)
+from linnet_export.config import Config
+from linnet_export.gates import update_first
+from linnet_export.program import Builder
+from linnet_export.storage import Storage
+from linnet_export.tensors import Tensors
+from linnet_export.wavernn import GRU, GRU_NAMES
+
+NAMES = rf"{CONDITIONING_NAMES}|{GRU_NAMES}|envelope\..*|O[12]\.(weight|bias)"
+PARTS = ("envelope.reflection", "envelope.gain", "O1", "O2")
+INPUTS = 3
+ROOT = 1 / 8  # of the roots that the network was trained with
+
+
+def build(
+    tensors: Tensors, config: Config, storage: Storage, metadata: dict[str, Any]
+) -> VoiceFile:
+    """The voice of a checkpoint. Raises ValueError naming the tensor or the config's key."""
+    prefixes = ("envelope.layers", "conditioning")
+    numbers = [require_conditioning(tensors, prefix) for prefix in prefixes]
+    tensors.require(*GRU, *(f"{part}.{kind}" for part in PARTS for kind in ("weight", "bias")))
+    tensors.finish()
+    signal = config.signal
+    if signal.companding != "excitation":
+        raise ValueError(f"config signal.companding is {signal.companding!r}, not 'excitation'")
+    envelope, conditioning = (
+        read_conditioning(tensors, n, config.n_features, config.hop_length, prefix)
+        for n, prefix in zip(numbers, prefixes, strict=True)
+    )
+    if envelope.kernels != conditioning.kernels:
+        raise ValueError("envelope and conditioning see different numbers of frames")
+    recurrent = tensors.get("gru.weight_hh_l0", None, None)
+    hidden = recurrent.shape[1]
+    recurrent = update_first(tensors.get("gru.weight_hh_l0", 3 * hidden, hidden))
+    input_weights = update_first(
+        tensors.get("gru.weight_ih_l0", 3 * hidden, INPUTS + conditioning.channels)
+    )
+    input_bias, recurrent_bias = (
+        update_first(tensors.get(f"gru.bias_{which}_l0", 3 * hidden)) for which in ("ih", "hh")
+    )
+
+    builder = Builder(config.sample_rate, config.hop_length, config.n_features, storage)
+    filters = envelope.build(builder)
+    order = tensors.get("envelope.reflection.weight", None, envelope.channels).shape[0]
+    reflection = builder.linear(
+        "envelope.reflection",
+        tensors.get("envelope.reflection.weight", order, envelope.channels),
+        filters,
+        bias=tensors.get("envelope.reflection.bias", order),
+        activation="tanh",
+    )
+    gain = builder.linear(
+        "envelope.gain",
+        tensors.get("envelope.gain.weight", 1, envelope.channels),
+        filters,
+        bias=tensors.get("envelope.gain.bias", 1),
+        activation="exp",
+    )
+    coefficients = builder.step_up(reflection)
+    given = builder.linear(
+        "gru.conditioning",
+        input_weights[:, INPUTS:],
+        conditioning.build(builder),
+        bias=input_bias,
+    )
+
+    builder.begin_samples()
+    # One vector: prediction, gain, their two roots, and the last token's value behind them.
+    vector = builder.buffer(5)
+    past = builder.predict(coefficients, gain, vector[0:4], signal.least_gain)
+    inputs, value = vector[2:5], vector[4:5]
+    slot = builder.slot(1 << signal.bits)
+    state = builder.buffer(hidden)
+    columns = input_weights[:, [1, 2, 0]] * np.array([ROOT, ROOT, 1.0])
+    sums = builder.linear("gru.input", columns, inputs, add=given)
+    products = builder.linear(
+        "gru.recurrent", recurrent, state, bias=recurrent_bias, prunable=True, parts=(1, 3)
+    )
+    builder.gates(products, sums, state)
+    hidden_layer = builder.linear(
+        "O1",
+        tensors.get("O1.weight", None, hidden),
+        state,
+        bias=tensors.get("O1.bias", None),
+        activation="relu",
+        prunable=True,
+    )
+    logits = builder.linear(
+        "O2",
+        tensors.get("O2.weight", slot.classes, hidden_layer.size),
+        hidden_layer,
+        bias=tensors.get("O2.bias", slot.classes),
+        prunable=True,
+    )
+    builder.draw(slot, logits, value, scale=signal.scale, offset=-1.0, initial_token=signal.silence)
+    builder.output(signal, slot, excited=(vector[0:2], past))
+    return builder.voice(metadata)
