@@ -166,10 +166,10 @@ class Trainer(ABC):
         }
 
     def settings(self) -> dict[str, Any]:
-        """What a run cannot change when it goes on."""
+        """What a run cannot change when it goes on; pre_emphasis is the signal's."""
         c = self.config
         model, t = asdict(c.model), c.training
-        return {**model, **self.signal(), **c.features, "batch": t.batch, "frames": t.frames}
+        return {**model, **c.features, **self.signal(), "batch": t.batch, "frames": t.frames}
 
     def load(self) -> None:
         state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
