@@ -51,7 +51,7 @@ def extension() -> Pybind11Extension:
 
 def block_scan() -> Pybind11Extension:
     """What trains sparse networks on CPUs; its rounding is free, unlike the runtime's."""
-    fast = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+    fast = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-Wno-psabi"]
     return Pybind11Extension(
         "linnet_training._block_scan",
         ["training/linnet_training/block_scan.cpp"],
