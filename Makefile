@@ -42,7 +42,7 @@ test: lint native  ## lint, C and C++ tests, Python tests
 test-arm: $(extension) $(test_packages)  ## cross-compile for ARM and compare with this machine under QEMU (apt packages)
 	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++ qemu-aarch64 javac
 	$(python) tests/native.py native arm64 arm64-sanitize armv7 phone-arm64 phone-armv7 jni-arm64
-	$(python) android/elf.py build/arm64/liblinnet.so build/armv7/liblinnet.so build/jni-arm64/liblinnet_jni.so
+	$(python) android/scripts/elf.py build/arm64/liblinnet.so build/armv7/liblinnet.so build/jni-arm64/liblinnet_jni.so
 	LINNET_TEST_ARM=native $(python) -m pytest -n 2 tests/arm
 	$(python) tests/jni/arm64.py
 	@echo "make test-arm: all passed"
@@ -89,7 +89,7 @@ fuzz: $(extension) $(test_packages)  ## fuzz the loader and the engine for FUZZ_
 	$(python) tests/run_fuzzer.py $(FUZZ_SECONDS)
 
 android:  ## the Android libraries, with ANDROID_NDK=FOLDER
-	$(PYTHON) android/build.py
+	$(PYTHON) android/scripts/build.py
 
 clean:  ## remove everything that was built, but not .venv, checkpoints or outputs
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info runtime/linnet/_core*.so $(extension)

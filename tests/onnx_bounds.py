@@ -14,6 +14,7 @@ import numpy as np
 U = 2.0**-24  # the relative error of one rounding to float32
 GROWTH = 1 + 2.0**-20  # products of errors, and what float64 itself rounds
 SIGMOID, TANH = 2 * U, 4 * U  # test_functions.py derives and tests 1.5 and 3.5
+EXP = 4 * U  # relative; test_functions.py derives less than 2
 SUMS_OF_PARTS = 5  # additions that join the partial sums of a row
 FLOAT, DOUBLE = 1, 11  # onnx.TensorProto
 
@@ -146,6 +147,44 @@ class _Bounds:
 
     def tanh(self, node: Any) -> str:
         return self.plus(self.bound(node.input[0]), self.constant(TANH))
+
+    def exp(self, node: Any) -> str:
+        carried = self.call("Sub", self.call("Exp", self.bound(node.input[0])), self.constant(1.0))
+        return self.times(
+            self.call("Mul", node.output[0], self.plus(carried, self.constant(EXP))), GROWTH
+        )
+
+    def clip(self, node: Any) -> str:
+        return self.bound(node.input[0])
+
+    def div(self, node: Any) -> str:
+        """Of a positive divisor."""
+        a, b = node.input
+        least = self.call("Sub", b, self.bound(b))
+        largest = self.call("Div", self.magnitude(a), least)
+        return self.rounded(node, self.call("Sub", largest, self.call("Abs", node.output[0])))
+
+    def sqrt(self, node: Any) -> str:
+        """|sqrt a - sqrt b| is at most sqrt |a - b|, and |a - b| / sqrt a."""
+        error = self.call("Relu", self.bound(node.input[0]))  # float64 may round it below 0
+        positive = self.plus(node.output[0], self.constant(1e-30))
+        steep = self.call("Min", self.call("Sqrt", error), self.call("Div", error, positive))
+        return self.rounded(node, steep)
+
+    def reducesum(self, node: Any) -> str:
+        x, axes = node.input
+        sums = [
+            self.call("ReduceSum", part, axes, keepdims=1)
+            for part in (
+                self.bound(x),
+                self.magnitude(x),
+                self.plus(self.times(x, 0.0), self.constant(1.0)),
+            )
+        ]
+        carried, largest, count = sums
+        steps = self.plus(count, self.constant(float(SUMS_OF_PARTS)))
+        own = self.times(self.call("Mul", largest, steps), U)
+        return self.times(self.plus(carried, own), GROWTH)
 
     def gemm(self, node: Any) -> str:
         x, weights, *bias = node.input

@@ -29,8 +29,8 @@ Vector = tuple[Operand, int]  # where, floats
 
 
 class _Builder:
-    def __init__(self, rng: np.random.Generator, predicting: bool) -> None:
-        self.rng, self.predicting = rng, predicting
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
         self.levels = self.pick(0, 3) if self.chance(0.4) else None  # of bands; None: tokens
         self.samples_per_step = 1 << (self.levels or 0)
         self.steps_per_row = self.pick(1, 3)
@@ -138,17 +138,17 @@ class _Builder:
         return self.linear(newest, self.pick(1, other[1]), other if kind == 2 else None)
 
 
-def random_program(seed: int, predicting: bool = True) -> bytes:
+def random_program(seed: int) -> bytes:
     """The file of a random voice: up to 96 samples per frame, 1 to 20 features, and 1 or 2 draws or
-    a mixture of logistics. predicting: with linear prediction too."""
-    build = _Builder(np.random.default_rng(seed), predicting)
+    a mixture of logistics, with or without linear prediction."""
+    build = _Builder(np.random.default_rng(seed))
     pick = build.pick
     features = build.take(pick(1, 20))
 
     frame_values = [features]
     upsampled = []
     for _ in range(pick(0, 6)):
-        kind = pick(0, 4 if predicting else 3)
+        kind = pick(0, 4)
         if kind == 4:
             frame_values.append(build.step_up(frame_values[-1]))
         elif kind == 0:
@@ -237,7 +237,7 @@ def _tokens(build: _Builder, features: Vector, others: list[Vector]) -> int:
     """The sample program of one or two draws; the number of slots."""
     pick = build.pick
     dual = build.chance(0.5)
-    excitation = build.predicting and not dual and build.chance(0.5)
+    excitation = not dual and build.chance(0.5)
     classes = [pick(1, 200), pick(1, 256)] if dual else [pick(1, 600)]
     drawn = [build.take(1) for _ in classes]
     expanded = build.take(1)  # the state of the output: logits that depend on it show its last bit

@@ -39,7 +39,7 @@ set(CMAKE_CXX_FLAGS_INIT "-isystem {jdk}/include -isystem {jdk}/include/linux")
 
 
 def make_android(ndk: str, output: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ANDROID / "build.py"), "--output", str(output)]
+    command = [sys.executable, str(ANDROID / "scripts" / "build.py"), "--output", str(output)]
     environment = {**os.environ, "ANDROID_NDK": ndk}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
 
@@ -82,7 +82,7 @@ def test_native_methods_are_what_the_library_exports() -> None:
 def test_project_files_agree() -> None:
     library = (ANDROID / "linnet" / "build.gradle.kts").read_text()
     sample = (ANDROID / "sample" / "build.gradle.kts").read_text()
-    build_script = (ANDROID / "build.py").read_text()
+    build_script = (ANDROID / "scripts" / "build.py").read_text()
     for pattern in (r"minSdk = (\d+)", r"compileSdk = (\d+)", r"VERSION_(\d+)", r"JVM_(\d+)"):
         assert set(re.findall(pattern, library)) == set(re.findall(pattern, sample))
     assert re.findall(r"minSdk = (\d+)", library) == re.findall(r"android-(\d+)\"", build_script)

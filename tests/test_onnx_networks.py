@@ -140,8 +140,9 @@ def overwritten(file: VoiceFile, logits: Place) -> bool:
 
 
 def assert_within(found: Floats, expected: Floats, bound: Floats) -> None:
-    worst = np.max(np.abs(found - expected) / bound)
-    assert worst <= 1, f"{worst:.3g} times its bound away"
+    off = np.abs(found - expected)
+    worst = np.max(off / np.maximum(bound, 1e-300))  # what is only moved has a bound of 0
+    assert np.all(off <= bound), f"{worst:.3g} times its bound away"
 
 
 @pytest.mark.parametrize("name", VOICES)
@@ -168,7 +169,7 @@ def test_random_programs_are_translated() -> None:
     """What no exporter writes: places used again, strided results, the output's filter heard."""
     compared = 0
     for seed in range(12):
-        data = random_program(seed, predicting=False)
+        data = random_program(seed)
         try:
             trace = Trace(data, 10)
         except ValueError as error:

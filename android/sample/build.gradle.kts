@@ -5,7 +5,7 @@ plugins {
     id("org.jetbrains.kotlin.android")
 }
 
-// android/sample_assets.py makes voice.linnet and mel.f32.
+// android/scripts/sample_assets.py makes voice.linnet and mel.f32.
 val sampleAssets = rootDir.resolve("../build/android/assets")
 
 android {
@@ -50,7 +50,7 @@ tasks.named("preBuild") {
     val needed = listOf("voice.linnet", "mel.f32").map(sampleAssets::resolve)
     doFirst {
         for (file in needed) {
-            require(file.exists()) { "$file is missing: python android/sample_assets.py makes it" }
+            require(file.exists()) { "$file is missing: python android/scripts/sample_assets.py makes it" }
         }
     }
 }

@@ -33,14 +33,14 @@ class Writes:
 
     stride: (arena_size) of the operand that wrote each float, NOT_WRITTEN where none did.
     times: (arena_size) how many operations wrote each.
-    by_output: what the last operation of the sample program leaves for the next step.
+    by_output: what the last operation of the sample program leaves for the next step, by name.
     """
 
     def __init__(self, arena_size: int, n_steps: int) -> None:
         self.n_steps = n_steps  # runs of the program within a frame
         self.stride = np.full(arena_size, NOT_WRITTEN, np.int64)
         self.times = np.zeros(arena_size, np.int64)
-        self.by_output: list[Place] = []
+        self.by_output: dict[str, Place] = {}
 
     def read(self, operand: Operand, size: int) -> Value:
         return Value("", size)
@@ -61,9 +61,9 @@ class Writes:
         self.stride[touched] = operand.stride
         self.times[touched] += 1
 
-    def leave(self, operand: Operand, size: int) -> None:
+    def leave(self, operand: Operand, size: int, name: str = "output") -> None:
         self.write(operand, Value("", size))
-        self.by_output.append(Place(operand, size))
+        self.by_output[name] = Place(operand, size)
 
     def by_rows(self, stride: int, start: int, stop: int) -> bool:
         """Whether floats start .. stop are written, but not with the stride that they are read
@@ -138,7 +138,7 @@ class Arena:
                 kept.append(piece.part(max(piece.start, stop), piece.stop))
         self._pieces[operand.stride] = sorted(kept)
 
-    def leave(self, operand: Operand, size: int) -> None:
+    def leave(self, operand: Operand, size: int, name: str = "output") -> None:
         """No value of the graph is there: the step is over."""
 
     def pieces(self, stride: int, start: int, stop: int) -> list[Piece]:

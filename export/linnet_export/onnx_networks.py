@@ -10,6 +10,8 @@ The step network computes what is drawn from. Its inputs:
     state.{k}         (batch, n): output state.{k}.next of the step before; zeros at first
     frame.{name}      (batch, n): what the frame network computed for the frame; where that has rows
         (batch, rows, n), the row of the step, each of which serves `steps_per_row` steps
+    previous_sample   (batch, 1): s of the step before (export/FORMAT.md, "output of an
+        excitation"), in networks that predict samples; 0 at first
     output            (batch, n): what the engine's output left after the step before, in networks
         that hear it
 
@@ -204,12 +206,15 @@ class _Step(_Program):
         if drawn.mixture is not None:
             place = Place(drawn.mixture.out, drawn.mixture.bands)
             known.append((place, partial(drawn.values, "previous_")))
-        known += [(place, partial(self._heard, place)) for place in self.writes.by_output]
+        known += [
+            (place, partial(self._heard, name, place))
+            for name, place in self.writes.by_output.items()
+        ]
         return known
 
-    def _heard(self, place: Place) -> Value:
-        self.imported["output"] = place
-        return self.graph.floats_in("output", place.size)
+    def _heard(self, name: str, place: Place) -> Value:
+        self.imported[name] = place
+        return self.graph.floats_in(name, place.size)
 
     def _rows(self, stride: int, start: int, stop: int) -> Piece:
         """Rows that the frame program wrote one by one."""

@@ -22,13 +22,16 @@ from linnet.operations import (
     Operand,
     Operation,
     Output,
+    Predict,
+    StepUp,
     Upsample,
     bands_state_size,
 )
 from linnet_export.onnx_arena import Place
 from linnet_export.onnx_graph import Graph, Value
 
-_ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+_ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "exp": "Exp"}
+_GREATEST_GAIN = 256.0
 
 
 class Memory(Protocol):
@@ -38,7 +41,7 @@ class Memory(Protocol):
 
     def write(self, operand: Operand, value: Value) -> None: ...
 
-    def leave(self, operand: Operand, size: int) -> None: ...
+    def leave(self, operand: Operand, size: int, name: str = "output") -> None: ...
 
 
 class Drawn:
@@ -158,8 +161,6 @@ def _activated(t: Translator, number: int, y: Value, hint: str = "") -> Value:
     activation = ACTIVATIONS[number]
     if activation == "none":
         return y
-    if activation not in _ACTIVATIONS:
-        raise ValueError(f"the activation {activation} has no ONNX form")
     return t.graph.value(_ACTIVATIONS[activation], [y.name], y.size, hint)
 
 
@@ -231,10 +232,55 @@ def _bands(t: Translator, op: Bands) -> None:
 
 
 def _output(t: Translator, op: Output) -> None:
-    """A sample is made of the tokens, which the caller draws; only its filter may be heard."""
-    if COMPANDINGS[op.companding] == "excitation":
-        raise ValueError("a prediction from the samples made has no ONNX form")
+    """A sample is made of the tokens, which the caller draws; it, or its filter, may be heard."""
     t.memory.leave(op.state, 1)
+    if COMPANDINGS[op.companding] == "excitation":
+        t.memory.leave(op.past, 1, "previous_sample")
+
+
+def _step_up(t: Translator, op: StepUp) -> None:
+    graph = t.graph
+    reflections = graph.node("Clip", [t.memory.read(op.input, op.order).name, *_limits(t, -1, 1)])
+    a: list[Value] = []  # the coefficients so far, as one value
+    for i in range(op.order):
+        k = graph.columns(Value(reflections, op.order), i, i + 1)
+        if a:
+            backwards = graph.node("Gather", [a[0].name, graph.integers(*range(i)[::-1])], axis=1)
+            change = graph.node("Mul", [k.name, backwards])
+            a = [graph.value("Add", [a[0].name, change], i), k]
+            a = [graph.value("Concat", [part.name for part in a], i + 1, axis=1)]
+        else:
+            a = [k]
+    t.memory.write(op.out, a[0])
+
+
+def _predict(t: Translator, op: Predict) -> None:
+    graph, zero = t.graph, t.graph.number(0.0)
+    past = t.memory.read(op.past, op.order)
+    products = graph.node("Mul", [t.memory.read(op.input, op.order).name, past.name])
+    total = graph.node("ReduceSum", [products, graph.integers(1)], keepdims=1)
+    prediction = graph.node("Sub", [zero, total], "prediction")
+    limits = _limits(t, op.least_gain, _GREATEST_GAIN)
+    gain = graph.node("Clip", [t.memory.read(op.gain, 1).name, *limits], "gain")
+
+    def root(x: str) -> str:
+        """sign(x) sqrt(|x| / gain)."""
+        halves = (
+            graph.node("Sqrt", [graph.node("Div", [graph.node("Relu", [half]), gain])])
+            for half in (x, graph.node("Sub", [zero, x]))
+        )
+        return graph.node("Sub", list(halves))
+
+    newest = graph.columns(past, 0, 1).name
+    told = [prediction, gain, root(prediction), root(newest)]
+    t.memory.write(op.out, graph.value("Concat", told, len(told), axis=1))
+    if op.order > 1:
+        shifted = Operand(op.past.offset + 1, op.past.stride)
+        t.memory.write(shifted, graph.columns(past, 0, op.order - 1))
+
+
+def _limits(t: Translator, low: float, high: float) -> list[str]:
+    return [t.graph.number(float(low)), t.graph.number(float(high))]
 
 
 _TRANSLATIONS: dict[type[Any], Callable[[Translator, Any], None]] = {
@@ -248,4 +294,6 @@ _TRANSLATIONS: dict[type[Any], Callable[[Translator, Any], None]] = {
     Output: _output,
     Logistics: _logistics,
     Bands: _bands,
+    StepUp: _step_up,
+    Predict: _predict,
 }

@@ -1,6 +1,6 @@
 """Make the sample app's assets: a voice, and the mel frames of a clip.
 
-`python android/sample_assets.py [VOICE.linnet [CLIP.wav]]` writes voice.linnet and mel.f32 into
+`python sample_assets.py [VOICE.linnet [CLIP.wav]]` writes voice.linnet and mel.f32 into
 build/android/assets. mel.f32 holds little-endian float32 values, frame after frame, as Java and C
 take them. Needs `pip install '.[audio]'`.
 """
@@ -15,7 +15,7 @@ import soundfile
 
 import linnet
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(arguments: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a shared library for Android must and must not contain: `python android/elf.py LIBRARY...`.
+"""What a shared library for Android must and must not contain: `python elf.py LIBRARY...`.
 
 Reads the file itself (System V ABI, "Object Files"; little-endian, 32 or 64 bits), so that it works
 for every machine's libraries on every machine. Needs Python's standard library only.

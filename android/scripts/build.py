@@ -16,7 +16,7 @@ from pathlib import Path
 
 from elf import report
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64")
 PLATFORM = "android-24"
 LIBRARIES = ("liblinnet.so", "liblinnet_jni.so")
