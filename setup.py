@@ -56,6 +56,7 @@ def block_scan() -> Pybind11Extension:
         "linnet_training._block_scan",
         ["training/linnet_training/block_scan.cpp"],
         extra_compile_args=[*fast, "-fvisibility=hidden"],
+        optional=True,  # nothing else needs it
         cxx_std=17,
     )
 
