@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Paths;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -20,8 +21,8 @@ import java.util.concurrent.Future;
  * "growth with close|without close: B bytes of S" (S: what all streams of that round took together).
  */
 public final class Lifetime {
-  private static final int ROUNDS = 200;
-  private static final int STREAMS = 4000;
+  private static final int ROUNDS = 50;
+  private static final int STREAMS = 1500;
 
   public static void main(String[] arguments) throws Exception {
     try (Voice voice = Voice.open(new File(arguments[0]))) {
@@ -73,8 +74,9 @@ public final class Lifetime {
       Voice voice = Voice.open(file);
       VoiceStream stream = voice.newStream(round);
       Buffers buffers = new Buffers(voice);
-      Future<Boolean> working = worker.submit(() -> workUntilClosed(stream, buffers));
-      while (stream.available() == 0 && !working.isDone()) Thread.yield();
+      CountDownLatch started = new CountDownLatch(1);
+      Future<Boolean> working = worker.submit(() -> workUntilClosed(stream, buffers, started));
+      started.await();
       voice.close();
       stream.close();
       if (working.get()) seen += 1;
@@ -83,7 +85,7 @@ public final class Lifetime {
     System.out.println("closed under way: " + seen + " of " + ROUNDS + " threads saw the exception");
   }
 
-  private static boolean workUntilClosed(VoiceStream stream, Buffers buffers) {
+  private static boolean workUntilClosed(VoiceStream stream, Buffers buffers, CountDownLatch started) {
     try {
       while (true) {
         buffers.frame.clear();
@@ -91,6 +93,7 @@ public final class Lifetime {
         Thread.yield();
         buffers.samples.clear();
         stream.pull(buffers.samples);
+        started.countDown();
       }
     } catch (IllegalStateException closed) {
       return true;
