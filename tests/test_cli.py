@@ -189,7 +189,11 @@ def test_an_interrupted_synth_leaves_the_old_file(folder: Path) -> None:
     before = sorted(os.listdir())
     synth = [sys.executable, "-m", "linnet.cli", "synth", "voice.linnet", "long.npy"]
     process = subprocess.Popen(
-        [*synth, "-o", "out.wav", "--progress"], stderr=subprocess.PIPE, cwd=folder
+        [*synth, "-o", "out.wav", "--progress"],
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        # A background job's children ignore Ctrl-C, and Python leaves it so.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with process:
         assert process.stderr is not None
