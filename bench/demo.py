@@ -17,7 +17,7 @@ import linnet
 from linnet import bench
 from linnet.audio import read_wav, write_wav
 from linnet.commands.table import facts
-from linnet_training.evaluate import log_spectral_distance, log_spectrum_correlation
+from linnet_training.measures import log_spectral_distance, log_spectrum_correlation
 
 Pcm = npt.NDArray[np.int16]
 

@@ -17,12 +17,9 @@ from linnet.companding import decode, encode  # noqa: E402
 from linnet.features import complete, log_mel  # noqa: E402
 from linnet_training import config as configuration  # noqa: E402
 from linnet_training.data import Corpus, Utterance  # noqa: E402
-from linnet_training.evaluate import (  # noqa: E402
-    griffin_lim,
-    log_spectrum_correlation,
-    open_voice,
-)
+from linnet_training.evaluate import griffin_lim, open_voice  # noqa: E402
 from linnet_training.held_out import held_out_nats, stored  # noqa: E402
+from linnet_training.measures import log_spectrum_correlation  # noqa: E402
 from linnet_training.model import SILENCE, StepLoop, WaveRNN, from_checkpoint  # noqa: E402
 from linnet_training.preparation import prepare  # noqa: E402
 from linnet_training.train_wavernn import WaveRNNTrainer  # noqa: E402

@@ -97,6 +97,7 @@ class Config:
     features: dict[str, Any]
     signal: Signal
     training: dict[str, Any]
+    temperature: float  # by which logits are divided, in the weights
     network: dict[str, Any]  # what the config says of the network, where its tensors say it too
 
 
@@ -129,6 +130,16 @@ def read_signal(config: Mapping[str, Any]) -> Signal:
     return Signal(bits, companding, mu, pre_emphasis, grid, largest, least)
 
 
+def read_temperature(config: Mapping[str, Any]) -> float:
+    """The config's `temperature`, 1 without one. Raises ValueError naming the key."""
+    temperature = config.get("temperature", 1.0)
+    if isinstance(temperature, bool) or not isinstance(temperature, int | float):
+        raise ValueError(f"config temperature must be a number, not {temperature!r}")
+    if not 0.01 <= temperature <= 100:
+        raise ValueError(f"config temperature must be in 0.01 .. 100, not {temperature}")
+    return float(temperature)
+
+
 def read_config(config: Mapping[str, Any]) -> Config:
     """Check a checkpoint's config. Raises ValueError naming the key."""
     features = dict(_mapping(config, "features"))
@@ -144,6 +155,7 @@ def read_config(config: Mapping[str, Any]) -> Config:
         features,
         read_signal(config),
         dict(training) if isinstance(training, Mapping) else {"description": training},
+        read_temperature(config),
         dict(_mapping(config, "network")) if "network" in config else {},
     )
     _check_features(features)

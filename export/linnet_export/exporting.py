@@ -16,7 +16,7 @@ from linnet.recording import score_recording
 from linnet_export import geneing, lyra, workload
 from linnet_export.architectures import build_voice
 from linnet_export.checkpoint import read_checkpoint
-from linnet_export.config import load_table, merge
+from linnet_export.config import load_table, merge, read_temperature
 from linnet_export.geneing_file import ModelFile, looks_like_model, read_model
 from linnet_export.hparams import from_coqui
 from linnet_export.lyra_files import read_folder
@@ -111,6 +111,7 @@ def export(
     names: PathLike | Mapping[str, str] | None = None,
     config: PathLike | Mapping[str, Any] | None = None,
     preset: str | None = None,
+    temperature: float | None = None,
     score: PathLike | None = None,
     mel: npt.ArrayLike | None = None,
     name: str | None = None,
@@ -128,6 +129,8 @@ def export(
     config: a TOML or JSON file (or a mapping) whose keys supplement or override the checkpoint's.
     preset: a project whose published hyperparameters the checkpoint has: "fatchord", "torchaudio",
         "coqui" or "real-time-voice-cloning"; `hparams` of the config go over them.
+    temperature: divides the logits, in the weights of the last layer: drawing at temperature 1 from
+        the voice is drawing at this one from the network. None takes the config's, or 1.
     score: a wav file; the report then tells what pruning and rounding cost on it.
     mel: its features (n_mels, n_frames); None computes them.
     name: the voice's name; the config's or the file's otherwise.
@@ -135,7 +138,10 @@ def export(
     Raises ValueError for what does not fit, OSError from the system.
     """
     storage = Storage(dtype, block, sparsity)
-    build = _builder(Path(checkpoint_path), _table(names), _table(config), preset, name)
+    overrides = dict(_table(config))
+    if temperature is not None:
+        overrides["temperature"] = temperature
+    build = _builder(Path(checkpoint_path), _table(names), overrides, preset, name)
     voice = build(storage)
     data = to_bytes(voice)
     cost = None
@@ -183,18 +189,22 @@ def _builder(
 def _geneing(
     model: ModelFile, storage: Storage, overrides: Mapping[str, Any], name: str
 ) -> VoiceFile:
-    unknown = set(overrides) - {"name", "features", "training", "signal"}
+    unknown = set(overrides) - {"name", "features", "training", "signal", "temperature"}
     signal = overrides.get("signal", {})
     if unknown or set(signal) - {"companding"}:
         raise ValueError(
-            "model.bin says the rest itself: its config may hold name, features, training and "
-            f"signal.companding, not {', '.join(sorted(unknown) or sorted(signal))}"
+            "model.bin says the rest itself: its config may hold name, features, training, "
+            f"temperature and signal.companding, not {', '.join(sorted(unknown) or sorted(signal))}"
         )
     metadata = geneing.metadata(model, name)
     features = overrides.get("features", {})
     metadata["features"] = features if "kind" in features else merge(metadata["features"], features)
     metadata["training"] = overrides.get("training", metadata["training"])
-    return geneing.build(model, storage, metadata, str(signal.get("companding", "linear")))
+    temperature = read_temperature(overrides)
+    if temperature != 1:
+        metadata["temperature"] = temperature
+    companding = str(signal.get("companding", "linear"))
+    return geneing.build(model, storage, metadata, companding, temperature)
 
 
 def _table(source: PathLike | Mapping[str, Any] | None) -> Mapping[str, Any]:

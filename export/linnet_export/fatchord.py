@@ -199,6 +199,8 @@ def _check(network: Network, config: Config) -> None:
             f"{' x '.join(map(str, scales))} = {math.prod(scales)}"
         )
     signal = config.signal
+    if network.mode == "MOL" and config.temperature != 1:
+        raise ValueError("a temperature divides the logits of mode RAW, and this is mode MOL")
     if network.mode == "MOL" and (signal.bits, signal.companding) != (16, "linear"):
         raise ValueError(
             f"config signal has {signal.bits} bits, {signal.companding}; fc3.weight's {LOGISTICS} "
@@ -269,9 +271,11 @@ def build(
     builder.add(y, h2, y)
     one = builder.linear("fc1", w1[:, :hidden], y, add=fc1_aux, activation="relu", prunable=True)
     two = builder.linear("fc2", w2[:, :size], one, add=fc2_aux, activation="relu", prunable=True)
-    # The parameters of a mixture are few, and each of them matters.
-    outputs = builder.linear("fc3", w3, two, bias=b3, prunable=net.mode == "RAW")
-    (_softmax if net.mode == "RAW" else _mixture)(builder, config.signal, outputs, x)
+    if net.mode == "RAW":
+        outputs = builder.logits("fc3", w3, two, b3, config.temperature)
+        _softmax(builder, config.signal, outputs, x)
+    else:  # the parameters of a mixture are few, and each of them matters
+        _mixture(builder, config.signal, builder.linear("fc3", w3, two, bias=b3), x)
     return builder.voice(metadata)
 
 

@@ -158,11 +158,16 @@ def metadata(model: ModelFile, name: str) -> dict[str, Any]:
 
 
 def build(
-    model: ModelFile, storage: Storage, metadata: dict[str, Any], companding: str = "linear"
+    model: ModelFile,
+    storage: Storage,
+    metadata: dict[str, Any],
+    companding: str = "linear",
+    temperature: float = 1.0,
 ) -> VoiceFile:
     """The voice. Raises ValueError naming what does not fit.
 
     companding: "mu-law" where the network was trained on it, which the file does not say.
+    temperature: divides the logits.
     """
     try:
         net = network(model)
@@ -218,7 +223,7 @@ def build(
     hidden_layer = builder.linear(
         "fc1", net.fc1.weight[:, :hidden], y, add=fc1_aux, activation="relu", prunable=True
     )
-    logits = builder.linear("fc2", net.fc2.weight, hidden_layer, bias=net.fc2.bias, prunable=True)
+    logits = builder.logits("fc2", net.fc2.weight, hidden_layer, net.fc2.bias, temperature)
     builder.draw(
         slot,
         logits,

@@ -115,12 +115,12 @@ def build(
         activation="relu",
         prunable=True,
     )
-    logits = builder.linear(
+    logits = builder.logits(
         "O2",
         tensors.get("O2.weight", slot.classes, hidden_layer.size),
         hidden_layer,
-        bias=tensors.get("O2.bias", slot.classes),
-        prunable=True,
+        tensors.get("O2.bias", slot.classes),
+        config.temperature,
     )
     builder.draw(slot, logits, value, scale=signal.scale, offset=-1.0, initial_token=signal.silence)
     builder.output(signal, slot, excited=(vector[0:2], past))

@@ -272,6 +272,14 @@ class Builder:
             )
         )
 
+    def logits(
+        self, name: str, weights: Weights, input: Buffer, bias: Weights, temperature: float
+    ) -> Buffer:
+        """The last layer before a draw: (W in + bias) / temperature."""
+        return self.linear(
+            name, weights / temperature, input, bias=bias / temperature, prunable=True
+        )
+
     def logistics(
         self,
         logits: Buffer,

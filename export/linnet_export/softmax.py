@@ -77,14 +77,13 @@ def build(
     )
     builder.gates(sums, gate_inputs, state)
     out = state
-    for layer in layers:
-        last = layer == layers[-1]
-        weight = tensors.get(f"{layer}.weight", 2**signal.bits if last else None, out.size)
+    for layer in layers[:-1]:
+        weight = tensors.get(f"{layer}.weight", None, out.size)
         layer_bias = tensors.get(f"{layer}.bias", weight.shape[0])
-        activation = "none" if last else "relu"
-        out = builder.linear(
-            layer, weight, out, bias=layer_bias, activation=activation, prunable=True
-        )
-    builder.draw(slot, out, value, scale=signal.scale, offset=-1.0, initial_token=signal.silence)
+        out = builder.linear(layer, weight, out, bias=layer_bias, activation="relu", prunable=True)
+    weight = tensors.get(f"{layers[-1]}.weight", 2**signal.bits, out.size)
+    last_bias = tensors.get(f"{layers[-1]}.bias", weight.shape[0])
+    logits = builder.logits(layers[-1], weight, out, last_bias, config.temperature)
+    builder.draw(slot, logits, value, scale=signal.scale, offset=-1.0, initial_token=signal.silence)
     builder.output(signal, slot)
     return builder.voice(metadata)

@@ -52,8 +52,8 @@ def to_halves(weights: Weights, order: tuple[int, int, int] = (1, 0, 2)) -> Weig
 class DualSoftmax:
     """Emits the sample program; the parts that depend on the checkpoint are handed in."""
 
-    def __init__(self, builder: Builder, hidden_size: int) -> None:
-        self.builder = builder
+    def __init__(self, builder: Builder, hidden_size: int, temperature: float = 1.0) -> None:
+        self.builder, self.temperature = builder, temperature
         self.half = hidden_size // 2
         self.state = builder.buffer(hidden_size)
         # One vector, so that both halves read their inputs in place: c(t-1), f(t-1), c(t).
@@ -92,7 +92,7 @@ class DualSoftmax:
         self.builder.gates(recurrent, gate_inputs, state)
         (first, w1, b1), (second, w2, b2) = heads
         hidden = self.builder.linear(first, w1, state, bias=b1, activation="relu", prunable=True)
-        logits = self.builder.linear(second, w2, hidden, bias=b2, prunable=True)
+        logits = self.builder.logits(second, w2, hidden, b2, self.temperature)
         slot = self.coarse if coarse else self.fine
         out = self.bytes[2:3] if coarse else self.bytes[1:2]
         initial = 128 if coarse else 0  # the bytes of 32768, the token of silence
@@ -149,7 +149,7 @@ def build(
         rows_ = conditioning.upsampled(builder, together)
         conditions = [rows_[0:size], rows_[size : 2 * size]]
 
-    network = DualSoftmax(builder, hidden)
+    network = DualSoftmax(builder, hidden, config.temperature)
     sums = network.begin(to_halves(recurrent), recurrent_bias)
     for i, name in enumerate(("coarse", "fine")):
         first = head(HEADS[2 * i], None, hidden // 2)

@@ -32,6 +32,7 @@ def describe(file: VoiceFile) -> dict[str, Any]:
         "bytes_per_weight": file.file_size / stored if stored else 0.0,
         "features": metadata.get("features", {}),
         "signal": metadata.get("signal", {}),
+        "temperature": metadata.get("temperature", 1.0),
         "layers": [_layer(tensor, metadata) for tensor in file.tensors],
         "training": metadata.get("training", {}),
     }

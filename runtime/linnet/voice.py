@@ -103,7 +103,8 @@ class Voice:
         latency_ms (from a frame's arrival to its first sample, frames arriving one per hop),
         hidden_size, and of the recurrent matrix: sparsity, block, dtype; file_bytes,
         stored_weights (of all matrices), bytes_per_weight (file_bytes / stored_weights), kernels,
-        threads, features and signal (their definitions), layers (one dict per tensor), training
+        threads, features and signal (their definitions), temperature (by which the exporter has
+        divided the logits already), layers (one dict per tensor), training
         (free-form provenance).
         """
         return {**describe(self.file()), "kernels": self._kernels, "threads": self._threads}

@@ -27,7 +27,6 @@ def prepare(arguments: argparse.Namespace) -> None:
         data.held_out_speakers,
     )
     speakers = len(set(index["speakers"].values()))
-    speakers = len(set(index["speakers"].values()))
     print(
         f"{index['seconds'] / 60:.1f} minutes of {speakers} speakers in {data.prepared}; of these "
         f"{index['held_out_seconds'] / 60:.1f} held out ({len(index['held_out'])} utterances) and "
@@ -58,6 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     from linnet_training import evaluate as evaluation
+    from linnet_training.recognition import Recogniser
 
     config = configuration.load(arguments.config)
     voice = evaluation.open_voice(arguments.voice)
@@ -67,6 +67,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         arguments.utterances,
         lambda line: print(line, flush=True),
         arguments.temperature,
+        Recogniser() if arguments.words else None,
+        arguments.clips,
     )
     print(evaluation.markdown(result))
     if arguments.json:
@@ -100,6 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sub.add_argument("--config", type=Path, required=True)
     sub.add_argument("--temperature", type=float, default=1.0, help="of the draws")
     sub.add_argument("--utterances", type=int, default=0, help="only the first so many")
+    sub.add_argument("--words", action="store_true", help="count a recogniser's errors, too")
+    sub.add_argument("--clips", type=Path, help="a folder for what is heard, as FLAC files")
     sub.add_argument("--json", type=Path, help="also write all figures there")
     sub.set_defaults(function=evaluate)
     sub = commands.add_parser("study", help="equally many weights, dense and sparse; resumes")

@@ -42,6 +42,7 @@ class Network:
     head_size: int = 128
     order: int = 16  # of the filter, in an lpc-wavernn
     envelope_steps: int = 6000  # updates of the envelope before those of the network
+    temperature: float = 1.0  # of the voice's draws: the exporter divides the logits by it
 
 
 @dataclass(frozen=True)

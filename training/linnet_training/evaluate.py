@@ -1,7 +1,8 @@
 """How close free-running resynthesis of held-out utterances comes to the recordings.
 
-Per utterance, for the voice and for Griffin-Lim from the same mel: STOI, PESQ (wide band) and the
-correlation and distance of log spectra; for the voice also its teacher-forced nats per sample.
+Per utterance, for the voice and for Griffin-Lim from the same mel: all of `measures.MEASURES`; for
+the voice also its teacher-forced nats per sample; if asked for, the words that a recogniser
+mistakes, and the sounds as FLAC files.
 """
 
 from __future__ import annotations
@@ -16,54 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linnet.features import complete
+from linnet_training.measures import MEASURES, Pcm, clicks, level, measure
+from linnet_training.recognition import Recogniser, words
 
-Pcm = NDArray[np.int16]
 Mel = NDArray[np.float32]
-MEASURES = {
-    "stoi": "STOI",
-    "pesq": "PESQ-WB",
-    "correlation": "log-spectrum correlation",
-    "distance": "log-spectral distance, dB",
-}
-
-
-def log_spectrum_correlation(reference: Pcm, other: Pcm, sample_rate: int) -> float:
-    """Pearson correlation over all bins of log magnitudes."""
-    a, b = (_log_spectrum(pcm, sample_rate).ravel() for pcm in (reference, other))
-    return float(np.corrcoef(a, b)[0, 1])
-
-
-def log_spectral_distance(reference: Pcm, other: Pcm, sample_rate: int) -> float:
-    """Decibels: the root mean square difference of a frame's levels, averaged over frames."""
-    a, b = (_log_spectrum(pcm, sample_rate) for pcm in (reference, other))
-    return float(np.sqrt(np.mean((20 * (a - b)) ** 2, axis=0)).mean())
-
-
-def _log_spectrum(pcm: Pcm, sample_rate: int) -> NDArray[np.float64]:
-    """log10 of magnitudes (bins, frames), at least 1e-5: 25 ms Hann windows every 12.5 ms."""
-    import librosa
-
-    window, hop = round(0.025 * sample_rate), round(0.0125 * sample_rate)
-    audio = pcm.astype(np.float32) / 32768.0
-    size = np.abs(librosa.stft(audio, n_fft=window, hop_length=hop, window="hann"))
-    return np.asarray(np.log10(np.maximum(size, 1e-5)), np.float64)
-
-
-def measure(reference: Pcm, other: Pcm, sample_rate: int) -> dict[str, float]:
-    """All measures of `other` (n,) against `reference` (n,); NaN where PESQ finds no speech."""
-    import librosa
-    from pesq import PesqError, pesq
-    from pystoi import stoi
-
-    pair = [x.astype(np.float32) / 32768.0 for x in (reference, other)]
-    wide = [librosa.resample(x, orig_sr=sample_rate, target_sr=16000) for x in pair]
-    score = pesq(16000, wide[0], wide[1], "wb", on_error=PesqError.RETURN_VALUES)
-    return {
-        "stoi": float(stoi(pair[0], pair[1], sample_rate)),
-        "pesq": float(score) if score > 0 else float("nan"),
-        "correlation": log_spectrum_correlation(reference, other, sample_rate),
-        "distance": log_spectral_distance(reference, other, sample_rate),
-    }
+METHODS = {"voice": "voice", "griffin_lim": "Griffin-Lim, 60 iterations"}
+SILENCE = 2.0  # seconds of silent features
 
 
 def griffin_lim(mel: Mel, definition: dict[str, Any], iterations: int = 60) -> Pcm:
@@ -122,14 +81,20 @@ def evaluate(
     utterances: int = 0,
     progress: Callable[[str], None] = lambda line: None,
     temperature: float = 1.0,
+    recogniser: Recogniser | None = None,
+    clips: Path | None = None,
 ) -> dict[str, Any]:
     """Measures of the first `utterances` held-out recordings (0: all) and as many of speakers that
-    were not trained on, if the data has any; and the means of each kind and each speaker."""
+    were not trained on, if the data has any; and the means of each kind and each speaker.
+
+    A recogniser counts its errors in the utterances whose text is known. clips: a folder for what
+    is heard, NAME-recording.flac, NAME-voice.flac and NAME-griffin_lim.flac.
+    """
     index = json.loads((prepared / "prepared.json").read_text())
     definition = complete(index["features"])
     if complete(voice.info()["features"]) != definition:
         raise ValueError(f"{prepared} was prepared with other features than the voice's")
-    speakers = index.get("speakers", {})
+    speakers, texts, rate = index.get("speakers", {}), index.get("texts", {}), voice.sample_rate
     names = {
         name: kind
         for kind in ("held_out", "unseen")
@@ -139,56 +104,95 @@ def evaluate(
     for name, kind in names.items():
         with np.load(prepared / f"{name}.npz") as file:
             pcm: Pcm = file["pcm"]
-        mel = voice.features(pcm, voice.sample_rate)
+        mel = voice.features(pcm, rate)
+        made = {
+            "voice": voice.synthesize(mel, seed=0, temperature=temperature),
+            "griffin_lim": griffin_lim(mel, definition),
+        }
         row: dict[str, Any] = {
             "name": name,
             "speaker": speakers.get(name, ""),
             "kind": kind,
-            "seconds": len(pcm) / voice.sample_rate,
+            "seconds": len(pcm) / rate,
             "nats": float(np.mean(voice.score(mel, pcm))),
-            "voice": measure(
-                pcm, voice.synthesize(mel, seed=0, temperature=temperature), voice.sample_rate
-            ),
-            "griffin_lim": measure(pcm, griffin_lim(mel, definition), voice.sample_rate),
+            "clicks": clicks(pcm, rate),
+            **{method: measure(pcm, other, rate) for method, other in made.items()},
         }
+        if recogniser and name in texts:
+            row["words"] = {"spoken": len(words(texts[name]).split())}
+            for method, heard in {"recording": pcm, **made}.items():
+                row["words"][method] = recogniser.errors(heard, rate, texts[name])
+        if clips:
+            write(clips, name, {"recording": pcm, **made}, rate)
         rows.append(row)
         progress(f"{name}: {row['nats']:.3f} nats, STOI {row['voice']['stoi']:.3f}")
-    result: dict[str, Any] = {"mean": means([r for r in rows if r["kind"] == "held_out"])}
-    if index.get("unseen"):
-        result["unseen"] = means([r for r in rows if r["kind"] == "unseen"])
+    result: dict[str, Any] = {"silence": level(silent(voice, temperature))}
+    for kind, title in (("held_out", "mean"), ("unseen", "unseen")):
+        if index.get(kind):
+            result[title] = means([r for r in rows if r["kind"] == kind])
     present = sorted({row["speaker"] for row in rows})
     if len(present) > 1:
         result["speakers"] = {s: means([r for r in rows if r["speaker"] == s]) for s in present}
     return {**result, "utterances": rows}
 
 
+def silent(voice: Any, temperature: float) -> Pcm:
+    """What the voice makes of the features of digital silence."""
+    nothing = np.zeros(round(SILENCE * voice.sample_rate), np.int16)
+    mel = voice.features(nothing, voice.sample_rate)
+    made: Pcm = voice.synthesize(mel, seed=0, temperature=temperature)
+    return made
+
+
+def write(folder: Path, name: str, sounds: dict[str, Pcm], sample_rate: int) -> None:
+    """The sounds of one utterance, side by side."""
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, pcm in sounds.items():
+        soundfile.write(folder / f"{name}-{kind}.flac", pcm, sample_rate)
+
+
 def means(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Nats averaged over samples, everything else over utterances."""
+    """Nats averaged over samples, word errors over words, everything else over utterances."""
     weights = [row["seconds"] for row in rows]
     mean: dict[str, Any] = {
         "nats": float(np.average([row["nats"] for row in rows], weights=weights)),
         "seconds": sum(weights),
         "utterances": len(rows),
+        "clicks": sum(row["clicks"] for row in rows) / (sum(weights) / 60),
     }
-    for method in ("voice", "griffin_lim"):
+    for method in METHODS:
         mean[method] = {m: float(np.nanmean([row[method][m] for row in rows])) for m in MEASURES}
+    counted = [row["words"] for row in rows if "words" in row]
+    if counted:
+        spoken = sum(count["spoken"] for count in counted)
+        mean["word_error"] = {
+            kind: sum(count[kind] for count in counted) / spoken for kind in ("recording", *METHODS)
+        }
     return mean
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The means as a table."""
-    lines = [
-        f"| resynthesis | seconds | nats per sample | {' | '.join(MEASURES.values())} |",
-        f"|---|---|---|{'---|' * len(MEASURES)}",
-    ]
-    groups = [("held out", result["mean"])]
-    groups += [("speakers not trained on", result["unseen"])] if "unseen" in result else []
+    """The means as a table, and the level of silence."""
+    columns = ["resynthesis", "seconds", "nats per sample", *MEASURES.values(), "word error"]
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    titles = {"mean": "held out", "unseen": "speakers not trained on"}
+    groups = [(title, result[key]) for key, title in titles.items() if key in result]
     groups += [(f"speaker {name}", mean) for name, mean in result.get("speakers", {}).items()]
     for title, mean in groups:
-        for name, method, nats in (
-            ("voice", "voice", f"{mean['nats']:.3f}"),
-            ("Griffin-Lim, 60 iterations", "griffin_lim", "-"),
-        ):
+        error = {k: f"{100 * x:.1f} %" for k, x in mean.get("word_error", {}).items()}
+        for method, name in METHODS.items():
+            nats = f"{mean['nats']:.3f}" if method == "voice" else "-"
             cells = " | ".join(f"{mean[method][m]:.3f}" for m in MEASURES)
-            lines.append(f"| {title}: {name} | {mean['seconds']:.0f} | {nats} | {cells} |")
+            lines.append(
+                f"| {title}: {name} | {mean['seconds']:.0f} | {nats} | {cells} "
+                f"| {error.get(method, '-')} |"
+            )
+        blanks = " | ".join(f"{mean['clicks']:.3f}" if m == "clicks" else "-" for m in MEASURES)
+        lines.append(
+            f"| {title}: the recordings | {mean['seconds']:.0f} | - | {blanks} "
+            f"| {error.get('recording', '-')} |"
+        )
+    lines.append(f"\nSilent features: {result['silence']:.1f} dB of full scale.")
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 A prepared folder holds one npz per utterance (`features` (n_mels, S) float32, `pcm` (S * hop,)
 int16) and prepared.json: the feature definition, the seconds, each utterance's speaker, and the
 split: `train`, `held_out` (other utterances of the same speakers), `unseen` (speakers that are not
-trained on at all).
+trained on at all); and `texts`, of the utterances beside which a texts.json tells what is said.
 """
 
 from __future__ import annotations
@@ -53,6 +53,16 @@ def speaker_of(path: Path, wavs: Path) -> str:
     return parts[0] if len(parts) > 1 else ""
 
 
+def texts_of(named: dict[str, Path]) -> dict[str, str]:
+    """What is said, by name: a texts.json in a folder maps the names of files in it to texts."""
+    known: dict[Path, dict[str, str]] = {}
+    for folder in {path.parent for path in named.values()}:
+        listed = folder / "texts.json"
+        known[folder] = json.loads(listed.read_text()) if listed.is_file() else {}
+    found = {name: known[path.parent].get(path.name) for name, path in named.items()}
+    return {name: text for name, text in found.items() if text}
+
+
 def read(path: Path, rate: int, trim_db: float = 0.0) -> NDArray[np.float32]:
     """A recording as mono (n,) at `rate`, without what is `trim_db` below its loudest frame at
     both ends (0: untrimmed). ValueError names a file that cannot be read."""
@@ -87,7 +97,8 @@ def prepare(
     the index.
 
     Each utterance gets `pad_seconds` of digital silence at both ends, so that silence is learnt.
-    A subfolder of `wavs` is a speaker. Files without any sound are left out and listed.
+    A subfolder of `wavs` is a speaker. If none is trained on, the data is good for evaluation only.
+    Files without any sound are left out and listed.
     """
     wanted = complete(definition)
     rate, hop = int(wanted["sample_rate"]), int(wanted["hop_length"])
@@ -122,7 +133,7 @@ def prepare(
         chosen = [n for n in names if is_held_out(n, held_out)]
         # A handful of files may leave one side empty by chance.
         test.update((chosen or [min(names)])[: len(names) - 1])
-    if not test:
+    if not test and not unseen:
         raise ValueError(f"{wavs}: no speaker has two recordings with sound, one to hold out")
     index = {
         "features": wanted,
@@ -131,6 +142,7 @@ def prepare(
         "unseen": unseen,
         "silent": silent,
         "speakers": speakers,
+        "texts": texts_of(named),
         "seconds": round(sum(seconds.values()), 1),
         "held_out_seconds": round(sum(seconds[name] for name in test), 1),
         "unseen_seconds": round(sum(seconds[name] for name in unseen), 1),

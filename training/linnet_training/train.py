@@ -169,6 +169,7 @@ class Trainer(ABC):
         """What a run cannot change when it goes on; pre_emphasis is the signal's."""
         c = self.config
         model, t = asdict(c.model), c.training
+        model.pop("temperature")  # of what is made of the network, afterwards
         return {**model, **c.features, **self.signal(), "batch": t.batch, "frames": t.frames}
 
     def load(self) -> None:
@@ -202,6 +203,7 @@ class Trainer(ABC):
                 "features": c.features,
                 "signal": self.signal(),
                 "conditioning_padding": "valid",
+                "temperature": c.model.temperature,
                 "training": {
                     "data": c.data.description,
                     "seconds_of_speech": self.corpus.index["seconds"],

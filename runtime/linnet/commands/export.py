@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from linnet.blocks import BLOCKS, DENSE, DTYPES
-from linnet.commands.arguments import load_mel, sparsity
+from linnet.commands.arguments import load_mel, sparsity, temperature
 
 if TYPE_CHECKING:
     from linnet.commands.arguments import Parsers
@@ -39,6 +39,9 @@ def add(parsers: Parsers) -> None:
     parser.add_argument("--config", metavar="CONFIG.toml", help="put over the checkpoint's config")
     parser.add_argument(
         "--preset", metavar="PROJECT", help="fatchord, torchaudio, coqui, real-time-voice-cloning"
+    )
+    parser.add_argument(
+        "--temperature", type=temperature, help="divide the logits by it, in the weights; default 1"
     )
     parser.add_argument(
         "--score", metavar="IN.wav", help="print its nats per sample before and after"
@@ -81,6 +84,7 @@ def export(options: argparse.Namespace) -> Report:
         names=options.names,
         config=options.config,
         preset=options.preset,
+        temperature=options.temperature,
         score=options.score,
         mel=load_mel(options.mel) if options.mel else None,
         name=options.name,

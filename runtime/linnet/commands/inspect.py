@@ -62,6 +62,11 @@ def summary(info: dict[str, Any]) -> list[tuple[str, object]]:
         ),
         ("features", f"{info['n_mels']} per frame, {info['features'].get('kind', 'unknown')}"),
         ("look-ahead", f"{info['lookahead_frames']} frames, {info['latency_ms']:g} ms"),
+        *(
+            [("temperature", f"{info['temperature']:g}, in the weights already")]
+            if info["temperature"] != 1
+            else []
+        ),
         ("hidden size", info["hidden_size"]),
         ("recurrent matrix", f"{info['sparsity']:.1%} sparse, {info['block']}, {info['dtype']}"),
         ("file", f"{info['file_bytes']} bytes"),
