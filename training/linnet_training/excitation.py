@@ -62,20 +62,20 @@ def advance(past: Any, s: float) -> None:
     past[0] = s
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
 def analyse(s: Any, a: Any, g: Any, noise: Any, past: Any, last: Any) -> tuple[Any, Any]:
     """Tokens (B, T) of the excitation of s (B, T) and the network's inputs (B, T, 3).
 
-    k (B, S, order), g (B, S): the filters of S frames. noise (B, T) is added to the tokens that the
+    a (B, S, order), g (B, S): the filters of S frames. noise (B, T) is added to the tokens that the
     filter and the network see of the past, as free-running mistakes would be; the tokens returned
-    lead back to s from there (Valin and Skoglund 2019, section 3.3). b (B, order) and last (B, 2),
-    the token's v and the sample before, are carried over.
+    lead back to s from there (Valin and Skoglund 2019, section 3.3). past (B, order) and last
+    (B, 2), the token's v and the sample before, are carried over.
     """
     streams, steps = s.shape
     hop = steps // a.shape[1]
     tokens = np.empty((streams, steps), np.int64)
     inputs = np.empty((streams, steps, INPUTS), np.float32)
-    for j in range(streams):
+    for j in numba.prange(streams):
         state = past[j]
         for t in range(steps):
             coefficients, gain = a[j, t // hop], g[j, t // hop]
