@@ -110,8 +110,12 @@ struct Step {
     const float* a = at(op.in) + first;
     const float* b = at(op.add) + first;
     float* out = at(op.out) + first;
-    for (uint32_t k = 0; k < count; ++k) out[k] = a[k] + b[k];
-    if (op.activation != Activation::none) kernels.finish(count, op.activation, nullptr, out);
+    if (out == b) {
+      kernels.finish(count, op.activation, a, out);
+    } else {
+      if (out != a) memcpy(out, a, count * sizeof *out);
+      kernels.finish(count, op.activation, b, out);
+    }
   }
 
   void predict(const PredictOp& op) const { linnet::predict(op, at(op.in), *at(op.gain), at(op.past), at(op.out)); }
