@@ -140,6 +140,21 @@ def test_products_with_wide_column_indices(name: str, block: str) -> None:
 
 
 @each_set
+@pytest.mark.parametrize("dtype", list(blocks.DTYPES))
+@pytest.mark.parametrize("cols", range(1, 7))
+def test_products_with_few_columns(name: str, dtype: str, cols: int) -> None:
+    for rows in (1, 15, 16, 17, 100):
+        rng = np.random.default_rng(rows)
+        packed = random_packed(rng, rows, cols, 1, blocks.DENSE, dtype)
+        x, bias = awkward(rng, (cols,), 1e4), awkward(rng, (rows,), 1e4)
+        matrix = SparseMatrix.from_packed(packed, name)
+        assert_same_bits(matrix @ x, matvec(packed, x))
+        y = np.full(rows, np.nan, np.float32)
+        matrix._core.matvec(x, y, bias)
+        assert_same_bits(y, matvec(packed, x, bias))
+
+
+@each_set
 def test_products_of_a_real_model(name: str) -> None:
     root = Path(os.environ.get("LINNET_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
     path = root / "lyra-sparse-wavernn-1024" / "wavernn_1024_95_4x4.npz"

@@ -70,9 +70,40 @@ inline void dense_panel(const Matrix& w, size_t panel, const float* x, const flo
   store_rows16(16 * panel, w.rows, Weights<D>::sorted(add8(p0, q0), add8(p1, q1)), bias, y);
 }
 
+// A matrix of few columns, as those of a sample's own inputs: x stays in registers (a third of the time less than below).
+template <Dtype D, int cols>
+void matvec_narrow(const Matrix& w, const float* x, const float* bias, float* y) {
+  const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
+  F8 xs[cols];
+  LINNET_UNROLL
+  for (int c = 0; c < cols; ++c) xs[c] = all8(x[c]);
+  for (size_t row = 0; row < w.rows; row += 16, v += 16 * cols) {
+    F8 low[2] = {zero8(), zero8()}, high[2] = {zero8(), zero8()};
+    LINNET_UNROLL
+    for (int c = 0; c < cols; ++c) {
+      const F8x2 a = Weights<D>::load_pair(v + 16 * c);
+      low[c % 2] = fma8(a.low, xs[c], low[c % 2]);
+      high[c % 2] = fma8(a.high, xs[c], high[c % 2]);
+    }
+    store_rows16(row, w.rows, Weights<D>::sorted(add8(low[0], low[1]), add8(high[0], high[1])), bias, y);
+  }
+}
+
 // Two panels at a time: eight chains hide the latency of the multiply-add, and x is broadcast once for both.
 template <Dtype D>
 void matvec_dense(const Matrix& w, const float* x, const float* bias, float* y) {
+  switch (w.cols) {
+    case 1:
+      return matvec_narrow<D, 1>(w, x, bias, y);
+    case 2:
+      return matvec_narrow<D, 2>(w, x, bias, y);
+    case 3:
+      return matvec_narrow<D, 3>(w, x, bias, y);
+    case 4:
+      return matvec_narrow<D, 4>(w, x, bias, y);
+    default:
+      break;
+  }
   using Stored = typename Weights<D>::Stored;
   const size_t panels = (size_t{w.rows} + 15) / 16;
   size_t panel = 0;

@@ -9,6 +9,14 @@
 #define LINNET_COLD
 #endif
 
+#if defined(__clang__)
+#define LINNET_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define LINNET_UNROLL _Pragma("GCC unroll 16")
+#else
+#define LINNET_UNROLL
+#endif
+
 namespace linnet {
 namespace {
 

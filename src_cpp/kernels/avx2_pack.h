@@ -4,14 +4,6 @@
 
 #include "kernels/avx2_common.h"
 
-#if defined(__clang__)
-#define LINNET_UNROLL _Pragma("unroll")
-#elif defined(__GNUC__)
-#define LINNET_UNROLL _Pragma("GCC unroll 16")
-#else
-#define LINNET_UNROLL
-#endif
-
 namespace linnet {
 namespace {
 
