@@ -46,15 +46,17 @@ class Log:
             filled = [r for r in rows if r[name]]
             return [int(r["samples"]) / 1e6 for r in filled], [float(r[name]) for r in filled]
 
-        figure, axes = pyplot.subplots(2, 2, figsize=(10, 6), sharex=True, layout="constrained")
-        for axis, part in zip(axes[0], self.parts, strict=False):
+        n = len(self.parts) + 2
+        figure, axes = pyplot.subplots(1, n, figsize=(4 * n, 3.5), layout="constrained")
+        for axis, part in zip(axes, self.parts, strict=False):
             axis.plot(*column(f"train_{part}"), lw=0.6, label="training")
             axis.plot(*column(f"held_out_{part}"), marker=".", label="held out")
             axis.set_title(f"{part}, nats per sample")
             axis.legend()
-        for axis, name in zip(axes[1], ("sparsity", "learning_rate"), strict=True):
+        for axis, name in zip(axes[-2:], ("sparsity", "learning_rate"), strict=True):
             axis.plot(*column(name))
             axis.set_title(name.replace("_", " "))
+        for axis in axes:
             axis.set_xlabel("million samples")
         figure.savefig(self.path.with_name("curves.png"), dpi=100)
         pyplot.close(figure)
