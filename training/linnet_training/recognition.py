@@ -25,8 +25,7 @@ class Recogniser:
     def __init__(self) -> None:
         from pocketsphinx import Decoder
 
-        # Its features are normalised over each utterance: none depends on those before.
-        self.decoder: Any = Decoder(samprate=RATE, cmn="batch", loglevel="FATAL")
+        self.decoder: Any = Decoder(samprate=RATE, loglevel="FATAL")
 
     def transcribe(self, pcm: NDArray[np.int16], sample_rate: int) -> str:
         """The words of an utterance (n,), "" if none was recognised."""
