@@ -62,7 +62,7 @@ def advance(past: Any, s: float) -> None:
     past[0] = s
 
 
-@numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def analyse(s: Any, a: Any, g: Any, noise: Any, past: Any, last: Any) -> tuple[Any, Any]:
     """Tokens (B, T) of the excitation of s (B, T) and the network's inputs (B, T, 3).
 
@@ -75,7 +75,7 @@ def analyse(s: Any, a: Any, g: Any, noise: Any, past: Any, last: Any) -> tuple[A
     hop = steps // a.shape[1]
     tokens = np.empty((streams, steps), np.int64)
     inputs = np.empty((streams, steps, INPUTS), np.float32)
-    for j in numba.prange(streams):
+    for j in range(streams):
         state = past[j]
         for t in range(steps):
             coefficients, gain = a[j, t // hop], g[j, t // hop]

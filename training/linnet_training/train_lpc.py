@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -49,9 +48,6 @@ class LpcTrainer(Trainer):
 
     def build(self) -> None:
         m, t = self.config.model, self.config.training
-        # A GPU leaves the CPU's cores to `analyse`.
-        most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-        numba.set_num_threads(min(t.threads, most) if self.device.type == "cpu" else most)
         shape = {
             "hidden_size": m.hidden_size,
             "channels": m.channels,
