@@ -71,8 +71,6 @@ def build_voice(
         "signal": checked.signal.metadata(),
         "training": checked.training,
     }
-    if checked.temperature != 1:
-        metadata["temperature"] = checked.temperature
     try:
         voice = family.build(Tensors(family.canonical(tensors)), checked, storage, metadata)
     except UnknownTensors as error:

@@ -182,7 +182,8 @@ def _builder(
         config["preset"] = preset
     voice_name = str(name or config.get("name") or path.stem)
     if workload.recognises(tensors):
-        return lambda storage: workload.build(tensors, storage, voice_name)
+        temperature = read_temperature(config)
+        return lambda storage: workload.build(tensors, storage, voice_name, temperature)
     return lambda storage: build_voice(tensors, config, storage, voice_name)
 
 
@@ -200,11 +201,8 @@ def _geneing(
     features = overrides.get("features", {})
     metadata["features"] = features if "kind" in features else merge(metadata["features"], features)
     metadata["training"] = overrides.get("training", metadata["training"])
-    temperature = read_temperature(overrides)
-    if temperature != 1:
-        metadata["temperature"] = temperature
     companding = str(signal.get("companding", "linear"))
-    return geneing.build(model, storage, metadata, companding, temperature)
+    return geneing.build(model, storage, metadata, companding, read_temperature(overrides))
 
 
 def _table(source: PathLike | Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -102,7 +103,7 @@ def networks(file: VoiceFile) -> Networks:
     )
 
 
-class _Program:
+class _Program(ABC):
     """One program on its way to a graph."""
 
     def __init__(self, name: str, file: VoiceFile, program: tuple[Operation, ...]) -> None:
@@ -131,8 +132,9 @@ class _Program:
         self.states[name] = Place(Operand(start), stop - start)
         return self.graph.floats_in(name, stop - start)
 
+    @abstractmethod
     def initial(self, stride: int, start: int, stop: int) -> list[Piece]:
-        raise NotImplementedError
+        """What these floats hold before the program writes them."""
 
 
 class _Frame(_Program):

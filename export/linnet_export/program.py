@@ -69,6 +69,7 @@ class Builder:
         self.lookahead = 0
         self.priming = 0
         self._silence: int | None = None
+        self._temperature = 1.0
         self._floats = 0
         self._tensors: dict[str, Packed] = {}
         self._slots: list[Slot] = []
@@ -275,7 +276,8 @@ class Builder:
     def logits(
         self, name: str, weights: Weights, input: Buffer, bias: Weights, temperature: float
     ) -> Buffer:
-        """The last layer before a draw: (W in + bias) / temperature."""
+        """The last layer before a draw: (W in + bias) / temperature, which the file notes."""
+        self._temperature = temperature
         return self.linear(
             name, weights / temperature, input, bias=bias / temperature, prunable=True
         )
@@ -384,7 +386,9 @@ class Builder:
         )
 
     def voice(self, metadata: dict[str, Any]) -> VoiceFile:
-        """The finished description."""
+        """The finished description; metadata gains the temperature of the logits."""
+        if self._temperature != 1:
+            metadata["temperature"] = self._temperature
         header = Header(
             self.sample_rate,
             self.hop_length,

@@ -52,7 +52,7 @@ def to_halves(weights: Weights, order: tuple[int, int, int] = (1, 0, 2)) -> Weig
 class DualSoftmax:
     """Emits the sample program; the parts that depend on the checkpoint are handed in."""
 
-    def __init__(self, builder: Builder, hidden_size: int, temperature: float = 1.0) -> None:
+    def __init__(self, builder: Builder, hidden_size: int, temperature: float) -> None:
         self.builder, self.temperature = builder, temperature
         self.half = hidden_size // 2
         self.state = builder.buffer(hidden_size)

@@ -32,7 +32,9 @@ def recognises(tensors: Mapping[str, Weights]) -> bool:
     return {"wavernn_gru.weight", "QRhat", "What"} <= set(tensors)
 
 
-def build(tensors: Mapping[str, Weights], storage: Storage, name: str) -> VoiceFile:
+def build(
+    tensors: Mapping[str, Weights], storage: Storage, name: str, temperature: float = 1.0
+) -> VoiceFile:
     """The workload. Raises ValueError naming a tensor that is missing or has another shape."""
     source = Tensors({key: value for key, value in tensors.items() if not key.endswith(".mask")})
     source.require(
@@ -53,7 +55,7 @@ def build(tensors: Mapping[str, Weights], storage: Storage, name: str) -> VoiceF
         return role, weight, source.get(f"{role}.bias", weight.shape[0])
 
     builder = Builder(SAMPLE_RATE, HOP_LENGTH, 1, storage)
-    program = DualSoftmax(builder, hidden)
+    program = DualSoftmax(builder, hidden, temperature)
     bias = source.get("wavernn_gru.bias", 3 * hidden)
     sums = program.begin(to_halves(recurrent, ASSUMED_ORDER), to_halves(bias, ASSUMED_ORDER))
     half = 3 * hidden // 2

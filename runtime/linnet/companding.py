@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from linnet.audio import to_int16
+
 _KEYS = {"bits", "companding", "mu", "pre_emphasis", "grid"}
 
 
@@ -99,4 +101,4 @@ def decode(tokens: ArrayLike, signal: Mapping[str, Any]) -> NDArray[np.int16]:
     for n, value in enumerate(e.tolist()):
         last = value + alpha * last
         y[n] = last
-    return np.clip(np.rint(y * 32768.0), -32768, 32767).astype(np.int16)
+    return to_int16(y)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from linnet.audio import read_wav
+from linnet.audio import read_wav, to_int16
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,5 +27,5 @@ def score_recording(
     if rate != voice.sample_rate:
         raise ValueError(f"{os.fspath(path)}: {rate} Hz; the voice has {voice.sample_rate} Hz")
     if samples.dtype != np.int16:
-        samples = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
+        samples = to_int16(samples)
     return voice.score(voice.features(samples, rate) if mel is None else mel, samples)

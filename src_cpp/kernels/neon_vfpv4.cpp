@@ -1,4 +1,5 @@
-// NEON with VFPv4 on 32-bit Arm (Cortex-A7, A15 and later): 128-bit registers.
+// NEON with VFPv4 on 32-bit Arm (Cortex-A7, A15 and later): 128-bit registers. Long, because one file holds all that
+// is compiled for these instructions.
 //
 // This NEON flushes subnormal operands and results to zero, which the arithmetic contract forbids; but it says so.
 // "Advanced SIMD instructions set each cumulative exception bit if the corresponding exception occurs" (Arm

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linnet.audio import to_int16
 from linnet.features import complete
-from linnet_training.measures import MEASURES, Pcm, clicks, level, measure
+from linnet_training.measures import MEASURES, Pcm, clicks_per_minute, level, measure
 from linnet_training.recognition import Recogniser, words
 
 Mel = NDArray[np.float32]
@@ -55,7 +56,7 @@ def griffin_lim(mel: Mel, definition: dict[str, Any], iterations: int = 60) -> P
         random_state=0,
     )
     audio = np.pad(audio, (0, max(0, mel.shape[1] * hop - len(audio))))[: mel.shape[1] * hop]
-    return np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
+    return to_int16(audio)
 
 
 def open_voice(path: Path) -> Any:
@@ -115,7 +116,7 @@ def evaluate(
             "kind": kind,
             "seconds": len(pcm) / rate,
             "nats": float(np.mean(voice.score(mel, pcm))),
-            "clicks": clicks(pcm, rate),
+            "clicks": clicks_per_minute(pcm, rate),
             **{method: measure(pcm, other, rate) for method, other in made.items()},
         }
         if recogniser and name in texts:
@@ -160,7 +161,7 @@ def means(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "nats": float(np.average([row["nats"] for row in rows], weights=weights)),
         "seconds": sum(weights),
         "utterances": len(rows),
-        "clicks": sum(row["clicks"] for row in rows) / (sum(weights) / 60),
+        "clicks": float(np.mean([row["clicks"] for row in rows])),  # of the recordings
     }
     for method in METHODS:
         mean[method] = {m: float(np.nanmean([row[method][m] for row in rows])) for m in MEASURES}

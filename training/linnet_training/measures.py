@@ -34,7 +34,7 @@ def measure(reference: Pcm, other: Pcm, sample_rate: int) -> dict[str, float]:
         "correlation": log_spectrum_correlation(reference, other, sample_rate),
         "distance": log_spectral_distance(reference, other, sample_rate),
         "level": level(other) - level(reference),
-        "clicks": clicks(other, sample_rate) / (len(other) / sample_rate / 60),
+        "clicks": clicks_per_minute(other, sample_rate),
     }
 
 
@@ -78,3 +78,7 @@ def clicks(pcm: Pcm, sample_rate: int) -> int:
     around = np.pad(rms, 1)
     limit = np.maximum(CLICK * np.maximum(around[:-2], around[2:]), AUDIBLE)
     return int((stretches.max(axis=1) > limit).sum())
+
+
+def clicks_per_minute(pcm: Pcm, sample_rate: int) -> float:
+    return clicks(pcm, sample_rate) / (len(pcm) / sample_rate / 60)

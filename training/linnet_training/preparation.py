@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from linnet.audio import to_int16
 from linnet.features import complete, log_mel
 
 
@@ -116,7 +117,7 @@ def prepare(
         if not audio.any():
             return 0.0
         audio = np.pad(audio, round(pad_seconds * rate))
-        pcm = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
+        pcm = to_int16(audio)
         pcm = np.pad(pcm, (0, -len(pcm) % hop))
         np.savez(folder / f"{name}.npz", features=log_mel(pcm, rate, wanted), pcm=pcm)
         return len(pcm) / rate

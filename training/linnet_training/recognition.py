@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linnet.audio import to_int16
+
 RATE = 16000
 
 
@@ -35,7 +37,7 @@ class Recogniser:
             audio = librosa.resample(
                 pcm.astype(np.float32) / 32768.0, orig_sr=sample_rate, target_sr=RATE
             )
-            pcm = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
+            pcm = to_int16(audio)
         self.decoder.start_utt()
         self.decoder.process_raw(pcm.tobytes(), False, True)
         self.decoder.end_utt()
