@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
 #include "kernels/float_mode.h"
 #include "kernels/kernels.h"
 #include "linnet.h"
 #include "mapped_file.h"
 #include "model.h"
+#include "stream.h"
 #include "threads.h"
 
 struct linnet_model {
@@ -18,7 +18,7 @@ struct linnet_model {
 };
 
 struct linnet_stream {
-  linnet::State* state;
+  linnet::Stream* stream;
   bool owned;  // the memory is the library's own
 };
 
@@ -75,39 +75,20 @@ linnet_status read_into(linnet_model* opened, const void* data, size_t size, lin
 
 bool threads_in_range(uint32_t n_threads) { return n_threads >= 1 && n_threads <= linnet::kMaxThreads; }
 
-// linnet_stream_pull of up to kTogether streams of one model. Those that need a frame, or share their samples among
-// threads, leave the others to go on.
-void pull_together(linnet_stream* const* streams, uint32_t n_streams, int16_t* const* samples, size_t capacity,
-                   size_t* made) {
-  for (uint32_t i = 0; i < n_streams; ++i) {
-    made[i] = 0;
-    if (streams[i]->state->plan.n_threads > 1) linnet_stream_pull(streams[i], samples[i], capacity, &made[i]);
-  }
-  for (;;) {
-    linnet::State* states[linnet::kTogether];
-    int16_t* at[linnet::kTogether];
-    size_t* counts[linnet::kTogether];
-    uint32_t n = 0;
-    size_t most = capacity;
-    for (uint32_t i = 0; i < n_streams; ++i) {
-      linnet::State* state = streams[i]->state;
-      if (state->plan.n_threads > 1 || made[i] == capacity || !linnet::prepare_sample(state)) continue;
-      if (capacity - made[i] < most) most = capacity - made[i];
-      states[n] = state;
-      at[n] = samples[i] + made[i];
-      counts[n++] = &made[i];
-    }
-    if (n == 0) return;
-    const uint32_t together = linnet::make_samples_together(states, n, most, at);
-    for (uint32_t i = 0; i < n; ++i) *counts[i] += together;
-  }
-}
-
 bool all_finite(const float* features, size_t n) {
   for (size_t i = 0; i < n; ++i) {
     if (!isfinite(features[i])) return false;
   }
   return true;
+}
+
+// The samples of a stream that is matched lag behind the engine: such a stream is pulled or scored, not both.
+bool is_scored(const linnet_stream* stream) {
+  return stream->stream->matching != nullptr && stream->stream->scored;
+}
+bool is_matched(const linnet_stream* stream) {
+  const linnet::Stream& s = *stream->stream;
+  return s.matching != nullptr && !s.scored && s.state->step != 0;
 }
 
 }  // namespace
@@ -173,7 +154,7 @@ linnet_status linnet_model_info(const linnet_model* model, linnet_info* info) {
   if (model == nullptr || info == nullptr) return LINNET_ERROR_ARGUMENT;
   const linnet::Config& config = model->model.config;
   *info =
-      linnet_info{config.sample_rate,      config.hop_length,      config.n_features,     config.lookahead,
+      linnet_info{config.sample_rate,      config.hop_length,      config.n_features,     linnet::lookahead_of(model->model),
                   config.samples_per_step, model->model.file_size, model->model.metadata, model->model.metadata_size};
   return LINNET_OK;
 }
@@ -189,7 +170,7 @@ void linnet_stream_options_init(linnet_stream_options* options) {
 size_t linnet_stream_size(const linnet_model* model, const linnet_stream_options* options) {
   const uint32_t n_threads = options == nullptr ? 1 : options->threads;
   if (model == nullptr || !threads_in_range(n_threads)) return 0;
-  return stream_header_size() + linnet::state_size(model->model, n_threads);
+  return stream_header_size() + linnet::stream_size(model->model, n_threads);
 }
 
 linnet_status linnet_stream_create(const linnet_model* model, const linnet_stream_options* options, void* memory,
@@ -215,9 +196,9 @@ linnet_status linnet_stream_create(const linnet_model* model, const linnet_strea
   linnet_stream* created = new (memory) linnet_stream{nullptr, owned};
   const linnet::Sampling sampling = {chosen.seed, chosen.stream, chosen.temperature};
   const linnet::Threading threading = {chosen.threads, linnet::kBarrierCost};
-  created->state = linnet::make_state(model->model, kernels, sampling, threading,
-                                      static_cast<uint8_t*>(memory) + stream_header_size());
-  if (created->state == nullptr) {
+  created->stream = linnet::make_stream(model->model, kernels, sampling, threading,
+                                        static_cast<uint8_t*>(memory) + stream_header_size());
+  if (created->stream == nullptr) {
     if (owned) release(memory);
     return LINNET_ERROR_SYSTEM;
   }
@@ -228,14 +209,13 @@ linnet_status linnet_stream_create(const linnet_model* model, const linnet_strea
 linnet_status linnet_stream_push(linnet_stream* stream, const float* frames, size_t n_frames, size_t* taken) {
   if (stream == nullptr || taken == nullptr || (frames == nullptr && n_frames != 0)) return LINNET_ERROR_ARGUMENT;
   *taken = 0;
-  linnet::State* state = stream->state;
-  if (state->finished) return LINNET_ERROR_STATE;
+  if (stream->stream->finished) return LINNET_ERROR_STATE;
   const linnet::IeeeFloatMode mode;
-  const size_t n_features = state->model->config.n_features;
-  while (*taken < n_frames && !state->frame_ready) {
+  const size_t n_features = stream->stream->state->model->config.n_features;
+  while (*taken < n_frames && linnet::wants_frame(*stream->stream)) {
     const float* frame = frames + *taken * n_features;
     if (!all_finite(frame, n_features)) return LINNET_ERROR_FEATURES;
-    linnet::take_frame(state, frame);
+    linnet::push_frame(stream->stream, frame);
     *taken += 1;
   }
   return LINNET_OK;
@@ -243,21 +223,20 @@ linnet_status linnet_stream_push(linnet_stream* stream, const float* frames, siz
 
 linnet_status linnet_stream_finish(linnet_stream* stream) {
   if (stream == nullptr) return LINNET_ERROR_ARGUMENT;
-  stream->state->finished = true;
+  linnet::finish_stream(stream->stream);
   return LINNET_OK;
 }
 
 size_t linnet_stream_available(const linnet_stream* stream) {
-  return stream == nullptr ? 0 : static_cast<size_t>(linnet::samples_available(*stream->state));
+  return stream == nullptr ? 0 : static_cast<size_t>(linnet::samples_available(*stream->stream));
 }
 
 linnet_status linnet_stream_pull(linnet_stream* stream, int16_t* samples, size_t capacity, size_t* made) {
   if (stream == nullptr || made == nullptr || (samples == nullptr && capacity != 0)) return LINNET_ERROR_ARGUMENT;
+  *made = 0;
+  if (is_scored(stream)) return LINNET_ERROR_STATE;
   const linnet::IeeeFloatMode mode;
-  size_t n = 0;
-  while (n < capacity && linnet::prepare_sample(stream->state))
-    n += linnet::make_samples(stream->state, capacity - n, samples + n);
-  *made = n;
+  *made = linnet::pull_samples(stream->stream, capacity, samples);
   return LINNET_OK;
 }
 
@@ -266,7 +245,8 @@ linnet_status linnet_streams_pull(linnet_stream* const* streams, size_t n_stream
   if (n_streams != 0 && (streams == nullptr || samples == nullptr || made == nullptr)) return LINNET_ERROR_ARGUMENT;
   for (size_t i = 0; i < n_streams; ++i) {
     if (streams[i] == nullptr || (samples[i] == nullptr && capacity != 0)) return LINNET_ERROR_ARGUMENT;
-    if (streams[i]->state->model != streams[0]->state->model) return LINNET_ERROR_ARGUMENT;
+    if (streams[i]->stream->state->model != streams[0]->stream->state->model) return LINNET_ERROR_ARGUMENT;
+    if (is_scored(streams[i])) return LINNET_ERROR_STATE;
     for (size_t k = 0; k < i; ++k) {
       if (streams[k] == streams[i]) return LINNET_ERROR_ARGUMENT;
     }
@@ -275,7 +255,9 @@ linnet_status linnet_streams_pull(linnet_stream* const* streams, size_t n_stream
   const size_t n_groups = (n_streams + linnet::kTogether - 1) / linnet::kTogether;
   for (size_t group = 0; group < n_groups; ++group) {
     const size_t first = group * n_streams / n_groups, last = (group + 1) * n_streams / n_groups;
-    pull_together(streams + first, static_cast<uint32_t>(last - first), samples + first, capacity, made + first);
+    linnet::Stream* group_streams[linnet::kTogether];
+    for (size_t i = first; i < last; ++i) group_streams[i - first] = streams[i]->stream;
+    linnet::pull_together(group_streams, static_cast<uint32_t>(last - first), samples + first, capacity, made + first);
   }
   return LINNET_OK;
 }
@@ -285,33 +267,31 @@ linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens,
   if (stream == nullptr || made == nullptr || nats == nullptr || (tokens == nullptr && n_tokens != 0))
     return LINNET_ERROR_ARGUMENT;
   *made = 0;
-  const uint32_t per_step = stream->state->model->config.samples_per_step;
+  const linnet::State& state = *stream->stream->state;
+  const uint32_t per_step = state.model->config.samples_per_step;
   if (n_tokens % per_step != 0) return LINNET_ERROR_ARGUMENT;
-  if (stream->state->position % per_step != 0) return LINNET_ERROR_STATE;
+  if (state.position % per_step != 0 || is_matched(stream)) return LINNET_ERROR_STATE;
   for (size_t i = 0; i < n_tokens; ++i) {
-    if (!linnet::token_exists(*stream->state, tokens[i])) return LINNET_ERROR_ARGUMENT;
+    if (!linnet::token_exists(state, tokens[i])) return LINNET_ERROR_ARGUMENT;
   }
   const linnet::IeeeFloatMode mode;
-  size_t n = 0;
-  while (n < n_tokens && linnet::prepare_sample(stream->state))
-    n += linnet::score_samples(stream->state, n_tokens - n, tokens + n, nats);
-  *made = n;
+  *made = linnet::score_tokens(stream->stream, n_tokens, tokens, nats);
   return LINNET_OK;
 }
 
 linnet_status linnet_stream_reset(linnet_stream* stream, uint64_t seed, uint32_t stream_number) {
   if (stream == nullptr) return LINNET_ERROR_ARGUMENT;
   const linnet::IeeeFloatMode mode;
-  linnet::reset_state(stream->state, seed, stream_number);
+  linnet::reset_stream(stream->stream, seed, stream_number);
   return LINNET_OK;
 }
 
 const char* linnet_stream_kernels(const linnet_stream* stream) {
-  return stream == nullptr ? nullptr : stream->state->kernels.name;
+  return stream == nullptr ? nullptr : stream->stream->state->kernels.name;
 }
 
 void linnet_stream_close(linnet_stream* stream) {
   if (stream == nullptr) return;
-  linnet::end_threads(stream->state);
+  linnet::end_threads(stream->stream->state);
   if (stream->owned) release(stream);
 }

@@ -63,14 +63,18 @@ float output_value(const State& state, const OutputOp& op) {
   return copysignf((exp_scalar(fabsf(v) * op.log1p_mu) - 1.0f) * op.inverse_mu, v);
 }
 
-int16_t to_pcm(float e, float pre_emphasis, float* previous) {
-  const float y = fmaf(pre_emphasis, *previous, e);
-  *previous = y;
+int16_t rounded(float y) {
   float z = y * 32768.0f;
   z = z > -32768.0f ? z : -32768.0f;
   z = z < 32767.0f ? z : 32767.0f;
-  const uint32_t rounded = bits_of(z + kRound) - bits_of(kRound);  // the integer nearest to z, ties to even
-  return static_cast<int16_t>(static_cast<int32_t>(rounded));
+  const uint32_t whole = bits_of(z + kRound) - bits_of(kRound);  // the integer nearest to z, ties to even
+  return static_cast<int16_t>(static_cast<int32_t>(whole));
+}
+
+int16_t to_pcm(float e, float pre_emphasis, float* previous) {
+  const float y = fmaf(pre_emphasis, *previous, e);
+  *previous = y;
+  return rounded(y);
 }
 
 }  // namespace linnet

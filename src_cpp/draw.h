@@ -25,6 +25,9 @@ double class_nats(State* state, const DrawOp& op, const float* logits, uint32_t 
 // The value that the slots' tokens stand for, expanded.
 float output_value(const State& state, const OutputOp& op);
 
+// A sample in [-1, 1) to 16 bits, clamped; the least for what is not a number.
+int16_t rounded(float y);
+
 // De-emphasised, and rounded to 16 bits. `previous` is the filter's state.
 int16_t to_pcm(float e, float pre_emphasis, float* previous);
 

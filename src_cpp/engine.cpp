@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bands.h"
+#include "carver.h"
 #include "draw.h"
 #include "logistics.h"
 #include "prediction.h"
@@ -13,27 +14,6 @@
 
 namespace linnet {
 namespace {
-
-constexpr size_t kAlignment = 64;
-
-// Hands out aligned pieces of one block of memory; with a null base it only measures.
-class Carver {
- public:
-  explicit Carver(void* base) : base_(static_cast<uint8_t*>(base)) {}
-
-  template <class T>
-  T* take(size_t count) {
-    const size_t at = used_;
-    used_ += (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
-    return base_ ? reinterpret_cast<T*>(base_ + at) : nullptr;
-  }
-
-  size_t used() const { return used_; }
-
- private:
-  uint8_t* base_;
-  size_t used_ = 0;
-};
 
 State* layout_state(const Model& model, uint32_t n_threads, Carver* carver) {
   const Config& config = model.config;

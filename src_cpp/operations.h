@@ -21,7 +21,8 @@ enum class Code : uint32_t {
   logistics,
   bands,
   step_up,
-  predict
+  predict,
+  match
 };
 
 // The arena from offset + stride * (number of the row within its frame), in floats.
@@ -166,6 +167,26 @@ struct PredictOp {
   uint32_t unused2[3];
 };
 
+constexpr uint32_t kMostPasses = 8;
+constexpr uint32_t kMostTransform = 16384;
+
+// A pass over the samples of a whole utterance, frame by frame, that brings their bands to the features.
+struct MatchOp {
+  Code code;
+  uint32_t window;     // tensor: vector of the analysis window
+  uint32_t synthesis;  // tensor: vector of as many floats, what the pieces are multiplied with before they are added
+  uint32_t turns;      // tensor: vector of the transform's size, cosines and then sines
+  uint32_t bands;      // tensor: matrix, features x bins
+  uint32_t spread;     // tensor: matrix, bins x features
+  uint32_t power;      // of a bin's magnitude: 1 or 2
+  uint32_t unused1;
+  float scale, offset;  // of a feature: the logarithm that its band should have
+  float floor;          // of a band
+  float strength;       // of the correction, 1 / power for all of it
+  float limit;          // of the logarithm of a gain
+  uint32_t unused2[3];
+};
+
 union Operation {
   uint32_t words[16];
   Code code;
@@ -181,6 +202,7 @@ union Operation {
   BandsOp bands;
   StepUpOp step_up;
   PredictOp predict;
+  MatchOp match;
 };
 static_assert(sizeof(Operation) == 64, "an operation has sixteen words");
 static_assert(sizeof(LinearOp) == 64 && sizeof(GatesOp) == 64 && sizeof(HistoryOp) == 64 && sizeof(UpsampleOp) == 64,
@@ -188,5 +210,6 @@ static_assert(sizeof(LinearOp) == 64 && sizeof(GatesOp) == 64 && sizeof(HistoryO
 static_assert(sizeof(AddOp) == 64 && sizeof(EmbeddingOp) == 64 && sizeof(DrawOp) == 64 && sizeof(OutputOp) == 64, "");
 static_assert(sizeof(LogisticsOp) == 64 && sizeof(BandsOp) == 64 && sizeof(StepUpOp) == 64 && sizeof(PredictOp) == 64,
               "");
+static_assert(sizeof(MatchOp) == 64, "");
 
 }  // namespace linnet

@@ -42,13 +42,21 @@ class ProgramChecker {
     for (uint32_t i = 0; i < config_.n_sample_operations; ++i) {
       if (!check_sample_operation(i, model_->sample_program[i])) return false;
     }
+    first_ += config_.n_sample_operations;
+    kind_ = "pass";
+    for (uint32_t i = 0; i < config_.n_passes; ++i) {
+      if (!check_pass(i, model_->passes[i])) return false;
+    }
     return true;
   }
 
  private:
   bool fail(uint32_t i, const char* what) {
     return errors_.fail(operations_offset_ + (uint64_t{first_} + i) * sizeof(Operation), "%s operation %u: %s",
-                        first_ == 0 && rows_ == 1 ? "frame" : "sample", i, what);
+                        kind_ != nullptr                    ? kind_
+                        : first_ == 0 && rows_ == 1 ? "frame"
+                                                    : "sample",
+                        i, what);
   }
 
   // The range of `size` floats at `operand` over all rows of a frame that this program sees.
@@ -320,10 +328,41 @@ class ProgramChecker {
     return true;
   }
 
+  // The vector at `index`; null where there is none.
+  const Matrix* vector(uint32_t index) const {
+    const Matrix* found = tensor(index);
+    return found != nullptr && found->layout == Layout::vector ? found : nullptr;
+  }
+
+  bool is_matrix(uint32_t index, uint32_t rows, uint32_t cols) const {
+    const Matrix* found = tensor(index);
+    return found != nullptr && found->layout >= Layout::dense && found->rows == rows && found->cols == cols;
+  }
+
+  bool check_pass(uint32_t i, const Operation& operation) {
+    if (operation.code != Code::match) return fail(i, "its code is not that of a match");
+    const MatchOp& op = operation.match;
+    const Matrix *window = vector(op.window), *synthesis = vector(op.synthesis), *turns = vector(op.turns);
+    if (turns == nullptr || turns->rows < 16 || turns->rows > kMostTransform || (turns->rows & (turns->rows - 1)) != 0)
+      return fail(i, "turns is not a vector of 16 .. 16384 floats, a power of two");
+    if (window == nullptr || window->rows % 2 != 0 || window->rows > turns->rows)
+      return fail(i, "window is not a vector of an even number of floats, of the transform's at most");
+    if (synthesis == nullptr || synthesis->rows != window->rows) return fail(i, "synthesis is not a vector as window");
+    const uint32_t bins = turns->rows / 2 + 1;
+    if (!is_matrix(op.bands, config_.n_features, bins)) return fail(i, "bands is not a matrix of features x bins");
+    if (!is_matrix(op.spread, bins, config_.n_features)) return fail(i, "spread is not a matrix of bins x features");
+    if (op.power != 1 && op.power != 2) return fail(i, "power is neither 1 nor 2");
+    if (!isfinite(op.scale) || !isfinite(op.offset) || !isfinite(op.strength)) return fail(i, "a number is not finite");
+    if (!(op.floor > 0.0f) || !isfinite(op.floor)) return fail(i, "floor is not positive");
+    if (!(op.limit >= 0.0f) || !(op.limit <= 80.0f)) return fail(i, "limit outside 0 .. 80");
+    return true;
+  }
+
   Errors& errors_;
   uint64_t operations_offset_;
   Model* model_;
   Config& config_;
+  const char* kind_ = nullptr;  // what a pass is called in an error
   uint64_t rows_ = 1;           // rows per frame as this program sees them
   uint32_t first_ = 0;          // number of this program's first operation in the file
   uint32_t classes_[256] = {};  // per slot

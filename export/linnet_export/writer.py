@@ -15,7 +15,6 @@ from linnet.format import (
     HEADER_SIZE,
     MAGIC,
     MAJOR,
-    MINOR,
     NAME_SIZE,
     SECTION_ALIGNMENT,
     TENSOR,
@@ -36,7 +35,8 @@ def to_bytes(voice: VoiceFile) -> bytes:
     ).encode()
     tensors_at = _align(HEADER_SIZE + len(metadata), 8)
     operations_at = tensors_at + TENSOR_SIZE * len(voice.tensors)
-    operations = b"".join(encode(o) for o in voice.frame_program + voice.sample_program)
+    program = voice.frame_program + voice.sample_program + voice.passes
+    operations = b"".join(encode(operation) for operation in program)
 
     chunks: list[tuple[int, bytes]] = []  # where, what
     end = operations_at + len(operations)
@@ -98,11 +98,12 @@ def to_bytes(voice: VoiceFile) -> bytes:
 
     def header(checksum: int) -> bytes:
         return HEADER.pack(
-            *(MAGIC, MAJOR, MINOR, HEADER_SIZE, end, checksum, 0),
+            *(MAGIC, MAJOR, voice.minor, HEADER_SIZE, end, checksum, 0),
             *numbers,
             *places_in_header,
             h.steps_per_row,
             NONE if h.silence is None else h.silence,
+            len(voice.passes),
         )
 
     data[:HEADER_SIZE] = header(0)

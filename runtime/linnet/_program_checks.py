@@ -14,6 +14,7 @@ from linnet.operations import (
     ACTIVATIONS,
     COMPANDINGS,
     MOST_ORDER,
+    MOST_TRANSFORM,
     NONE,
     OPERATION_SIZE,
     SPREADS,
@@ -25,6 +26,7 @@ from linnet.operations import (
     History,
     Linear,
     Logistics,
+    Match,
     Operand,
     Operation,
     Output,
@@ -89,13 +91,18 @@ class _Programs:
         outputs = sum(isinstance(operation, ends) for operation in self.operations())
         if outputs != 1 or not isinstance(last, ends):
             raise self.fail("a sample program has exactly one output, its last operation")
-        frame_only = (History, Upsample, StepUp)
-        sample_only = (Embedding, Draw, Logistics, Predict, *ends)
+        frame_only = (History, Upsample, StepUp, Match)
+        sample_only = (Embedding, Draw, Logistics, Predict, Match, *ends)
         n_frame = len(self.voice.frame_program)
         for i, operation in enumerate(self.operations()):
             wrong = sample_only if i < n_frame else frame_only
             self.expect(not isinstance(operation, wrong), "stands in the wrong program")
             getattr(self, type(operation).__name__.lower())(operation)
+        n_programs = n_frame + len(self.voice.sample_program)
+        for i, match in enumerate(self.voice.passes):
+            self.at = self.operations_at + (n_programs + i) * OPERATION_SIZE
+            self.operation = match
+            self.match(match)
 
     def range(self, operand: Operand, size: int, what: str) -> None:
         end = operand.offset + operand.stride * (self.rows - 1) + size
@@ -282,6 +289,35 @@ class _Programs:
             for other, from_, n in read:
                 self.apart(operand, size, from_, n, f"{what} and {other}")
         self.apart(op.out, 4, op.past, op.order, "out and past")
+
+
+    def match(self, op: Match) -> None:
+        window, synthesis, turns = (
+            self.tensor(index, (VECTOR,), what).shape[0]
+            for index, what in (
+                (op.window, "window"),
+                (op.synthesis, "synthesis"),
+                (op.turns, "turns"),
+            )
+        )
+        self.expect(
+            16 <= turns <= MOST_TRANSFORM and turns.bit_count() == 1, f"a transform of {turns}"
+        )
+        self.expect(
+            window % 2 == 0 and window <= turns, f"a window of {window} for a transform of {turns}"
+        )
+        self.expect(synthesis == window, f"synthesis of {synthesis} floats, not {window}")
+        features, bins = self.voice.header.n_features, turns // 2 + 1
+        for index, shape, what in (
+            (op.bands, (features, bins), "bands"),
+            (op.spread, (bins, features), "spread"),
+        ):
+            found = self.tensor(index, (DENSE, *BLOCKS), what).shape
+            self.expect(found == shape, f"{what} has shape {found}, not {shape}")
+        self.expect(op.power in (1, 2), f"power {op.power}")
+        self.finite()
+        self.expect(op.floor > 0, "floor is not positive")
+        self.expect(0 <= op.limit <= 80, "limit outside 0 .. 80")
 
 
 def check_programs(voice: VoiceFile, operations_at: int) -> None:

@@ -77,8 +77,8 @@ def _mono(audio: ArrayLike) -> NDArray[np.float32]:
     return samples.astype(np.float32)
 
 
-def _mel_basis(wanted: Mapping[str, Any]) -> NDArray[np.float32]:
-    """The weights (n_mels, n_fft // 2 + 1) of a spectrum's bins in the bands."""
+def mel_basis(wanted: Mapping[str, Any]) -> NDArray[np.float32]:
+    """The weights (n_mels, n_fft // 2 + 1) of a spectrum's bins in the bands of a whole definition."""
     import librosa
 
     htk, n_mels, n_fft = wanted["mel_scale"] == "htk", wanted["n_mels"], wanted["n_fft"]
@@ -102,6 +102,19 @@ def _mel_basis(wanted: Mapping[str, Any]) -> NDArray[np.float32]:
         edges = librosa.mel_to_hz(np.linspace(low, high, n_mels + 2), htk=htk)
         triangles *= 2 / (edges[2:] - edges[:-2])[:, None]
     return np.asarray(triangles, np.float32)
+
+
+def mel_centres(wanted: Mapping[str, Any]) -> NDArray[np.float64]:
+    """The centres (n_mels,) of the bands of a whole definition, in Hz."""
+    import librosa
+
+    edges = librosa.mel_frequencies(
+        n_mels=wanted["n_mels"] + 2,
+        fmin=wanted["fmin"],
+        fmax=wanted["fmax"],
+        htk=wanted["mel_scale"] == "htk",
+    )
+    return np.asarray(edges[1:-1], np.float64)
 
 
 def log_mel(
@@ -139,7 +152,7 @@ def log_mel(
     spectrum = librosa.stft(
         samples, n_fft=n_fft, hop_length=hop, win_length=wanted["win_length"], center=False
     )[:, :n_frames]
-    mel = (_mel_basis(wanted) @ np.abs(spectrum) ** wanted["power"]).astype(np.float64)
+    mel = (mel_basis(wanted) @ np.abs(spectrum) ** wanted["power"]).astype(np.float64)
     # In float64 the logarithm of the floor is exact enough that silence comes out as exactly 0.
     mel = np.maximum(mel, wanted["floor"])
     level = np.log(mel) if wanted["log"] == "ln" else np.log10(mel)

@@ -13,18 +13,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet.blocks import BLOCKS, DTYPES, LAYOUTS, QUAD, Float32, Packed, storage_dtype, unpack
+from linnet.blocks import BLOCKS, DTYPES, LAYOUTS, QUAD, Float32, Packed, ceil_div, storage_dtype, unpack
 from linnet.errors import FormatError
-from linnet.operations import NONE, OPERATION_SIZE, Operation, OperationError, decode
+from linnet.operations import (
+    MOST_PASSES,
+    NONE,
+    OPERATION_SIZE,
+    Match,
+    Operation,
+    OperationError,
+    decode,
+)
 
 MAGIC = b"\x89LINNET\n"
-MAJOR, MINOR = 1, 0
+MAJOR = 1
 HEADER_SIZE = 128
 TENSOR_SIZE = 128
 NAME_SIZE = 48
 SECTION_ALIGNMENT = 64
 CHECKSUM_FROM = 32  # the first byte that the checksum covers
-HEADER = struct.Struct("<8sHHIQII 12I 4Q 2I 8x")
+HEADER = struct.Struct("<8sHHIQII 12I 4Q 3I 4x")
 TENSOR = struct.Struct("<48s 6I 7Q")
 
 LAYOUT_NAMES = {number: name for name, number in LAYOUTS.items()}
@@ -95,6 +103,26 @@ class VoiceFile:
     frame_program: tuple[Operation, ...]
     sample_program: tuple[Operation, ...]
     file_size: int = 0  # bytes
+    passes: tuple[Match, ...] = ()  # over the samples
+
+    @property
+    def minor(self) -> int:
+        """The format's minor version: the least that has all that the file holds."""
+        return 1 if self.passes else 0
+
+    @property
+    def delay(self) -> int:
+        """Frames by which the passes' samples come later than the sample program's."""
+        return sum(2 * self.reach(match) - 1 for match in self.passes)
+
+    def reach(self, match: Match) -> int:
+        """Hops that half of a pass's window spans."""
+        return ceil_div(self.tensors[match.window].shape[0] // 2, self.header.hop_length)
+
+    @property
+    def lookahead(self) -> int:
+        """Frames that must arrive after a frame before its samples can be made."""
+        return self.header.lookahead + self.delay
 
     def tensor(self, name: str) -> Tensor:
         """The tensor of that name. Raises KeyError."""
@@ -123,9 +151,10 @@ def read(source: str | os.PathLike[str] | bytes | Bytes) -> VoiceFile:
 
     data = _bytes(source)
     header, counts, places = _read_header(data)
-    n_tensors, n_frame_operations, n_sample_operations = counts
+    n_tensors, n_frame_operations, n_sample_operations, n_passes = counts
     metadata_at, metadata_size, tensors_at, operations_at = places
-    n_operations = n_frame_operations + n_sample_operations
+    n_programs = n_frame_operations + n_sample_operations
+    n_operations = n_programs + n_passes
     sections = [
         Section("header", 0, HEADER_SIZE),
         _section(data, "metadata", 80, metadata_at, metadata_size, 1),
@@ -148,11 +177,19 @@ def read(source: str | os.PathLike[str] | bytes | Bytes) -> VoiceFile:
         metadata,
         tuple(tensors),
         tuple(operations[:n_frame_operations]),
-        tuple(operations[n_frame_operations:]),
+        tuple(operations[n_frame_operations:n_programs]),
         data.size,
+        _passes(operations[n_programs:], operations_at + n_programs * OPERATION_SIZE),
     )
     check_programs(voice, operations_at)
     return voice
+
+
+def _passes(operations: list[Operation], at: int) -> tuple[Match, ...]:
+    for i, operation in enumerate(operations):
+        if not isinstance(operation, Match):
+            raise FormatError(f"pass {i} is not a match", at + i * OPERATION_SIZE)
+    return tuple(operation for operation in operations if isinstance(operation, Match))
 
 
 def _bytes(source: str | os.PathLike[str] | bytes | Bytes) -> Bytes:
@@ -174,7 +211,7 @@ def _read_header(data: Bytes) -> tuple[Header, tuple[int, ...], tuple[int, ...]]
         )
     values = HEADER.unpack(data[:HEADER_SIZE].tobytes())
     _, major, _minor, header_size, file_size, checksum, reserved = values[:7]
-    numbers, places, (steps_per_row, silence) = values[7:19], values[19:23], values[23:]
+    numbers, places, (steps_per_row, silence, n_passes) = values[7:19], values[19:23], values[23:]
     if major != MAJOR:
         raise FormatError(f"major: version {major}; this library reads version {MAJOR}", 8)
     _expect(header_size == HEADER_SIZE, "header_size", 12, f"{header_size}, not {HEADER_SIZE}")
@@ -188,7 +225,7 @@ def _read_header(data: Bytes) -> tuple[Header, tuple[int, ...], tuple[int, ...]]
         24,
         f"{checksum:#010x}, but the contents give {actual:#010x}",
     )
-    _expect(reserved == 0 and not data[120:HEADER_SIZE].any(), "reserved", 28, "not 0")
+    _expect(reserved == 0 and not data[124:HEADER_SIZE].any(), "reserved", 28, "not 0")
     ranges = (
         ("sample_rate", 1, 384000),
         ("hop_length", 1, 65536),
@@ -210,6 +247,7 @@ def _read_header(data: Bytes) -> tuple[Header, tuple[int, ...], tuple[int, ...]]
     _expect(
         1 <= steps_per_row <= 65536, "steps_per_row", 112, f"{steps_per_row} is not in 1 .. 65536"
     )
+    _expect(n_passes <= MOST_PASSES, "n_passes", 120, f"{n_passes} is not in 0 .. {MOST_PASSES}")
     own_silence = None if silence == NONE else silence
     header = Header(*(*numbers[:8], numbers[11], steps_per_row, own_silence))
     _expect(
@@ -230,7 +268,7 @@ def _read_header(data: Bytes) -> tuple[Header, tuple[int, ...], tuple[int, ...]]
         60,
         "the features do not fit in the arena",
     )
-    return header, numbers[8:11], places
+    return header, (*numbers[8:11], n_passes), places
 
 
 def _expect(condition: bool, field: str, offset: int, message: str) -> None:

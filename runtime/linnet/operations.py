@@ -18,6 +18,8 @@ OPERATION_SIZE = 4 * N_WORDS
 ACTIVATIONS = ("none", "relu", "tanh", "sigmoid", "exp")
 COMPANDINGS = ("linear", "mu-law", "excitation")
 MOST_ORDER = 64  # of a prediction
+MOST_PASSES = 8
+MOST_TRANSFORM = 16384
 SPREADS = ("exp", "softplus")
 
 
@@ -198,6 +200,24 @@ class Predict:
     least_gain: float = _word(12, "f32")
 
 
+@dataclass(frozen=True)
+class Match:
+    """A pass over an utterance's samples that brings their bands to the features, frame by frame."""
+
+    number: ClassVar[int] = 13
+    window: int = _word(1)
+    synthesis: int = _word(2)
+    turns: int = _word(3)
+    bands: int = _word(4)
+    spread: int = _word(5)
+    power: int = _word(6)
+    scale: float = _word(8, "f32")
+    offset: float = _word(9, "f32")
+    floor: float = _word(10, "f32")
+    strength: float = _word(11, "f32")
+    limit: float = _word(12, "f32")
+
+
 def bands_state_size(levels: int, coefficients: int) -> int:
     """Floats of a Bands' state: of the de-emphasis, and of two filters per merging of bands."""
     return 1 + ((1 << levels) - 1) * (coefficients + 2)
@@ -216,6 +236,7 @@ Operation = (
     | Bands
     | StepUp
     | Predict
+    | Match
 )
 _KINDS: dict[int, type[Operation]] = {kind.number: kind for kind in get_args(Operation)}
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from linnet import _reference_functions as functions
 from linnet import _reference_logistics as logistics
+from linnet import _reference_matching as matching
 from linnet import _reference_prediction as prediction
 from linnet import _reference_products as products
 from linnet.blocks import BLOCKS, Packed, widen
@@ -59,9 +60,7 @@ def matvec(packed: Packed, x: npt.ArrayLike, bias: npt.ArrayLike | None = None) 
     if bias is not None and bias.shape != (packed.rows,):
         raise ValueError(f"bias has shape {bias.shape}; the matrix gives ({packed.rows},)")
     matrix = Matrix(packed)
-    padded = np.zeros(matrix.readable, np.float32)
-    padded[: packed.cols] = x
-    return matrix.times(padded, bias)
+    return matrix.times(matrix.padded(x), bias)
 
 
 class Matrix:
@@ -76,6 +75,14 @@ class Matrix:
             self.columns = packed.columns.astype(np.int64)
             self.block_rows = packed.quads["block_rows"].astype(np.int64)
             self.steps = packed.quads["steps"].astype(np.int64)
+
+    def product(self, x: Floats) -> Floats:
+        """W x; x (cols)."""
+        return self.times(self.padded(x), None)
+
+    def padded(self, x: Floats) -> Floats:
+        """x (cols) with zeros up to what a product reads."""
+        return np.pad(x, (0, self.readable - self.packed.cols))
 
     def times(self, x: Floats, bias: Floats | None) -> Floats:
         """W x + bias; x (readable)."""
@@ -106,7 +113,10 @@ class ReferenceVoice:
     ) -> npt.NDArray[np.int16]:
         """Audio (n_frames * hop_length) int16 for mel (n_features, n_frames)."""
         run = _Run(self, seed, stream, temperature)
-        return np.array(self._samples(run, mel), np.int16)
+        samples = np.array(self._samples(run, mel), np.int16)
+        if not self.file.passes or not len(samples):
+            return samples
+        return self._matched(samples, np.asarray(mel, np.float32))
 
     def score(self, mel: npt.ArrayLike, tokens: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """The negative log-likelihood of each step's tokens, in nats, given those before it.
@@ -117,6 +127,23 @@ class ReferenceVoice:
         run = _Run(self, 0, 0, 1.0, [int(token) for token in np.asarray(tokens)])
         self._samples(run, mel)
         return np.array(run.nats, np.float64)
+
+    def _matched(self, samples: npt.NDArray[np.int16], mel: Floats) -> npt.NDArray[np.int16]:
+        """Samples (n_frames * hop_length) after the passes over them."""
+        signal = samples.astype(np.float32) * np.float32(2**-15)
+        for match in self.file.passes:
+            bands, spread = self._tensors[match.bands], self._tensors[match.spread]
+            signal = matching.run(
+                match,
+                signal,
+                mel,
+                self._tensors[match.window],
+                self._tensors[match.synthesis],
+                self._tensors[match.turns],
+                bands.product,
+                spread.product,
+            )
+        return np.array([functions.to_pcm(y) for y in signal], np.int16)
 
     def _samples(self, run: _Run, mel: npt.ArrayLike) -> list[int]:
         features = np.asarray(mel, np.float32)

@@ -1,0 +1,108 @@
+"""The reference's passes over the samples (export/FORMAT.md, "match"), over whole utterances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from linnet import _reference_functions as functions
+from linnet._reference_numba import compiled, fma
+from linnet.blocks import ceil_div
+from linnet.operations import Match
+
+Floats = npt.NDArray[np.float32]
+Product = Callable[[Floats], Floats]
+
+
+@compiled
+def transform(turns: Any, re: Any, im: Any) -> Any:
+    """The discrete Fourier transform of (n,) + i (n,); turns (n,): cosines, then sines."""
+    n = len(re)
+    half, stride = n // 2, 1
+    while half > 0:
+        new_re, new_im = np.empty_like(re), np.empty_like(im)
+        for p in range(half):
+            c, s = turns[p * stride], turns[n // 2 + p * stride]
+            for q in range(stride):
+                a, b = q + stride * p, q + stride * (p + half)
+                to = q + stride * 2 * p
+                difference_re, difference_im = re[a] - re[b], im[a] - im[b]
+                new_re[to], new_im[to] = re[a] + re[b], im[a] + im[b]
+                new_re[to + stride] = difference_re * c + difference_im * s
+                new_im[to + stride] = difference_im * c - difference_re * s
+        re, im = new_re, new_im
+        half, stride = half // 2, stride * 2
+    return re, im
+
+
+@compiled
+def sizes(re: Any, im: Any, power: int) -> Any:
+    """Magnitudes of bins to the power of 1 or 2."""
+    result = np.empty_like(re)
+    for k in range(len(re)):
+        square = re[k] * re[k] + im[k] * im[k]
+        result[k] = np.sqrt(square) if power == 1 else square
+    return result
+
+
+@compiled
+def corrections(
+    own: Any, wanted: Any, scale: Any, offset: Any, floor: Any, strength: Any, limit: Any
+) -> Any:
+    """The logarithms of the gains that bring bands (n,) to features (n,)."""
+    result = np.empty_like(own)
+    for b in range(len(own)):
+        size = own[b] if own[b] > floor else floor
+        level = fma(scale, wanted[b], offset)
+        d = (level - functions.log(size)) * strength
+        d = d if d > -limit else -limit
+        result[b] = d if d < limit else limit
+    return result
+
+
+def run(
+    match: Match,
+    samples: Floats,
+    features: Floats,
+    window: Floats,
+    synthesis: Floats,
+    turns: Floats,
+    bands: Product,
+    spread: Product,
+) -> Floats:
+    """The samples (T hop,) brought to the features (n_features, T).
+
+    bands and spread give the products with the operation's matrices.
+    """
+    n_frames = features.shape[1]
+    hop, size, n = len(samples) // n_frames, len(window), len(turns)
+    reach = ceil_div(size // 2, hop)
+    first, bins = (n - size) // 2, n // 2 + 1
+    before = reach * hop + size // 2  # zeros on both sides
+    padded = np.concatenate([np.zeros(before), samples, np.zeros(before)]).astype(np.float32)
+    total = np.zeros_like(padded)
+    parameters = [
+        np.float32(x)
+        for x in (match.scale, match.offset, match.floor, match.strength, match.limit)
+    ]
+    for t in range(1 - reach, n_frames + reach):
+        at = before + t * hop - size // 2
+        re, im = np.zeros(n, np.float32), np.zeros(n, np.float32)
+        re[first : first + size] = padded[at : at + size] * window
+        if 0 <= t < n_frames:
+            re, im = transform(turns, re, im)
+            own = bands(sizes(re[:bins], im[:bins], match.power))
+            gains = corrections(own, np.ascontiguousarray(features[:, t]), *parameters)
+            functions.activate(4, gains)
+            gain = spread(gains)
+            re[:bins] *= gain
+            im[:bins] *= gain
+            re[bins:], im[bins:] = re[1 : n // 2][::-1], -im[1 : n // 2][::-1]
+            _, re = transform(turns, im, re)
+        else:
+            re *= np.float32(n)
+        total[at : at + size] += re[first : first + size] * synthesis
+    return total[before : before + len(samples)]
