@@ -82,13 +82,9 @@ bool all_finite(const float* features, size_t n) {
   return true;
 }
 
-// The samples of a stream that is matched lag behind the engine: such a stream is pulled or scored, not both.
-bool is_scored(const linnet_stream* stream) {
-  return stream->stream->matching != nullptr && stream->stream->scored;
-}
-bool is_matched(const linnet_stream* stream) {
-  const linnet::Stream& s = *stream->stream;
-  return s.matching != nullptr && !s.scored && s.state->step != 0;
+// Whether samples were made that are to be matched: they lag behind the engine, so that a score would skip some.
+bool is_matching(const linnet::Stream& stream) {
+  return stream.matching != nullptr && !stream.scored && stream.state->step != 0;
 }
 
 }  // namespace
@@ -233,8 +229,6 @@ size_t linnet_stream_available(const linnet_stream* stream) {
 
 linnet_status linnet_stream_pull(linnet_stream* stream, int16_t* samples, size_t capacity, size_t* made) {
   if (stream == nullptr || made == nullptr || (samples == nullptr && capacity != 0)) return LINNET_ERROR_ARGUMENT;
-  *made = 0;
-  if (is_scored(stream)) return LINNET_ERROR_STATE;
   const linnet::IeeeFloatMode mode;
   *made = linnet::pull_samples(stream->stream, capacity, samples);
   return LINNET_OK;
@@ -246,7 +240,6 @@ linnet_status linnet_streams_pull(linnet_stream* const* streams, size_t n_stream
   for (size_t i = 0; i < n_streams; ++i) {
     if (streams[i] == nullptr || (samples[i] == nullptr && capacity != 0)) return LINNET_ERROR_ARGUMENT;
     if (streams[i]->stream->state->model != streams[0]->stream->state->model) return LINNET_ERROR_ARGUMENT;
-    if (is_scored(streams[i])) return LINNET_ERROR_STATE;
     for (size_t k = 0; k < i; ++k) {
       if (streams[k] == streams[i]) return LINNET_ERROR_ARGUMENT;
     }
@@ -270,7 +263,7 @@ linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens,
   const linnet::State& state = *stream->stream->state;
   const uint32_t per_step = state.model->config.samples_per_step;
   if (n_tokens % per_step != 0) return LINNET_ERROR_ARGUMENT;
-  if (state.position % per_step != 0 || is_matched(stream)) return LINNET_ERROR_STATE;
+  if (state.position % per_step != 0 || is_matching(*stream->stream)) return LINNET_ERROR_STATE;
   for (size_t i = 0; i < n_tokens; ++i) {
     if (!linnet::token_exists(state, tokens[i])) return LINNET_ERROR_ARGUMENT;
   }

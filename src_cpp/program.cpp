@@ -2,8 +2,12 @@
 
 #include <math.h>
 
+#include "matching.h"
+
 namespace linnet {
 namespace {
+
+constexpr uint32_t kMostDelay = 1024;
 
 // The floats of the arena that an operand can touch: [first, last).
 struct Range {
@@ -355,6 +359,8 @@ class ProgramChecker {
     if (!isfinite(op.scale) || !isfinite(op.offset) || !isfinite(op.strength)) return fail(i, "a number is not finite");
     if (!(op.floor > 0.0f) || !isfinite(op.floor)) return fail(i, "floor is not positive");
     if (!(op.limit >= 0.0f) || !(op.limit <= 80.0f)) return fail(i, "limit outside 0 .. 80");
+    delay_ += delay_of(*model_, op);
+    if (delay_ > kMostDelay) return fail(i, "the passes delay samples by more than 1024 frames");
     return true;
   }
 
@@ -362,6 +368,7 @@ class ProgramChecker {
   uint64_t operations_offset_;
   Model* model_;
   Config& config_;
+  uint32_t delay_ = 0;          // of the passes, frames
   const char* kind_ = nullptr;  // what a pass is called in an error
   uint64_t rows_ = 1;           // rows per frame as this program sees them
   uint32_t first_ = 0;          // number of this program's first operation in the file

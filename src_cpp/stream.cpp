@@ -31,6 +31,8 @@ Stream* layout_stream(const Model& model, uint32_t n_threads, Carver* carver) {
 
 uint32_t hop_of(const Stream& stream) { return stream.state->model->config.hop_length; }
 
+bool matches(const Stream& stream) { return stream.matching != nullptr && !stream.scored; }
+
 // Hops whose samples were pulled or scored.
 uint64_t done(const Stream& stream) { return stream.scored ? stream.state->frames_made : stream.given; }
 
@@ -148,9 +150,9 @@ uint64_t samples_available(const Stream& stream) {
 }
 
 size_t pull_samples(Stream* stream, size_t most, int16_t* samples) {
-  if (stream->matching != nullptr) return pull_matched(stream, most, samples);
+  if (matches(*stream)) return pull_matched(stream, most, samples);
   size_t n = 0;
-  while (n < most && prepare_sample(stream->state)) n += make_samples(stream->state, most - n, samples + n);
+  while (n < most && prepare(stream)) n += make_samples(stream->state, most - n, samples + n);
   return n;
 }
 
@@ -168,12 +170,12 @@ void pull_together(Stream* const* streams, uint32_t n_streams, int16_t* const* s
     for (uint32_t i = 0; i < n_streams; ++i) {
       Stream* stream = streams[i];
       if (stream->state->plan.n_threads > 1) continue;
-      if (stream->matching != nullptr) {
+      if (matches(*stream)) {
         if (!prepare_matched(stream, most, samples[i], &made[i])) continue;
         at[n] = stream->made + stream->state->position;
         each = hop_of(*stream);  // make_samples_together stops where a frame ends
       } else {
-        if (made[i] == most || !prepare_sample(stream->state)) continue;
+        if (made[i] == most || !prepare(stream)) continue;
         at[n] = samples[i] + made[i];
         if (most - made[i] < each) each = most - made[i];
       }
@@ -184,7 +186,7 @@ void pull_together(Stream* const* streams, uint32_t n_streams, int16_t* const* s
     const uint32_t together = make_samples_together(states, n, each, at);
     for (uint32_t k = 0; k < n; ++k) {
       Stream* stream = streams[numbers[k]];
-      if (stream->matching == nullptr) {
+      if (!matches(*stream)) {
         made[numbers[k]] += together;
       } else if (stream->state->position == 0) {
         match_hop(stream, stream->made);

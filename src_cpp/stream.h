@@ -16,7 +16,7 @@ struct Stream {
   uint64_t given;      // hops that were handed out whole
   uint32_t position;   // of the next sample in `matched`
   bool ready;          // `matched` holds a hop
-  bool scored;         // instead of pulled
+  bool scored;         // since the reset: then nothing is matched
   bool finished;       // no more frames will come
 };
 

@@ -18,6 +18,7 @@ from linnet.bench.matvec import Case, Measured
 from linnet.bench.products import random_weights, vector
 from linnet.bench.sweep import Sweep
 from linnet.cli import main
+from varied_voices import varied_voices
 from voices import tiny_voice
 
 VOICE_BYTES = tiny_voice()
@@ -65,6 +66,14 @@ def test_profiling_changes_no_bit_and_names_every_operation(kernels: str, lookah
     assert recurrent in sample_parts and sample_parts[-1] == "output"
     assert all(part.microseconds >= 0 for part in profile.parts)
     assert profile.sum == pytest.approx(sum(part.microseconds for part in profile.parts))
+
+
+def test_a_profile_names_the_passes_over_the_samples() -> None:
+    voice = linnet.load(varied_voices()["matched-thrice"])
+    profile = bench.profile(voice, seconds=0.05)
+    passes = [part for part in profile.parts if part.program == "pass"]
+    assert [part.operation for part in passes] == ["match 64"] * 3
+    assert 0 < sum(part.microseconds for part in passes) < profile.microseconds
 
 
 @pytest.mark.parametrize("command", ["bench sample voice.linnet", "bench voice.linnet"])

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 from excitation_voices import excitation_voice
 from logistic_voices import logistic_voice
-from voices import tiny_voice
+from linnet.format import read
+from linnet_export.matching import matched
+from linnet_export.writer import to_bytes
+from voices import tiny_config, tiny_voice
 
 SINGLE = "wavernn-softmax"
 
@@ -23,4 +27,13 @@ def varied_voices() -> dict[str, bytes]:
         "logistics-4x4-fp32": logistic_voice(0, dtype="float32", seed=5),
         "bands-4x4-fp16": logistic_voice(2, seed=6),
         "excitation-4x4-fp16": excitation_voice(seed=7),
+        "matched-once": with_passes(tiny_voice(seed=8), 1),
+        "matched-thrice": with_passes(logistic_voice(2, seed=9), 3),
     }
+
+
+def with_passes(voice: bytes, passes: int) -> bytes:
+    """The voice, of log-mel features, with passes that match its samples to them."""
+    file = read(voice)
+    features = tiny_config()["features"]
+    return to_bytes(matched(replace(file, metadata={**file.metadata, "features": features}), passes))

@@ -103,6 +103,7 @@ class _Programs:
             self.at = self.operations_at + (n_programs + i) * OPERATION_SIZE
             self.operation = match
             self.match(match)
+        self.expect(self.voice.delay <= 1024, "the passes delay samples by more than 1024 frames")
 
     def range(self, operand: Operand, size: int, what: str) -> None:
         end = operand.offset + operand.stride * (self.rows - 1) + size

@@ -1,8 +1,8 @@
 """The operations of a voice's programs, and their bytes in the file (FORMAT.md, "Programs").
 
 Each operation is a frozen dataclass whose fields are named after FORMAT.md's table. Offsets,
-strides and sizes are counted in floats of the arena; tensors are indices into the directory; slots
-are numbers of token slots.
+strides and sizes are counted in floats of the arena; tensors are indices into the directory, their
+fields named by `tensors`; slots are numbers of token slots.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Linear:
     """out = activation((W in + bias) + add)."""
 
     number: ClassVar[int] = 1
+    tensors: ClassVar[tuple[str, ...]] = ("weights", "bias")
     weights: int = _word(1)
     bias: int | None = _word(2, "optional")
     activation: int = _word(3)
@@ -52,6 +53,7 @@ class Gates:
     """A GRU step; recurrent and input hold update, reset and candidate sums, `units` of each."""
 
     number: ClassVar[int] = 2
+    tensors: ClassVar[tuple[str, ...]] = ()
     units: int = _word(1)
     recurrent: Operand = _word(4, "operand")
     state: Operand = _word(6, "operand")
@@ -63,6 +65,7 @@ class History:
     """out (frames x size, oldest first) moves up by one frame; `input` becomes the newest."""
 
     number: ClassVar[int] = 3
+    tensors: ClassVar[tuple[str, ...]] = ("initial",)
     size: int = _word(1)
     frames: int = _word(2)
     initial: int | None = _word(3, "optional")
@@ -75,6 +78,7 @@ class Upsample:
     """out = weights (rows x window) times in (window x channels); rows out.stride apart."""
 
     number: ClassVar[int] = 4
+    tensors: ClassVar[tuple[str, ...]] = ("weights",)
     weights: int = _word(1)
     channels: int = _word(2)
     window: int = _word(3)
@@ -87,6 +91,7 @@ class Add:
     """out = activation(in + add)."""
 
     number: ClassVar[int] = 5
+    tensors: ClassVar[tuple[str, ...]] = ()
     size: int = _word(1)
     activation: int = _word(3)
     input: Operand = _word(4, "operand")
@@ -99,6 +104,7 @@ class Embedding:
     """out = the table's row of the slot's token."""
 
     number: ClassVar[int] = 6
+    tensors: ClassVar[tuple[str, ...]] = ("table",)
     table: int = _word(1)
     slot: int = _word(2)
     out: Operand = _word(6, "operand")
@@ -109,6 +115,7 @@ class Draw:
     """A sample from softmax(input / temperature): slot = token, out = fma(token, scale, offset)."""
 
     number: ClassVar[int] = 7
+    tensors: ClassVar[tuple[str, ...]] = ()
     classes: int = _word(1)
     slot: int = _word(2)
     initial_token: int = _word(3)
@@ -129,6 +136,7 @@ class Output:
     """
 
     number: ClassVar[int] = 8
+    tensors: ClassVar[tuple[str, ...]] = ()
     high: int = _word(1)
     low: int | None = _word(2, "optional")
     companding: int = _word(3)
@@ -148,6 +156,7 @@ class Logistics:
     """out (bands) = values drawn from mixtures of logistics; parameters (bands x mixtures)."""
 
     number: ClassVar[int] = 9
+    tensors: ClassVar[tuple[str, ...]] = ()
     mixtures: int = _word(1)
     bands: int = _word(2)
     spread: int = _word(3)
@@ -166,6 +175,7 @@ class Bands:
     """The samples of a step: bands merged two by two, de-emphasised, 16 bits."""
 
     number: ClassVar[int] = 10
+    tensors: ClassVar[tuple[str, ...]] = ("weights",)
     levels: int = _word(1)
     weights: int | None = _word(2, "optional")
     input: Operand = _word(4, "operand")
@@ -182,6 +192,7 @@ class StepUp:
     """out (order) = the prediction coefficients of reflection coefficients."""
 
     number: ClassVar[int] = 11
+    tensors: ClassVar[tuple[str, ...]] = ()
     order: int = _word(1)
     input: Operand = _word(4, "operand")
     out: Operand = _word(6, "operand")
@@ -192,6 +203,7 @@ class Predict:
     """out (4) = prediction, gain, roots of the prediction and of the last sample in gains."""
 
     number: ClassVar[int] = 12
+    tensors: ClassVar[tuple[str, ...]] = ()
     order: int = _word(1)
     input: Operand = _word(4, "operand")
     out: Operand = _word(6, "operand")
@@ -205,6 +217,7 @@ class Match:
     """A pass over an utterance's samples that brings their bands to the features, frame by frame."""
 
     number: ClassVar[int] = 13
+    tensors: ClassVar[tuple[str, ...]] = ("window", "synthesis", "turns", "bands", "spread")
     window: int = _word(1)
     synthesis: int = _word(2)
     turns: int = _word(3)

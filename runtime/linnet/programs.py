@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from linnet._program_checks import operand_ranges
 from linnet.blocks import VECTOR
 from linnet.format import Tensor, VoiceFile
-from linnet.operations import Bands, Gates, Linear, Operation, Upsample
+from linnet.operations import Bands, Gates, Linear, Match, Operation, Upsample
 
-FRAME, SAMPLE = "frame", "sample"
-TENSOR_FIELDS = ("weights", "bias", "table", "initial")
+FRAME, SAMPLE, PASS = "frame", "sample", "pass"
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Extent:
 class OperationFacts:
     """One operation."""
 
-    program: str  # FRAME or SAMPLE
+    program: str  # FRAME, SAMPLE or PASS
     number: int  # within its program
     operation: str
     tensors: tuple[str, ...]  # their names
@@ -44,17 +43,20 @@ class OperationFacts:
 
 
 def operation_facts(file: VoiceFile) -> list[OperationFacts]:
-    """Every operation, the frame program first."""
-    ranges = operand_ranges(file)
-    n_frame = len(file.frame_program)
+    """Every operation, the frame program first, the passes last."""
+    header = file.header
+    operations = [
+        *((FRAME, number, op) for number, op in enumerate(file.frame_program)),
+        *((SAMPLE, number, op) for number, op in enumerate(file.sample_program)),
+        *((PASS, number, op) for number, op in enumerate(file.passes)),
+    ]
+    ranges = [*operand_ranges(file), *([] for _ in file.passes)]
     facts = []
-    for i, op in enumerate(file.frame_program + file.sample_program):
-        program, number = (FRAME, i) if i < n_frame else (SAMPLE, i - n_frame)
+    for (program, number, op), places in zip(operations, ranges, strict=True):
         tensors = tensors_of(op, file)
         matrix = next((t for t in tensors if t.layout != VECTOR), None)
-        header = file.header
-        samples = header.hop_length if program == FRAME else header.samples_per_step
-        extents = [Extent(name, *operand, size) for name, operand, size in ranges[i]]
+        samples = header.samples_per_step if program == SAMPLE else header.hop_length
+        extents = [Extent(name, *operand, size) for name, operand, size in places]
         facts.append(
             OperationFacts(
                 program,
@@ -74,7 +76,7 @@ def operation_facts(file: VoiceFile) -> list[OperationFacts]:
 
 def tensors_of(op: Operation, file: VoiceFile) -> list[Tensor]:
     """The tensors that an operation reads."""
-    indices = [getattr(op, name, None) for name in TENSOR_FIELDS]
+    indices = [getattr(op, name) for name in op.tensors]
     return [file.tensors[index] for index in indices if index is not None]
 
 
@@ -87,4 +89,11 @@ def multiply_adds(op: Operation, file: VoiceFile) -> int:
     if isinstance(op, Bands) and op.weights is not None:
         # Every level merges all bands in pairs, of which each passes half of the coefficients.
         return op.levels * op.bands * file.tensors[op.weights].packed.rows // 2
+    if isinstance(op, Match):
+        window, turns, bands, spread = (
+            file.tensors[i].packed for i in (op.window, op.turns, op.bands, op.spread)
+        )
+        # Two windows, two transforms of n / 2 log2(n) complex products, and a gain for every bin.
+        transforms = 4 * turns.rows * (turns.rows.bit_length() - 1)
+        return 2 * window.rows + transforms + turns.rows + bands.stored_weights + spread.stored_weights
     return 2 * op.units if isinstance(op, Gates) else 0

@@ -10,6 +10,7 @@
 #include "bindings.h"
 #include "engine.h"
 #include "kernels/float_mode.h"
+#include "matching.h"
 #include "model.h"
 
 namespace linnet::python {
@@ -92,19 +93,45 @@ class Utterance {
   State* state_;
 };
 
+// Seconds that the passes over the samples take, for every hop of them: (n_hops, 1).
+py::array_t<double> time_passes(const Utterance& utterance, const float* features, size_t n_hops,
+                                const int16_t* samples) {
+  const Model& model = *utterance.state()->model;
+  py::array_t<double> spent({n_hops, size_t{1}});
+  if (model.config.n_passes == 0) return spent;
+  Carver measured(nullptr);
+  Matching::make(model, &measured);
+  const AlignedMemory memory = aligned_memory(measured.used());
+  Carver carver(memory.get());
+  Matching* matching = Matching::make(model, &carver);
+  matching->reset();
+  const uint32_t hop = model.config.hop_length, capacity = static_cast<uint32_t>(n_hops);
+  // Only read, in spite of the type.
+  const Frames frames{const_cast<float*>(features), capacity, model.config.n_features, n_hops, true};
+  std::vector<int16_t> matched(hop);
+  for (size_t k = 0; k < n_hops; ++k, samples += hop) {
+    const Clock::time_point start = Clock::now();
+    matching->run(utterance.state()->kernels, frames, samples, matched.data());
+    spent.mutable_data()[k] = seconds(Clock::now() - start);
+  }
+  return spent;
+}
+
 // Samples between two looks at the clock where they are timed as wholes, and that make one row of the results: few, so
 // that the system seldom takes the core away meanwhile.
 constexpr uint64_t kChunk = 16;
 
 // Frames are made in turn with the clock read after every operation, and with the clock read around the frame program
 // and around chunks of samples: a slow moment of the machine meets both. Rows of frame_* hold seconds of a frame, rows
-// of sample_* hold seconds per sample; rows of frames whose samples had to wait for others are zero.
+// of sample_* hold seconds per sample; rows of frames whose samples had to wait for others are zero. The samples are the
+// network's, before any passes.
 py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, const KernelName& kernels) {
   const IeeeFloatMode mode;
   const Utterance utterance(file, Sampling{seed, 0, 1.0f}, kernels);
   const Config& config = utterance.config();
   State* state = utterance.state();
   const float* features = utterance.features(frames);
+  const float* const all_features = features;
   const auto n_pairs = static_cast<size_t>(frames.shape(0)) / 2;
 
   using Array = py::array_t<double>;
@@ -149,6 +176,7 @@ py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, 
   result["sample_parts"] = sample_parts;
   result["frame_whole"] = frame_whole;
   result["sample_whole"] = sample_whole;
+  result["passes_whole"] = time_passes(utterance, all_features, n_samples / config.hop_length, samples.data());
   result["samples"] = samples[py::slice(0, static_cast<py::ssize_t>(n_samples), 1)];
   result["reading"] = reading_cost();
   return result;

@@ -33,7 +33,7 @@ uint32_t header_u32(const unsigned char* file, size_t offset) {
 // A valid file may ask for hours of work; these bounds keep each one to milliseconds.
 bool quick(const unsigned char* file, const linnet_info& info) {
   const uint32_t priming = header_u32(file, 48), arena_size = header_u32(file, 52);
-  const uint64_t operations = uint64_t{header_u32(file, 68)} + header_u32(file, 72);
+  const uint64_t operations = uint64_t{header_u32(file, 68)} + header_u32(file, 72) + header_u32(file, 120);
   const uint64_t runs = priming + info.lookahead + kFrames * kSamplesPerFrame;
   return arena_size <= (1u << 18) && info.hop_length <= 1024 && operations * runs <= 20000 && info.n_features <= 4096;
 }

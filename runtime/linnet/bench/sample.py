@@ -15,7 +15,7 @@ from linnet import _core, blocks
 from linnet.bench.products import Float32
 from linnet.bench.timing import Timer, interleaved, pinned
 from linnet.format import VoiceFile
-from linnet.operations import Draw, Embedding, Gates, Linear, Logistics, Operation, Upsample
+from linnet.operations import Draw, Embedding, Gates, Linear, Logistics, Match, Operation, Upsample
 from linnet.voice import Source, Voice
 
 PROFILE_SECONDS = 0.5
@@ -33,7 +33,7 @@ class VoiceTimes:
 class Part:
     """One operation's share of a sample, in microseconds."""
 
-    program: str  # "frame" (its time spread over the frame's samples) or "sample"
+    program: str  # "frame" or "pass" (its time spread over the frame's samples), or "sample"
     operation: str
     microseconds: float
 
@@ -43,7 +43,8 @@ class Profile:
     """Where the time of one sample goes, on one thread.
 
     The parts come from frames in which the clock was read after every operation, less what a
-    reading costs; `microseconds` from the frames between them, timed as wholes.
+    reading costs; `microseconds` from the frames between them, timed as wholes. The passes over the
+    samples are timed by themselves, afterwards, all together.
     """
 
     kernels: str
@@ -207,7 +208,13 @@ def profile(voice: Voice, seconds: float = PROFILE_SECONDS) -> Profile:
             Part(program, operation_name(op, file), 1e6 * float(s))
             for op, s in zip(operations, spent, strict=True)
         ]
+    passes = 0.0
+    if file.passes:
+        passes = float(medians(times, "passes_whole")[0]) / hop
+        part = Part("pass", operation_name(file.passes[0], file), 1e6 * passes / len(file.passes))
+        parts += [part] * len(file.passes)
     whole = float(medians(times, "sample_whole")[0] + medians(times, "frame_whole")[0] / hop)
+    whole += passes
     return Profile(voice.kernels, parts, 1e6 * whole, 1e6 * reading, per_step)
 
 
@@ -226,6 +233,8 @@ def operation_name(op: Operation, file: VoiceFile) -> str:
         return f"{word} {file.tensors[op.table].name}"
     if isinstance(op, Upsample):
         return f"{word} {op.channels}"
+    if isinstance(op, Match):
+        return f"{word} {file.tensors[op.turns].packed.rows}"
     if isinstance(op, Logistics):
         return f"{word} {op.bands} x {op.mixtures}"
     size = getattr(op, "size", None)

@@ -12,7 +12,7 @@ from linnet.commands.arguments import add_voice, load_voice
 from linnet.commands.plot import draw_patterns
 from linnet.commands.table import facts, table
 from linnet.operations import Operand, Operation
-from linnet.programs import FRAME, SAMPLE, TENSOR_FIELDS, OperationFacts, operation_facts
+from linnet.programs import FRAME, PASS, SAMPLE, OperationFacts, operation_facts
 
 if TYPE_CHECKING:
     from linnet.commands.arguments import Parsers
@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> None:
         programs = {
             "frame_program": [program_line(op, file) for op in file.frame_program],
             "sample_program": [program_line(op, file) for op in file.sample_program],
+            "passes": [program_line(op, file) for op in file.passes],
             "operations": [asdict(op) for op in operations],
         }
         measured = {"speed": asdict(speed)} if speed else {}
@@ -47,9 +48,10 @@ def run(options: argparse.Namespace) -> None:
     print(facts([*summary(info), *([("speed here", speed)] if speed else [])]))
     print()
     print(layer_table(info))
-    for program in (FRAME, SAMPLE):
-        print(f"\n{program} program")
-        print(program_table([op for op in operations if op.program == program]))
+    for program, title in ((FRAME, "frame program"), (SAMPLE, "sample program"), (PASS, "passes")):
+        if shown := [op for op in operations if op.program == program]:
+            print(f"\n{title}")
+            print(program_table(shown))
 
 
 def summary(info: dict[str, Any]) -> list[tuple[str, object]]:
@@ -62,6 +64,11 @@ def summary(info: dict[str, Any]) -> list[tuple[str, object]]:
         ),
         ("features", f"{info['n_mels']} per frame, {info['features'].get('kind', 'unknown')}"),
         ("look-ahead", f"{info['lookahead_frames']} frames, {info['latency_ms']:g} ms"),
+        *(
+            [("matching", f"{info['matching_passes']} passes over the samples")]
+            if info["matching_passes"]
+            else []
+        ),
         *(
             [("temperature", f"{info['temperature']:g}, in the weights already")]
             if info["temperature"] != 1
@@ -129,7 +136,7 @@ def program_line(op: Operation, file: VoiceFile) -> str:
             continue
         if isinstance(value, Operand):
             value = f"@{value.offset}" + (f"+{value.stride}i" if value.stride else "")
-        elif name in TENSOR_FIELDS:
+        elif name in op.tensors:
             value = file.tensors[value].name
         elif isinstance(value, float):
             value = f"{value:.6g}"
