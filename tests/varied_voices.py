@@ -6,10 +6,10 @@ import functools
 from dataclasses import replace
 
 from excitation_voices import excitation_voice
-from logistic_voices import logistic_voice
 from linnet.format import read
 from linnet_export.matching import matched
 from linnet_export.writer import to_bytes
+from logistic_voices import logistic_voice
 from voices import tiny_config, tiny_voice
 
 SINGLE = "wavernn-softmax"
@@ -36,4 +36,6 @@ def with_passes(voice: bytes, passes: int) -> bytes:
     """The voice, of log-mel features, with passes that match its samples to them."""
     file = read(voice)
     features = tiny_config()["features"]
-    return to_bytes(matched(replace(file, metadata={**file.metadata, "features": features}), passes))
+    return to_bytes(
+        matched(replace(file, metadata={**file.metadata, "features": features}), passes)
+    )

@@ -5,8 +5,8 @@ print(export("voice.pt", "voice.linnet"))
 """
 
 from linnet_export.describe import Description, describe
-from linnet_export.exporting import Report, export
+from linnet_export.exporting import Report, export, rematch
 from linnet_export.onnx_networks import export_onnx
 from linnet_export.storage import Layer
 
-__all__ = ["Description", "Layer", "Report", "describe", "export", "export_onnx"]
+__all__ = ["Description", "Layer", "Report", "describe", "export", "export_onnx", "rematch"]

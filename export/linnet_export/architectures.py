@@ -10,6 +10,7 @@ from linnet.format import VoiceFile
 from linnet_export import fatchord, fatchord_names, lpc, softmax, wavernn
 from linnet_export.config import read_config
 from linnet_export.hparams import PRESETS, expand
+from linnet_export.matching import matched
 from linnet_export.storage import Storage, Weights
 from linnet_export.tensors import Tensors, UnknownTensors
 
@@ -79,4 +80,4 @@ def build_voice(
             f"the nearest known architecture is {nearest(tensors)}"
         ) from None
     metadata["layers"] = storage.metadata()
-    return voice
+    return matched(voice, checked.matching)

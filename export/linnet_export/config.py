@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.features import complete
+from linnet.operations import MOST_PASSES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,12 +33,12 @@ def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def read_integer(table: Mapping[str, Any], where: str, key: str, low: int, high: int) -> int:
-    """An integer of the config's table `where`. Raises ValueError naming the key."""
+    """An integer of the config's table `where` ("": the config itself). Raises ValueError naming
+    the key."""
     value = table.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(
-            f"config {where}.{key} must be an integer in {low} .. {high}, not {value!r}"
-        )
+        place = f"{where}.{key}" if where else key
+        raise ValueError(f"config {place} must be an integer in {low} .. {high}, not {value!r}")
     return value
 
 
@@ -98,6 +99,7 @@ class Config:
     signal: Signal
     training: dict[str, Any]
     temperature: float  # by which logits are divided, in the weights
+    matching: int  # passes over the samples
     network: dict[str, Any]  # what the config says of the network, where its tensors say it too
 
 
@@ -156,6 +158,7 @@ def read_config(config: Mapping[str, Any]) -> Config:
         read_signal(config),
         dict(training) if isinstance(training, Mapping) else {"description": training},
         read_temperature(config),
+        read_integer({"matching": 0, **config}, "", "matching", 0, MOST_PASSES),
         dict(_mapping(config, "network")) if "network" in config else {},
     )
     _check_features(features)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 import linnet
-from linnet.format import VoiceFile
+from linnet.format import VoiceFile, read
 from linnet.recording import score_recording
 from linnet_export import geneing, lyra, workload
 from linnet_export.architectures import build_voice
@@ -20,6 +20,7 @@ from linnet_export.config import load_table, merge, read_temperature
 from linnet_export.geneing_file import ModelFile, looks_like_model, read_model
 from linnet_export.hparams import from_coqui
 from linnet_export.lyra_files import read_folder
+from linnet_export.matching import matched
 from linnet_export.names import rename
 from linnet_export.storage import Layer, Storage
 from linnet_export.writer import to_bytes, write_atomic
@@ -112,6 +113,7 @@ def export(
     config: PathLike | Mapping[str, Any] | None = None,
     preset: str | None = None,
     temperature: float | None = None,
+    matching: int | None = None,
     score: PathLike | None = None,
     mel: npt.ArrayLike | None = None,
     name: str | None = None,
@@ -119,7 +121,8 @@ def export(
     """Turn a checkpoint into a `.linnet` file, which appears whole or not at all.
 
     checkpoint_path: .pt or .pth of torch.save, .safetensors, .npz, .onnx, model.bin of
-        geneing/WaveRNN-Pytorch, or the folder of Lyra v1's generator.
+        geneing/WaveRNN-Pytorch, or the folder of Lyra v1's generator. (A finished voice is for
+        `rematch`.)
     block: block shape of the prunable layers ("4x4", "16x1", "1x16", "1x4", "dense"); None reads it
         from the zeros.
     sparsity: prune these layers by block magnitude to this share of zero blocks; needs a block.
@@ -131,6 +134,8 @@ def export(
         "coqui" or "real-time-voice-cloning"; `hparams` of the config go over them.
     temperature: divides the logits, in the weights of the last layer: drawing at temperature 1 from
         the voice is drawing at this one from the network. None takes the config's, or 1.
+    matching: 0 .. 8 passes over the samples, each of which brings them nearer to the features and
+        makes them later, by about the length of a window. None takes the config's, or 0.
     score: a wav file; the report then tells what pruning and rounding cost on it.
     mel: its features (n_mels, n_frames); None computes them.
     name: the voice's name; the config's or the file's otherwise.
@@ -143,6 +148,8 @@ def export(
         overrides["temperature"] = temperature
     build = _builder(Path(checkpoint_path), _table(names), overrides, preset, name)
     voice = build(storage)
+    if matching is not None:
+        voice = matched(voice, matching)
     data = to_bytes(voice)
     cost = None
     if score is not None:
@@ -151,6 +158,19 @@ def export(
         cost = Cost(before, after)
     write_atomic(out_path, data)
     return _report(voice, storage, os.fspath(out_path), len(data), cost)
+
+
+def rematch(voice_path: PathLike, out_path: PathLike, matching: int) -> Report:
+    """A finished `.linnet` file with another number of passes over the samples, 0 .. 8.
+
+    Its weights stay as they are. out_path may be voice_path: the new file appears whole or not at
+    all. Raises FormatError or ValueError for what does not fit, OSError from the system.
+    """
+    voice = matched(read(Path(voice_path).read_bytes()), matching)
+    data = to_bytes(voice)
+    write_atomic(out_path, data)
+    storage = Storage(layers=[Layer(**layer) for layer in voice.metadata.get("layers", [])])
+    return _report(voice, storage, os.fspath(out_path), len(data), None)
 
 
 def _builder(
@@ -214,14 +234,14 @@ def _table(source: PathLike | Mapping[str, Any] | None) -> Mapping[str, Any]:
 def _report(
     voice: VoiceFile, storage: Storage, path: str, file_bytes: int, cost: Cost | None
 ) -> Report:
-    header = voice.header
+    header, lookahead = voice.header, voice.lookahead
     return Report(
         voice.metadata["name"],
         voice.metadata["architecture"],
         path,
         file_bytes,
         tuple(storage.layers),
-        header.lookahead,
-        header.lookahead * header.hop_length / header.sample_rate,
+        lookahead,
+        lookahead * header.hop_length / header.sample_rate,
         cost,
     )

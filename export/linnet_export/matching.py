@@ -43,9 +43,14 @@ def matched(voice: VoiceFile, passes: int) -> VoiceFile:
     parts = {PREFIX + name: values for name, values in _parts(features).items()}
     tensors = (*voice.tensors, *(_stored(name, values) for name, values in parts.items()))
     logarithm = {"log10": math.log(10), "ln": 1.0, "db": math.log(10) * features["power"] / 20}
+    window, synthesis, turns, bands, spread = range(len(voice.tensors), len(tensors))
     unit = logarithm[features["log"]]
     match = Match(
-        *range(len(voice.tensors), len(tensors)),
+        window,
+        synthesis,
+        turns,
+        bands,
+        spread,
         power=int(features["power"]),
         scale=unit / features["scale"],
         offset=-unit * features["offset"],

@@ -291,7 +291,6 @@ class _Programs:
                 self.apart(operand, size, from_, n, f"{what} and {other}")
         self.apart(op.out, 4, op.past, op.order, "out and past")
 
-
     def match(self, op: Match) -> None:
         window, synthesis, turns = (
             self.tensor(index, (VECTOR,), what).shape[0]

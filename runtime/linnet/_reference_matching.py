@@ -85,8 +85,7 @@ def run(
     padded = np.concatenate([np.zeros(before), samples, np.zeros(before)]).astype(np.float32)
     total = np.zeros_like(padded)
     parameters = [
-        np.float32(x)
-        for x in (match.scale, match.offset, match.floor, match.strength, match.limit)
+        np.float32(x) for x in (match.scale, match.offset, match.floor, match.strength, match.limit)
     ]
     for t in range(1 - reach, n_frames + reach):
         at = before + t * hop - size // 2

@@ -78,7 +78,7 @@ def _mono(audio: ArrayLike) -> NDArray[np.float32]:
 
 
 def mel_basis(wanted: Mapping[str, Any]) -> NDArray[np.float32]:
-    """The weights (n_mels, n_fft // 2 + 1) of a spectrum's bins in the bands of a whole definition."""
+    """The weights (n_mels, n_fft // 2 + 1) of bins in the bands of a whole definition."""
     import librosa
 
     htk, n_mels, n_fft = wanted["mel_scale"] == "htk", wanted["n_mels"], wanted["n_fft"]

@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet.blocks import BLOCKS, DTYPES, LAYOUTS, QUAD, Float32, Packed, ceil_div, storage_dtype, unpack
+from linnet.blocks import (
+    BLOCKS,
+    DTYPES,
+    LAYOUTS,
+    QUAD,
+    Float32,
+    Packed,
+    ceil_div,
+    storage_dtype,
+    unpack,
+)
 from linnet.errors import FormatError
 from linnet.operations import (
     MOST_PASSES,
@@ -139,6 +149,14 @@ class Section:
     name: str
     offset: int
     size: int
+
+
+def is_voice(path: str | os.PathLike[str]) -> bool:
+    """Whether the file at a path starts as a `.linnet` file does; False for a folder."""
+    if os.path.isdir(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def read(source: str | os.PathLike[str] | bytes | Bytes) -> VoiceFile:

@@ -214,7 +214,7 @@ class Predict:
 
 @dataclass(frozen=True)
 class Match:
-    """A pass over an utterance's samples that brings their bands to the features, frame by frame."""
+    """A pass over an utterance's samples that brings their bands to the features."""
 
     number: ClassVar[int] = 13
     tensors: ClassVar[tuple[str, ...]] = ("window", "synthesis", "turns", "bands", "spread")

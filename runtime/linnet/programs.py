@@ -95,5 +95,7 @@ def multiply_adds(op: Operation, file: VoiceFile) -> int:
         )
         # Two windows, two transforms of n / 2 log2(n) complex products, and a gain for every bin.
         transforms = 4 * turns.rows * (turns.rows.bit_length() - 1)
-        return 2 * window.rows + transforms + turns.rows + bands.stored_weights + spread.stored_weights
+        return (
+            2 * window.rows + transforms + turns.rows + bands.stored_weights + spread.stored_weights
+        )
     return 2 * op.units if isinstance(op, Gates) else 0

@@ -169,7 +169,8 @@ class Trainer(ABC):
         """What a run cannot change when it goes on; pre_emphasis is the signal's."""
         c = self.config
         model, t = asdict(c.model), c.training
-        model.pop("temperature")  # of what is made of the network, afterwards
+        for key in ("temperature", "matching"):  # of what is made of the network, afterwards
+            model.pop(key)
         return {**model, **c.features, **self.signal(), "batch": t.batch, "frames": t.frames}
 
     def load(self) -> None:
@@ -204,6 +205,7 @@ class Trainer(ABC):
                 "signal": self.signal(),
                 "conditioning_padding": "valid",
                 "temperature": c.model.temperature,
+                "matching": c.model.matching,
                 "training": {
                     "data": c.data.description,
                     "seconds_of_speech": self.corpus.index["seconds"],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from linnet.blocks import BLOCKS, DENSE, DTYPES
 from linnet.commands.arguments import load_mel, sparsity, temperature
+from linnet.format import is_voice
 
 if TYPE_CHECKING:
     from linnet.commands.arguments import Parsers
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 def add(parsers: Parsers) -> None:
     parser = parsers.add_parser("export", help="turn a pruned checkpoint into a .linnet file")
     parser.add_argument(
-        "source", metavar="CHECKPOINT", help="PyTorch, safetensors, npz, ONNX, or model.bin"
+        "source",
+        metavar="CHECKPOINT",
+        help="PyTorch, safetensors, npz, ONNX, or model.bin; a .linnet file for another --matching",
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("-o", "--output", metavar="VOICE", help="write a .linnet file")
@@ -42,6 +45,12 @@ def add(parsers: Parsers) -> None:
     )
     parser.add_argument(
         "--temperature", type=temperature, help="divide the logits by it, in the weights; default 1"
+    )
+    parser.add_argument(
+        "--matching",
+        type=int,
+        metavar="PASSES",
+        help="bring the samples to the features, and make them later; default: the config's, or 0",
     )
     parser.add_argument(
         "--score", metavar="IN.wav", help="print its nats per sample before and after"
@@ -73,8 +82,14 @@ def _refuse_options_of_voices(options: argparse.Namespace) -> None:
 
 
 def export(options: argparse.Namespace) -> Report:
-    from linnet_export import export
+    from linnet_export import export, rematch
 
+    if is_voice(options.source):
+        others = {name for name, value in vars(options).items() if value is not None}
+        others -= {"source", "output", "matching", "dtype", "describe", "run"}
+        if others or options.matching is None:
+            raise ValueError(f"{options.source} is a voice already: give --matching, and only that")
+        return rematch(options.source, options.output, options.matching)
     return export(
         options.source,
         options.output,
@@ -85,6 +100,7 @@ def export(options: argparse.Namespace) -> Report:
         config=options.config,
         preset=options.preset,
         temperature=options.temperature,
+        matching=options.matching,
         score=options.score,
         mel=load_mel(options.mel) if options.mel else None,
         name=options.name,

@@ -1,0 +1,319 @@
+"""Passes that bring a voice's samples to its features: what they promise, and who refuses them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("numba", reason="the reference needs Numba")
+pytest.importorskip("librosa", reason="features need librosa")
+
+import linnet  # noqa: E402
+from linnet import _core  # noqa: E402
+from linnet import _reference_matching as reference  # noqa: E402
+from linnet.audio import read_wav  # noqa: E402
+from linnet.cli import main  # noqa: E402
+from linnet.features import complete, log_mel  # noqa: E402
+from linnet.format import read  # noqa: E402
+from linnet.reference import ReferenceVoice  # noqa: E402
+from linnet_export import export, rematch  # noqa: E402
+from linnet_export.matching import PREFIX, matched  # noqa: E402
+from linnet_export.writer import to_bytes  # noqa: E402
+from varied_voices import varied_voices, with_passes  # noqa: E402
+from voices import tiny_config, tiny_tensors, tiny_voice  # noqa: E402
+
+REPOSITORY = Path(__file__).parent.parent
+EPS = np.finfo(np.float32).eps
+Floats = npt.NDArray[np.float32]
+
+
+def turns(n: int) -> Floats:
+    angles = 2 * np.pi * np.arange(n // 2) / n
+    return np.concatenate([np.cos(angles), np.sin(angles)]).astype(np.float32)
+
+
+@given(st.integers(4, 12), st.integers(0, 2**32 - 1))
+def test_the_transform_is_fouriers(log_n: int, seed: int) -> None:
+    n = 1 << log_n
+    x = np.random.default_rng(seed).normal(0, 1, (2, n)).astype(np.float32)
+    re, im = reference.transform(turns(n), *x)
+    exact = np.fft.fft(x[0].astype(np.float64) + 1j * x[1])
+    # Each of log2 n stages rounds a turn, a product, a sum of two products and a difference: at
+    # most 4 eps of what it holds, whose norm grows by the square root of 2 as the result's does.
+    bound = 4 * EPS * log_n * np.linalg.norm(exact)
+    assert np.linalg.norm(re + 1j * im - exact) <= bound
+
+
+def one_pass(samples: Floats, mel: Floats, **features: Any) -> Floats:
+    """Samples (T hop,) after one pass by the reference."""
+    config = {"features": {**features, "kind": "log-mel", "clip_min": None, "clip_max": None}}
+    file = matched(read(tiny_voice(config=config)), 1)
+    voice = ReferenceVoice(to_bytes(file))
+    (match,) = file.passes
+    tensors = voice._tensors
+    bands, spread = tensors[match.bands].product, tensors[match.spread].product
+    window, synthesis, turns = (tensors[i] for i in (match.window, match.synthesis, match.turns))
+    return reference.run(match, samples, mel, window, synthesis, turns, bands, spread)
+
+
+DEFINITIONS: list[dict[str, Any]] = [
+    {},
+    {"log": "log10", "mel_scale": "slaney", "n_mels": 4, "mel_triangles": "mel"},
+    {"log": "db", "power": 2.0, "floor": 1e-10, "n_fft": 128},
+    {"hop_length": 25, "win_length": 60, "fmin": 300.0, "fmax": 7000.0, "offset": 2.0},
+]
+
+
+@pytest.mark.parametrize("features", DEFINITIONS)
+def test_samples_that_have_the_features_stay_as_they_are(features: dict[str, Any]) -> None:
+    definition = complete(
+        {**tiny_config()["features"], "clip_min": None, "clip_max": None, **features}
+    )
+    n = 40 * definition["hop_length"]
+    samples = np.random.default_rng(0).normal(0, 0.1, n).astype(np.float32)
+    again = one_pass(samples, log_mel(samples, 16000, definition), **features)
+    # The bands' weights are float16: both sides of a band agree to a few 2^-11; so do the gains.
+    edge = definition["win_length"]  # the last frames see what no feature has
+    np.testing.assert_allclose(again[:-edge], samples[:-edge], atol=4 * 2**-11 * 0.5)
+
+
+@pytest.mark.parametrize("features", DEFINITIONS)
+def test_a_pass_brings_the_bands_nearer_to_the_features(features: dict[str, Any]) -> None:
+    definition = complete(
+        {**tiny_config()["features"], "clip_min": None, "clip_max": None, **features}
+    )
+    random = np.random.default_rng(1)
+    n = 60 * definition["hop_length"]
+    loudness = np.exp(np.sin(np.arange(n) / 150))
+    target = log_mel((random.normal(0, 0.05, n) * loudness).astype(np.float32), 16000, definition)
+    samples = random.normal(0, 0.1, n).astype(np.float32)
+    distances = [np.abs(log_mel(samples, 16000, definition) - target).mean()]
+    for _ in range(3):
+        samples = one_pass(samples, target, **features)
+        distances.append(np.abs(log_mel(samples, 16000, definition) - target).mean())
+    assert distances[1] < 0.5 * distances[0]
+    assert distances[3] < distances[2] < distances[1]
+
+
+def test_the_bundled_voice_comes_nearer_to_the_features_pass_by_pass() -> None:
+    audio, rate = read_wav(str(REPOSITORY / "voices" / "slt-heldout.wav"))
+    file = read(str(REPOSITORY / "voices" / "slt.linnet"))
+    distances = []
+    for passes in range(4):
+        voice = linnet.load(to_bytes(matched(file, passes)))
+        mel = voice.features(audio, rate)[:, :100]
+        distances.append(np.abs(voice.features(voice.synthesize(mel), rate) - mel).mean())
+    assert distances == sorted(distances, reverse=True) and distances[1] < 0.7 * distances[0]
+
+
+def test_silence_stays_silent() -> None:
+    voice = linnet.load((REPOSITORY / "voices" / "slt.linnet").read_bytes())
+    mel = voice.features(np.zeros(16000, np.int16), 16000)
+    for passes in (1, 4):
+        samples = linnet.load(to_bytes(matched(voice.file(), passes))).synthesize(mel)
+        assert not samples.any()
+
+
+@pytest.mark.parametrize("passes", [1, 3, 8])
+@pytest.mark.parametrize("n_frames", [0, 1, 2, 7])
+def test_utterances_shorter_than_the_delay_are_whole(passes: int, n_frames: int) -> None:
+    data = with_passes(tiny_voice(seed=3), passes)
+    mel = np.random.default_rng(0).normal(0, 1, (10, n_frames)).astype(np.float32)
+    samples = linnet.load(data).synthesize(mel)
+    assert samples.shape == (20 * n_frames,)
+    np.testing.assert_array_equal(samples, ReferenceVoice(data).synthesize(mel))
+
+
+def test_threads_change_no_bit() -> None:
+    data = varied_voices()["matched-thrice"]
+    mel = np.random.default_rng(0).normal(0, 1, (10, 9)).astype(np.float32)
+    np.testing.assert_array_equal(
+        linnet.load(data, threads=3).synthesize(mel), linnet.load(data).synthesize(mel)
+    )
+
+
+class Pushed:
+    """A stream fed one frame after the other."""
+
+    def __init__(self, data: bytes, n_frames: int = 40) -> None:
+        self.voice = linnet.load(data)
+        self.mel = np.random.default_rng(0).normal(0, 1, (10, n_frames)).astype(np.float32)
+        self.whole = self.voice.synthesize(self.mel)
+        self.stream = _core.Stream(_core.Model.from_buffer(data))
+        self.pushed = 0
+
+    def push(self, n: int) -> int:
+        """How many of the next n frames are taken."""
+        taken = self.stream.push(np.ascontiguousarray(self.mel.T[self.pushed : self.pushed + n]))
+        self.pushed += taken
+        return taken
+
+    def pull(self, n: int) -> npt.NDArray[np.int16]:
+        samples = np.empty(n, np.int16)
+        return samples[: self.stream.pull(samples)]
+
+
+def test_frames_are_taken_until_a_sample_waits_and_available_keeps_its_word() -> None:
+    run = Pushed(varied_voices()["matched-thrice"])
+    lookahead = run.voice.lookahead
+    assert lookahead == 1 + 3 * (2 * 2 - 1)  # its own, and of windows of 64 at hops of 20
+    assert run.push(40) == lookahead + 1
+    made: list[npt.NDArray[np.int16]] = []
+    random = np.random.default_rng(0)
+    while len(run.whole) > sum(map(len, made)):
+        available = run.stream.available
+        assert available == 20 * (run.pushed - lookahead) - sum(map(len, made))
+        made.append(run.pull(int(random.integers(1, 50))))
+        assert len(made[-1]) == min(available, 49) or len(made[-1]) <= available
+        assert run.push(int(random.integers(1, 3))) <= 2
+        if run.pushed == 40:
+            break
+    run.stream.finish()
+    assert run.stream.available == 800 - sum(map(len, made))
+    while len(chunk := run.pull(7)):
+        made.append(chunk)
+    np.testing.assert_array_equal(np.concatenate(made), run.whole)
+
+
+def test_a_reset_forgets_what_was_heard() -> None:
+    run = Pushed(varied_voices()["matched-once"])
+    run.push(40)
+    run.pull(30)
+    run.stream.reset(0, 0)
+    samples = np.empty(800, np.int16)
+    assert run.stream.synthesize(np.ascontiguousarray(run.mel.T), samples) == 800
+    np.testing.assert_array_equal(samples, run.whole)
+
+
+def test_a_score_is_the_networks_own() -> None:
+    plain = linnet.load(tiny_voice(seed=8))
+    voice = linnet.load(varied_voices()["matched-once"])
+    mel = np.random.default_rng(0).normal(0, 1, (10, 12)).astype(np.float32)
+    pcm = np.random.default_rng(0).integers(-3000, 3000, 240).astype(np.int16)
+    assert voice.score(mel, pcm) == plain.score(mel, pcm)
+    assert not np.array_equal(voice.synthesize(mel), plain.synthesize(mel))
+
+
+def test_what_was_matched_cannot_be_scored() -> None:
+    run = Pushed(varied_voices()["matched-once"])
+    run.push(40)
+    run.pull(5)
+    frames = np.ascontiguousarray(run.mel.T[run.pushed :])
+    with pytest.raises(RuntimeError, match="not in a state"):
+        run.stream.score(frames, np.zeros(20, np.uint16))
+
+
+def test_without_passes_a_voice_is_the_same_file_again() -> None:
+    plain = tiny_voice()
+    for passes in (1, 3, 8):
+        assert to_bytes(matched(read(with_passes(plain, passes)), 0)) == with_passes(plain, 0)
+
+
+def test_info_tells_of_the_delay() -> None:
+    info = linnet.load(varied_voices()["matched-once"]).info()
+    assert (info["matching_passes"], info["lookahead_frames"]) == (1, 2 + 3)
+    assert info["latency_ms"] == 1000 * 5 * 20 / 16000
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ({"center": False}, "frames that are centred"),
+        ({"pre_emphasis": 0.5}, "without pre-emphasis"),
+        ({"power": 1.5}, "a power of 1 or 2"),
+        ({"n_fft": 100}, "a power of two, not 100"),
+        ({"win_length": 63}, "an even win_length"),
+        ({"win_length": 32}, r"two hops \(40\) or more, not 32"),
+        ({"kind": "external"}, "log-mel features"),
+    ],
+)
+def test_features_that_no_pass_can_take_are_refused(features: dict[str, Any], message: str) -> None:
+    file = read(tiny_voice())
+    definition = {**tiny_config()["features"], **features}
+    voice = replace(file, metadata={**file.metadata, "features": definition})
+    with pytest.raises(ValueError, match=message):
+        matched(voice, 1)
+
+
+def test_the_exporter_takes_passes_from_config_and_argument(tmp_path: Path) -> None:
+    config = tiny_config(matching=2)
+    np.savez(tmp_path / "a.npz", **tiny_tensors(config))  # type: ignore[arg-type]
+    report = export(tmp_path / "a.npz", tmp_path / "two", config=config)
+    assert linnet.load(tmp_path / "two").info()["matching_passes"] == 2
+    assert report.lookahead == 2 + 2 * 3
+    export(tmp_path / "a.npz", tmp_path / "one", config=config, matching=1)
+    assert linnet.load(tmp_path / "one").info()["matching_passes"] == 1
+    rematch(tmp_path / "one", tmp_path / "one", 2)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    for wrong in (9, -1, 1.5, True):
+        with pytest.raises(ValueError, match="matching"):
+            export(tmp_path / "a.npz", tmp_path / "b", config={**config, "matching": wrong})
+    assert not (tmp_path / "b").exists()
+
+
+def test_the_command_line_changes_the_passes_of_a_voice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "voice.linnet"
+    path.write_bytes(tiny_voice())
+    assert main(["export", str(path), "--matching", "2", "-o", str(path)]) == 0
+    assert "look-ahead 8 frames" in capsys.readouterr().out
+    assert main(["inspect", "--no-speed", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "2 passes over the samples" in shown and "match" in shown
+    assert main(["export", str(path), "--sparsity", "0.5", "-o", str(path)]) == 1
+    assert "is a voice already: give --matching" in capsys.readouterr().err
+
+
+def damaged(**words: Any) -> bytes:
+    """A voice whose pass has other words."""
+    file = read(with_passes(tiny_voice(), 1))
+    names = {tensor.name.removeprefix(PREFIX): i for i, tensor in enumerate(file.tensors)}
+    values = {k: names[v] if isinstance(v, str) else v for k, v in words.items()}
+    return to_bytes(replace(file, passes=(replace(file.passes[0], **values),)))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"window": "gru.recurrent.bias", "synthesis": "gru.recurrent.bias"},
+        {"synthesis": "O1.bias"},
+        {"turns": "O1.bias"},
+        {"turns": "bands"},
+        {"window": 10_000},
+        {"bands": "spread"},
+        {"spread": "bands"},
+        {"power": 0},
+        {"power": 3},
+        {"floor": 0.0},
+        {"floor": float("inf")},
+        {"scale": float("nan")},
+        {"strength": float("inf")},
+        {"limit": -1.0},
+        {"limit": 81.0},
+    ],
+)
+def test_a_pass_that_does_not_fit_is_a_format_error(words: dict[str, Any]) -> None:
+    data = damaged(**words)
+    for open_voice in (read, linnet.load):
+        with pytest.raises(linnet.FormatError):
+            open_voice(data)
+
+
+def test_more_passes_or_delay_than_allowed_are_format_errors() -> None:
+    file = read(with_passes(tiny_voice(), 8))
+    nine = to_bytes(replace(file, passes=(*file.passes, file.passes[0])))
+    long = {"n_fft": 256, "win_length": 256, "hop_length": 1, "kind": "log-mel"}
+    every = tiny_voice(config={"features": {**tiny_config()["features"], **long}})
+    late = to_bytes(matched(read(every), 8))
+    for data in (nine, late):
+        for open_voice in (read, linnet.load):
+            with pytest.raises(linnet.FormatError):
+                open_voice(data)
