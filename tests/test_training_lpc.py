@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import wave
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audi
 pytest.importorskip("numba", reason="analysing excitations needs Numba")
 
 import linnet  # noqa: E402
+from linnet.format import read  # noqa: E402
+from linnet_export import export  # noqa: E402
 from linnet_export.architectures import build_voice  # noqa: E402
 from linnet_export.storage import Storage  # noqa: E402
 from linnet_export.writer import to_bytes  # noqa: E402
@@ -21,6 +25,7 @@ from linnet_training import config as configuration  # noqa: E402
 from linnet_training.lpc_data import LpcCorpus  # noqa: E402
 from linnet_training.lpc_model import LpcWaveRNN  # noqa: E402
 from linnet_training.preparation import prepare  # noqa: E402
+from linnet_training.train import save  # noqa: E402
 from linnet_training.train_lpc import LpcTrainer  # noqa: E402
 
 U = 2.0**-24
@@ -94,6 +99,41 @@ def test_a_resumed_training_ends_with_the_same_weights_pruned(
     resumed.run(quiet=True)
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(resumed.model.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize("from_voice", [False, True])
+def test_a_training_begins_with_the_weights_of_another(
+    corpus: LpcCorpus, tmp_path: Path, from_voice: bool
+) -> None:
+    """Of a voice as it stores them; pruned blocks stay pruned."""
+    before = LpcTrainer(with_changes(config(4), model={"temperature": 0.5}), corpus, tmp_path / "a")
+    before.run(quiet=True)
+    start, voice = tmp_path / "a" / "model.pt", tmp_path / "voice.linnet"
+    export(start, voice)
+    if from_voice:
+        start = voice
+    wanted = with_changes(
+        config(4), model={"temperature": 0.5}, training={"start": str(start), "warmup_steps": 0}
+    )
+    after = LpcTrainer(wanted, corpus, tmp_path / "b")
+    # A voice's biases and what float16 rounded come back the same; a power of two divides exactly.
+    save(after.exported(), tmp_path / "again.pt")
+    export(tmp_path / "again.pt", tmp_path / "again.linnet")
+    files = [read(path) for path in (voice, tmp_path / "again.linnet")]
+    for old, new in zip(*(file.tensors for file in files), strict=True):
+        np.testing.assert_array_equal(old.dense, new.dense, err_msg=old.name)
+    mask = before.pruner.masks["gru.weight_hh_l0"]
+    assert torch.equal(after.pruner.masks["gru.weight_hh_l0"], mask)
+    after.run(quiet=True)
+    assert not after.model.gru.weight_hh_l0[mask == 0].any()
+    other = with_changes(wanted, model={"hidden_size": 32})
+    with pytest.raises(ValueError, match="does not fit the config's network"):
+        LpcTrainer(other, corpus, tmp_path / "c")
+
+
+def with_changes(config: configuration.Config, **sections: dict[str, Any]) -> configuration.Config:
+    new = {name: replace(getattr(config, name), **keys) for name, keys in sections.items()}
+    return replace(config, **new)
 
 
 def test_the_runtime_scores_what_was_trained(corpus: LpcCorpus, tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ class Pruning:
 
 @dataclass(frozen=True)
 class Training:
+    start: str = ""  # weights to begin with: a run's model.pt, or an lpc-wavernn's .linnet
     hours: float = 2.0  # of training time, added up over resumes; the schedule follows it
     steps: int = 0  # if not 0, the schedule follows the updates instead
     batch: int = 16

@@ -151,6 +151,12 @@ class Pruner:
             self.masks[name] = mask = self.masks[name].to(weight)
             weight.mul_(mask)
 
+    def mask_zeros(self) -> None:
+        """Masks the blocks that hold nothing but zeros: for weights that were pruned before."""
+        for name, m in self.matrices.items():
+            self.kept[name] &= self._scores(m) > 0
+            self._fill(name)
+
     def step(self, now: float | None = None) -> None:
         """To be called after every optimizer step.
 

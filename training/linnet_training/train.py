@@ -26,6 +26,7 @@ from linnet.features import complete
 from linnet_training.config import Config
 from linnet_training.log import Log
 from linnet_training.pruner import Pruner
+from linnet_training.weights import read_weights
 
 
 def save(value: dict[str, Any], path: Path) -> None:
@@ -61,7 +62,12 @@ class Trainer(ABC):
         self.interrupted = False
         self.notes: dict[str, Any] = {}
         self.checkpoint = folder / "checkpoint.pt"
+        resumes = self.checkpoint.exists()
+        self.begun_with = read_weights(Path(t.start)) if t.start and not resumes else {}
         self.build()
+        if self.begun_with:
+            self.put_into(self.model, self.begun_with)
+            self.notes["start"] = t.start
         self.average.load_state_dict(self.model.state_dict())
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.averaged = [p for p in self.average.parameters() if p.requires_grad]
@@ -77,8 +83,18 @@ class Trainer(ABC):
             granularity=p.granularity,
             keep_diagonal=p.keep_diagonal,
         )
-        if self.checkpoint.exists():
+        if resumes:
             self.load()
+        elif self.begun_with:
+            self.pruner.mask_zeros()
+
+    def put_into(self, network: torch.nn.Module, weights: dict[str, Tensor]) -> None:
+        """Weights that the config names. Raises ValueError where they do not fit."""
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            start = self.config.training.start
+            raise ValueError(f"{start} does not fit the config's network: {error}") from None
 
     @abstractmethod
     def build(self) -> None:

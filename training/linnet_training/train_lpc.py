@@ -71,23 +71,26 @@ class LpcTrainer(Trainer):
         self.average.to(self.device)
 
     def find_envelope(self) -> None:
-        """The folder's envelope, trained unless it is there; then every recording's filters."""
-        m, path = self.config.model, self.folder / "envelope.pt"
+        """The folder's envelope, begun with or trained unless it is there; then every recording's
+        filters."""
+        m, path, network = self.config.model, self.folder / "envelope.pt", self.model.envelope
+        begun = {k: v for k, v in self.begun_with.items() if k.startswith("envelope.")}
         if path.exists():
-            self.model.envelope.load_state_dict(torch.load(path, weights_only=True))
+            network.load_state_dict(torch.load(path, weights_only=True))
         else:
-            self.model.envelope.requires_grad_(True)
-            seed = self.config.training.seed
-            envelope.train(
-                self.model.envelope, self.corpus.train, self.corpus.hop, m.envelope_steps, seed
-            )
-            self.model.envelope.requires_grad_(False)
+            if begun:
+                self.put_into(network, {k.removeprefix("envelope."): v for k, v in begun.items()})
+            else:
+                network.requires_grad_(True)
+                seed, steps = self.config.training.seed, m.envelope_steps
+                envelope.train(network, self.corpus.train, self.corpus.hop, steps, seed)
+                network.requires_grad_(False)
             # The runtime's filters, which decide what the tokens are, are of rounded weights.
-            self.model.envelope.load_state_dict(stored(self.model.envelope).state_dict())
+            network.load_state_dict(stored(network).state_dict())
             self.folder.mkdir(parents=True, exist_ok=True)
-            save(self.model.envelope.state_dict(), path)
+            save(network.state_dict(), path)
         for recording in self.corpus.train + self.corpus.held_out:
-            filters = self.model.envelope.filters(recording.features)
+            filters = network.filters(recording.features)
             recording.coefficients, recording.gains = filters
 
     def counts(self) -> Tensor:
