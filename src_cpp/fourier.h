@@ -1,4 +1,4 @@
-// The discrete Fourier transform of the matching passes.
+// The discrete Fourier transform that matching takes spectra by.
 #pragma once
 
 #include <stdint.h>

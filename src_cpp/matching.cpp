@@ -11,136 +11,135 @@
 namespace linnet {
 namespace {
 
-uint32_t window_of(const Model& model, const MatchOp& op) { return model.tensors[op.window].rows; }
-uint32_t transform_of(const Model& model, const MatchOp& op) { return model.tensors[op.turns].rows; }
+uint32_t window_of(const Model& model) { return model.tensors[model.match->window].rows; }
+uint32_t transform_of(const Model& model) { return model.tensors[model.match->turns].rows; }
+
+// Hops that half a window spans.
+uint32_t reach_of(const Model& model) {
+  const uint32_t hop = model.config.hop_length;
+  return (window_of(model) / 2 + hop - 1) / hop;
+}
+
+size_t made_size(const Model& model) {
+  return size_t{reach_of(model)} * model.config.hop_length + window_of(model) / 2;
+}
+
+size_t signal_size(const Model& model) { return size_t{delay_of(model) + 1} * model.config.hop_length; }
 
 const float* values(const Model& model, uint32_t tensor) {
   return static_cast<const float*>(model.tensors[tensor].values);
 }
 
-// Hops that half a window spans.
-uint32_t reach_of(const Model& model, const MatchOp& op) {
-  const uint32_t hop = model.config.hop_length;
-  return (window_of(model, op) / 2 + hop - 1) / hop;
+// Moves what is kept to the front; returns where the new hop goes.
+float* make_room(float* buffer, size_t size, uint32_t hop) {
+  memmove(buffer, buffer + hop, (size - hop) * sizeof *buffer);
+  return buffer + (size - hop);
 }
 
 }  // namespace
 
-uint32_t delay_of(const Model& model, const MatchOp& op) { return 2 * reach_of(model, op) - 1; }
-
 uint32_t delay_of(const Model& model) {
-  uint32_t hops = 0;
-  for (uint32_t p = 0; p < model.config.n_passes; ++p) hops += delay_of(model, model.passes[p].match);
-  return hops;
+  return model.match == nullptr ? 0 : 2 * reach_of(model) - 2 + model.match->visits;
 }
 
 Matching* Matching::make(const Model& model, Carver* carver) {
-  const Config& config = model.config;
-  uint32_t n = 0;
-  for (uint32_t p = 0; p < config.n_passes; ++p) {
-    const uint32_t own = transform_of(model, model.passes[p].match);
-    if (own > n) n = own;
-  }
-  const size_t bins = n / 2 + kGroup, features = size_t{config.n_features} + kGroup;
+  const size_t n = transform_of(model), bins = n / 2 + kGroup, bands = size_t{model.config.n_features} + kGroup;
   Matching* matching = carver->take<Matching>(1);
-  float* hop = carver->take<float>(config.hop_length);
-  float* scratch[] = {carver->take<float>(n),    carver->take<float>(n),    carver->take<float>(n),
-                      carver->take<float>(n),    carver->take<float>(bins), carver->take<float>(bins),
-                      carver->take<float>(features)};
-  if (matching != nullptr) {
-    new (matching) Matching{};
-    matching->model_ = &model;
-    matching->hop_ = hop;
-    matching->re_ = scratch[0];
-    matching->im_ = scratch[1];
-    matching->re2_ = scratch[2];
-    matching->im2_ = scratch[3];
-    matching->size_ = scratch[4];
-    matching->gain_ = scratch[5];
-    matching->band_gain_ = scratch[6];
-    memset(matching->band_gain_, 0, features * sizeof(float));
-  }
-  for (uint32_t p = 0; p < config.n_passes; ++p) {
-    const MatchOp& op = model.passes[p].match;
-    const uint32_t reach = reach_of(model, op), room = reach * config.hop_length + window_of(model, op) / 2;
-    float* heard = carver->take<float>(room);
-    float* sum = carver->take<float>(room);
-    if (matching != nullptr) matching->passes_[p] = Pass{&op, reach, room, heard, sum};
-  }
+  float* made = carver->take<float>(made_size(model));
+  float* signal = carver->take<float>(signal_size(model));
+  float* pieces = carver->take<float>(size_t{model.match->visits} * window_of(model));
+  float* transforms[4];
+  for (float*& row : transforms) row = carver->take<float>(n);
+  float* size = carver->take<float>(bins);
+  float* gain = carver->take<float>(bins);
+  float* band_gain = carver->take<float>(bands);
+  if (matching == nullptr) return nullptr;
+  memset(band_gain, 0, bands * sizeof *band_gain);
+  new (matching) Matching{};
+  matching->model_ = &model;
+  matching->made_ = made;
+  matching->signal_ = signal;
+  matching->pieces_ = pieces;
+  matching->re_ = transforms[0];
+  matching->im_ = transforms[1];
+  matching->re2_ = transforms[2];
+  matching->im2_ = transforms[3];
+  matching->size_ = size;
+  matching->gain_ = gain;
+  matching->band_gain_ = band_gain;
   return matching;
 }
 
 void Matching::reset() {
   hops_ = 0;
-  for (uint32_t p = 0; p < model_->config.n_passes; ++p) {
-    memset(passes_[p].heard, 0, passes_[p].room * sizeof(float));
-    memset(passes_[p].sum, 0, passes_[p].room * sizeof(float));
-  }
+  memset(made_, 0, made_size(*model_) * sizeof *made_);
+  memset(signal_, 0, signal_size(*model_) * sizeof *signal_);
 }
 
 bool Matching::run(const Kernels& kernels, const Frames& frames, const int16_t* made, int16_t* matched) {
-  const uint32_t hop = model_->config.hop_length;
-  uint64_t number = hops_++;  // of the hop that a pass is given
-  for (uint32_t i = 0; i < hop; ++i) hop_[i] = made == nullptr ? 0.0f : static_cast<float>(made[i]) * 0x1p-15f;
-  for (uint32_t p = 0; p < model_->config.n_passes; ++p) {
-    Pass& pass = passes_[p];
-    const uint32_t kept = pass.room - hop;
-    memmove(pass.heard, pass.heard + hop, kept * sizeof(float));
-    memcpy(pass.heard + kept, hop_, hop * sizeof(float));
-    // The newest frame whose window lies within what was heard. One without features keeps its spectrum.
-    const bool before = number + 1 < pass.reach;
-    const uint64_t frame = number + 1 - pass.reach;
-    const float* target = before || frame >= frames.taken ? nullptr : frames.at(frame);
-    match(kernels, *pass.op, target, pass.heard, pass.sum + pass.reach * hop - window_of(*model_, *pass.op) / 2);
-    memcpy(hop_, pass.sum, hop * sizeof(float));
-    memmove(pass.sum, pass.sum + hop, kept * sizeof(float));
-    memset(pass.sum + kept, 0, hop * sizeof(float));
-    const uint32_t delay = 2 * pass.reach - 1;
-    if (number < delay) return false;
-    number -= delay;
-    // What a pass leaves behind the end does not belong to the utterance.
-    if (frames.all && number >= frames.taken) memset(hop_, 0, hop * sizeof(float));
+  const MatchOp& op = *model_->match;
+  const uint32_t hop = model_->config.hop_length, size = window_of(*model_), reach = reach_of(*model_);
+  const uint32_t delay = delay_of(*model_);
+  float* newest = make_room(made_, made_size(*model_), hop);
+  for (uint32_t i = 0; i < hop; ++i) newest[i] = made == nullptr ? 0.0f : static_cast<float>(made[i]) * 0x1p-15f;
+  memcpy(make_room(signal_, signal_size(*model_), hop), newest, hop * sizeof *newest);
+
+  // The newest frame whose window has been heard, then back from there. Frames without features stay as they were made.
+  for (uint32_t k = 0; k < op.visits; ++k) {
+    if (hops_ + 1 < uint64_t{reach} + k) break;
+    const uint64_t frame = hops_ + 1 - reach - k;
+    if (frame >= frames.taken) continue;
+    float* piece = pieces_ + size_t{size} * (frame % op.visits);
+    if (k == 0) {
+      const float *window = values(*model_, op.window), *synthesis = values(*model_, op.synthesis);
+      for (uint32_t j = 0; j < size; ++j) piece[j] = made_[j] * window[j] * synthesis[j];
+    }
+    float* signal = signal_ + size_t{delay + 1 - reach - k} * hop - size / 2;
+    visit(kernels, frames.at(frame), signal, piece);
   }
-  for (uint32_t i = 0; i < hop; ++i) matched[i] = rounded(hop_[i]);
+  hops_ += 1;
+  if (hops_ <= delay) return false;
+  for (uint32_t i = 0; i < hop; ++i) matched[i] = rounded(signal_[i]);
   return true;
 }
 
-// Adds the frame's piece to the sum: window_of(op) floats.
-void Matching::match(const Kernels& kernels, const MatchOp& op, const float* target, const float* heard, float* sum) {
-  const uint32_t n = transform_of(*model_, op), size = window_of(*model_, op), first = (n - size) / 2;
-  const float *window = values(*model_, op.window), *turns = values(*model_, op.turns);
-  memset(re_, 0, n * sizeof(float));
-  memset(im_, 0, n * sizeof(float));
-  for (uint32_t j = 0; j < size; ++j) re_[first + j] = heard[j] * window[j];
-  if (target != nullptr) {
-    transform(n, turns, re_, im_, re2_, im2_);
-    find_gains(kernels, op, target);
-    re_[0] *= gain_[0];
-    im_[0] *= gain_[0];
-    for (uint32_t k = 1; k < n / 2; ++k) {
-      re_[k] *= gain_[k];
-      im_[k] *= gain_[k];
-      re_[n - k] = re_[k];
-      im_[n - k] = -im_[k];
-    }
-    re_[n / 2] *= gain_[n / 2];
-    im_[n / 2] *= gain_[n / 2];
-    transform(n, turns, im_, re_, im2_, re2_);
-  } else {
-    for (uint32_t j = first; j < first + size; ++j) re_[j] *= static_cast<float>(n);
+// Takes the frame's spectrum from the signal, where it stands, and puts a new piece in the old one's place.
+void Matching::visit(const Kernels& kernels, const float* target, float* signal, float* piece) {
+  const MatchOp& op = *model_->match;
+  const uint32_t n = transform_of(*model_), size = window_of(*model_), first = (n - size) / 2;
+  const float *window = values(*model_, op.window), *synthesis = values(*model_, op.synthesis);
+  const float* turns = values(*model_, op.turns);
+  memset(re_, 0, n * sizeof *re_);
+  memset(im_, 0, n * sizeof *im_);
+  for (uint32_t j = 0; j < size; ++j) re_[first + j] = signal[j] * window[j];
+  transform(n, turns, re_, im_, re2_, im2_);
+  find_gains(kernels, target);
+  for (uint32_t k = 0; k <= n / 2; ++k) {
+    re_[k] *= gain_[k];
+    im_[k] *= gain_[k];
   }
-  const float* synthesis = values(*model_, op.synthesis);
-  for (uint32_t j = 0; j < size; ++j) sum[j] += re_[first + j] * synthesis[j];
+  for (uint32_t k = 1; k < n / 2; ++k) {
+    re_[n - k] = re_[k];
+    im_[n - k] = -im_[k];
+  }
+  transform(n, turns, im_, re_, im2_, re2_);
+  const float share = 1.0f / static_cast<float>(n);
+  for (uint32_t j = 0; j < size; ++j) {
+    const float made = re_[first + j] * share * synthesis[j];
+    signal[j] += made - piece[j];
+    piece[j] = made;
+  }
 }
 
 // The gain of every bin, from the spectrum and the features that it should have.
-void Matching::find_gains(const Kernels& kernels, const MatchOp& op, const float* target) {
-  const uint32_t bins = transform_of(*model_, op) / 2 + 1, n_bands = model_->config.n_features;
+void Matching::find_gains(const Kernels& kernels, const float* target) {
+  const MatchOp& op = *model_->match;
+  const uint32_t bins = transform_of(*model_) / 2 + 1, n_bands = model_->config.n_features;
   for (uint32_t k = 0; k < bins; ++k) size_[k] = re_[k] * re_[k] + im_[k] * im_[k];
   if (op.power == 1) {
     for (uint32_t k = 0; k < bins; ++k) size_[k] = sqrtf(size_[k]);
   }
-  memset(size_ + bins, 0, (kGroup - 1) * sizeof(float));  // products read up to a multiple of a block's columns
+  memset(size_ + bins, 0, (kGroup - 1) * sizeof *size_);  // products read up to a multiple of a block's columns
   const Matrix &bands = model_->tensors[op.bands], &spread = model_->tensors[op.spread];
   kernels.matvec_for(bands)(bands, size_, nullptr, band_gain_);
   for (uint32_t b = 0; b < n_bands; ++b) {

@@ -1,5 +1,5 @@
-// The passes that follow the samples (export/FORMAT.md, "match"): each takes the spectrum of what was made, frame by
-// frame, and brings its bands to the features that it was made from.
+// What follows the samples (export/FORMAT.md, "match"): frame by frame the spectrum of what was made is brought to the
+// features that it was made from.
 #pragma once
 
 #include <stdint.h>
@@ -10,8 +10,7 @@
 
 namespace linnet {
 
-// Hops by which a pass's output lags behind its input; and of all passes together.
-uint32_t delay_of(const Model& model, const MatchOp& op);
+// Hops by which matched samples lag behind those of the engine; 0 where the model does not match them.
 uint32_t delay_of(const Model& model);
 
 // The features of an utterance's frames, of which the newest `capacity` are kept.
@@ -24,10 +23,10 @@ struct Frames {
   float* at(uint64_t number) const { return features + size_t{n_features} * (number % capacity); }
 };
 
-// The passes of one utterance.
+// The samples of one utterance, while they are matched.
 class Matching {
  public:
-  // For a model that has passes. Null where the carver only measures.
+  // For a model that has a match. Null where the carver only measures.
   static Matching* make(const Model& model, Carver* carver);
 
   void reset();
@@ -39,21 +38,14 @@ class Matching {
   uint64_t hops() const { return hops_; }  // taken since the reset
 
  private:
-  struct Pass {
-    const MatchOp* op;
-    uint32_t reach;  // hops that half a window spans
-    uint32_t room;   // floats of each of the next two
-    float* heard;    // the newest samples of its input
-    float* sum;      // of its output's pieces, from the hop that is next to be complete
-  };
-
-  void match(const Kernels& kernels, const MatchOp& op, const float* target, const float* heard, float* sum);
-  void find_gains(const Kernels& kernels, const MatchOp& op, const float* target);
+  void visit(const Kernels& kernels, const float* target, float* signal, float* piece);
+  void find_gains(const Kernels& kernels, const float* target);
 
   const Model* model_;
-  Pass passes_[kMostPasses];
-  float* hop_;  // (hop_length) between two passes
-  // Scratch: spectrum and transform (most size), magnitudes and gains of bins, and of bands.
+  float* made_;    // (reach hops, half a window): the newest samples
+  float* signal_;  // (delay + 1 hops): what has become of the samples that are not handed out
+  float* pieces_;  // (visits, window): what the frames that are still visited add to the signal
+  // Scratch: spectrum and transform, magnitudes and gains of bins, and of bands.
   float *re_, *im_, *re2_, *im2_, *size_, *gain_, *band_gain_;
   uint64_t hops_;
 };

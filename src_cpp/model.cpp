@@ -22,7 +22,7 @@ struct Header {
   uint32_t samples_per_step;
   uint64_t metadata_offset, metadata_size, tensors_offset, operations_offset;
   uint32_t steps_per_row, silence;
-  uint32_t n_passes, reserved2;
+  uint32_t n_matches, reserved2;
 };
 static_assert(sizeof(Header) == 128, "the header has 128 bytes");
 
@@ -110,12 +110,12 @@ bool check_header(Errors& errors, const Bytes& file, const Header& h) {
          range(AT(Header, n_sample_operations), "n_sample_operations", h.n_sample_operations, 1, 65536) &&
          range(AT(Header, samples_per_step), "samples_per_step", h.samples_per_step, 1, kMostBands) &&
          range(AT(Header, steps_per_row), "steps_per_row", h.steps_per_row, 1, 65536) &&
-         range(AT(Header, n_passes), "n_passes", h.n_passes, 0, kMostPasses) &&
+         range(AT(Header, n_matches), "n_matches", h.n_matches, 0, 1) &&
          section(AT(Header, metadata_offset), "metadata", h.metadata_offset, h.metadata_size, 1) &&
          section(AT(Header, tensors_offset), "tensor directory", h.tensors_offset,
                  uint64_t{h.n_tensors} * sizeof(TensorEntry), 8) &&
          section(AT(Header, operations_offset), "operations", h.operations_offset,
-                 (uint64_t{h.n_frame_operations} + h.n_sample_operations + h.n_passes) * sizeof(Operation), 8);
+                 (uint64_t{h.n_frame_operations} + h.n_sample_operations + h.n_matches) * sizeof(Operation), 8);
 }
 
 uint32_t bytes_per_weight(Dtype dtype) { return dtype == Dtype::fp32 ? 4 : 2; }
@@ -228,7 +228,7 @@ bool read(Errors& errors, const Bytes& file, Model* model) {
                          h.samples_per_step,
                          h.steps_per_row,
                          h.silence,
-                         h.n_passes,
+                         h.n_matches,
                          0,
                          0,
                          0,
@@ -238,7 +238,7 @@ bool read(Errors& errors, const Bytes& file, Model* model) {
   model->metadata_size = static_cast<size_t>(h.metadata_size);
   model->frame_program = reinterpret_cast<const Operation*>(file.data + h.operations_offset);
   model->sample_program = model->frame_program + h.n_frame_operations;
-  model->passes = model->sample_program + h.n_sample_operations;
+  if (h.n_matches != 0) model->match = &model->sample_program[h.n_sample_operations].match;
   model->tensors = static_cast<Matrix*>(calloc(h.n_tensors + size_t{1}, sizeof(Matrix)));
   if (model->tensors == nullptr) return errors.fail(0, "no memory for %u tensors", h.n_tensors);
   const auto* entries = reinterpret_cast<const TensorEntry*>(file.data + h.tensors_offset);

@@ -27,7 +27,7 @@ struct Config {
   uint32_t samples_per_step;  // of the sample program
   uint32_t steps_per_row;     // that see the same row of what a frame has for its samples
   uint32_t silence;           // tensor: vector of a silent frame's features, or kNone: zeros
-  uint32_t n_passes;          // over the samples, when the sample program has made them
+  uint32_t n_matches;         // operations that follow the samples: 0 or 1
   uint32_t most_classes;      // of any draw
   uint32_t high_classes;      // of the output's high slot, or of a mixture of logistics
   uint32_t low_classes;       // of its low slot; 0 without one
@@ -45,7 +45,7 @@ struct Model {
   Matrix* tensors;                  // (n_tensors) views; owned
   const Operation* frame_program;   // (n_frame_operations), in the file
   const Operation* sample_program;  // (n_sample_operations), in the file; the last one is the output
-  const Operation* passes;          // (n_passes), in the file; each a match
+  const MatchOp* match;             // in the file; null without one
 };
 
 // Floats of the operation's state: of the de-emphasis, and of two filters per merging of two bands.

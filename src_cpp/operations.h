@@ -167,10 +167,10 @@ struct PredictOp {
   uint32_t unused2[3];
 };
 
-constexpr uint32_t kMostPasses = 8;
+constexpr uint32_t kMostVisits = 16;
 constexpr uint32_t kMostTransform = 16384;
 
-// A pass over the samples of a whole utterance, frame by frame, that brings their bands to the features.
+// What follows the samples: frame by frame their bands are brought to the features, over and over.
 struct MatchOp {
   Code code;
   uint32_t window;     // tensor: vector of the analysis window
@@ -179,7 +179,7 @@ struct MatchOp {
   uint32_t bands;      // tensor: matrix, features x bins
   uint32_t spread;     // tensor: matrix, bins x features
   uint32_t power;      // of a bin's magnitude: 1 or 2
-  uint32_t unused1;
+  uint32_t visits;     // of every frame
   float scale, offset;  // of a feature: the logarithm that its band should have
   float floor;          // of a band
   float strength;       // of the correction, 1 / power for all of it

@@ -46,21 +46,13 @@ class ProgramChecker {
     for (uint32_t i = 0; i < config_.n_sample_operations; ++i) {
       if (!check_sample_operation(i, model_->sample_program[i])) return false;
     }
-    first_ += config_.n_sample_operations;
-    kind_ = "pass";
-    for (uint32_t i = 0; i < config_.n_passes; ++i) {
-      if (!check_pass(i, model_->passes[i])) return false;
-    }
-    return true;
+    return model_->match == nullptr || check_match(config_.n_sample_operations, *model_->match);
   }
 
  private:
   bool fail(uint32_t i, const char* what) {
     return errors_.fail(operations_offset_ + (uint64_t{first_} + i) * sizeof(Operation), "%s operation %u: %s",
-                        kind_ != nullptr                    ? kind_
-                        : first_ == 0 && rows_ == 1 ? "frame"
-                                                    : "sample",
-                        i, what);
+                        first_ == 0 && rows_ == 1 ? "frame" : "sample", i, what);
   }
 
   // The range of `size` floats at `operand` over all rows of a frame that this program sees.
@@ -343,9 +335,8 @@ class ProgramChecker {
     return found != nullptr && found->layout >= Layout::dense && found->rows == rows && found->cols == cols;
   }
 
-  bool check_pass(uint32_t i, const Operation& operation) {
-    if (operation.code != Code::match) return fail(i, "its code is not that of a match");
-    const MatchOp& op = operation.match;
+  bool check_match(uint32_t i, const MatchOp& op) {
+    if (op.code != Code::match) return fail(i, "its code is not that of a match");
     const Matrix *window = vector(op.window), *synthesis = vector(op.synthesis), *turns = vector(op.turns);
     if (turns == nullptr || turns->rows < 16 || turns->rows > kMostTransform || (turns->rows & (turns->rows - 1)) != 0)
       return fail(i, "turns is not a vector of 16 .. 16384 floats, a power of two");
@@ -359,8 +350,8 @@ class ProgramChecker {
     if (!isfinite(op.scale) || !isfinite(op.offset) || !isfinite(op.strength)) return fail(i, "a number is not finite");
     if (!(op.floor > 0.0f) || !isfinite(op.floor)) return fail(i, "floor is not positive");
     if (!(op.limit >= 0.0f) || !(op.limit <= 80.0f)) return fail(i, "limit outside 0 .. 80");
-    delay_ += delay_of(*model_, op);
-    if (delay_ > kMostDelay) return fail(i, "the passes delay samples by more than 1024 frames");
+    if (op.visits == 0 || op.visits > kMostVisits) return fail(i, "visits outside 1 .. 16");
+    if (delay_of(*model_) > kMostDelay) return fail(i, "it delays samples by more than 1024 frames");
     return true;
   }
 
@@ -368,8 +359,6 @@ class ProgramChecker {
   uint64_t operations_offset_;
   Model* model_;
   Config& config_;
-  uint32_t delay_ = 0;          // of the passes, frames
-  const char* kind_ = nullptr;  // what a pass is called in an error
   uint64_t rows_ = 1;           // rows per frame as this program sees them
   uint32_t first_ = 0;          // number of this program's first operation in the file
   uint32_t classes_[256] = {};  // per slot

@@ -14,7 +14,7 @@ Stream* layout_stream(const Model& model, uint32_t n_threads, Carver* carver) {
     new (stream) Stream{};
     stream->state = static_cast<State*>(state);
   }
-  if (config.n_passes == 0) return stream;
+  if (model.match == nullptr) return stream;
   const uint32_t capacity = lookahead_of(model) + 1;
   float* features = carver->take<float>(size_t{capacity} * config.n_features);
   int16_t* made = carver->take<int16_t>(config.hop_length);
@@ -47,13 +47,13 @@ bool prepare(Stream* stream) {
   return prepare_sample(state);
 }
 
-// After the engine made samples: passes a whole hop on.
+// After the engine made samples: hands a whole hop on.
 void match_hop(Stream* stream, const int16_t* made) {
   stream->ready = stream->matching->run(stream->state->kernels, stream->frames, made, stream->matched);
   stream->position = 0;
 }
 
-// What the engine has ended with, brought through the passes: true if that gave a hop.
+// What the engine has ended with, brought through the matching: true if that gave a hop.
 bool flush(Stream* stream) {
   const uint64_t last = stream->frames.taken + delay_of(*stream->state->model);
   while (!stream->ready && stream->frames.all && stream->matching->hops() < last) match_hop(stream, nullptr);

@@ -1,5 +1,5 @@
-// An utterance in progress as linnet.h hands it out: the engine makes samples, and where the model has passes that match
-// them to the features, these follow hop by hop, some hops later.
+// An utterance in progress as linnet.h hands it out: the engine makes samples, and where the model matches them to the
+// features, that follows hop by hop, some hops later.
 #pragma once
 
 #include "engine.h"
@@ -9,7 +9,7 @@ namespace linnet {
 
 struct Stream {
   State* state;
-  Matching* matching;  // null where the model has no passes; then nothing below is used but `finished`
+  Matching* matching;  // null where the model has no match; then nothing below is used but `finished`
   Frames frames;       // those that samples are still to be made of or matched to
   int16_t* made;       // (hop_length) by the engine
   int16_t* matched;    // (hop_length)

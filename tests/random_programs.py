@@ -141,7 +141,7 @@ class _Builder:
 
 def random_program(seed: int) -> bytes:
     """The file of a random voice: up to 96 samples per frame, 1 to 20 features, and 1 or 2 draws or
-    a mixture of logistics, with or without linear prediction and passes over the samples."""
+    a mixture of logistics, with or without linear prediction and a match."""
     build = _Builder(np.random.default_rng(seed))
     pick = build.pick
     features = build.take(pick(1, 20))
@@ -180,23 +180,20 @@ def random_program(seed: int) -> bytes:
         steps_per_row=build.steps_per_row,
         silence=silence,
     )
-    hop = header.hop_length
-    passes = tuple(
-        _match(build, features[1], hop) for _ in range(pick(0, 3) if build.chance(0.4) else 0)
-    )
+    match = _match(build, features[1], header.hop_length) if build.chance(0.4) else None
     program = tuple(build.program)
     return to_bytes(
-        VoiceFile(header, {}, tuple(build.tensors), frame_program, program, passes=passes)
+        VoiceFile(header, {}, tuple(build.tensors), frame_program, program, match=match)
     )
 
 
 def _match(build: _Builder, n_features: int, hop: int) -> Match:
-    """A pass of any shape and numbers that keep samples within their range, more or less."""
+    """A match of any shape and numbers that keep samples within their range, more or less."""
     n = 16 << build.pick(0, 3)
     size = 2 * build.pick(1, n // 2)
     angles = 2 * np.pi * np.arange(n // 2) / n
     turns = np.concatenate([np.cos(angles), np.sin(angles)])
-    synthesis = build.rng.random(size) * min(hop / size, 1) / n
+    synthesis = build.rng.random(size) * min(hop / size, 1)
     bands = np.abs(build.numbers(n_features, n // 2 + 1))
     spread = build.rng.random((n // 2 + 1, n_features)) / n_features
     layouts = ["dense", *blocks.BLOCKS]
@@ -207,6 +204,7 @@ def _match(build: _Builder, n_features: int, hop: int) -> Match:
         build.tensor(bands, str(build.rng.choice(layouts)), build.dtype()),
         build.tensor(spread, str(build.rng.choice(layouts)), build.dtype()),
         power=build.pick(1, 2),
+        visits=build.pick(1, 5),
         scale=float(np.float32(build.rng.normal(0, 1))),
         offset=float(np.float32(build.rng.normal(0, 1))),
         floor=1.0,

@@ -1,7 +1,9 @@
-"""Passes that bring a voice's samples to its features: what they promise, and who refuses them."""
+"""Samples brought to their features: what that promises, and who refuses it."""
 
 from __future__ import annotations
 
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from linnet.reference import ReferenceVoice  # noqa: E402
 from linnet_export import export, rematch  # noqa: E402
 from linnet_export.matching import PREFIX, matched  # noqa: E402
 from linnet_export.writer import to_bytes  # noqa: E402
-from varied_voices import varied_voices, with_passes  # noqa: E402
+from varied_voices import varied_voices, with_match  # noqa: E402
 from voices import tiny_config, tiny_tensors, tiny_voice  # noqa: E402
 
 REPOSITORY = Path(__file__).parent.parent
@@ -51,12 +53,13 @@ def test_the_transform_is_fouriers(log_n: int, seed: int) -> None:
     assert np.linalg.norm(re + 1j * im - exact) <= bound
 
 
-def one_pass(samples: Floats, mel: Floats, **features: Any) -> Floats:
-    """Samples (T hop,) after one pass by the reference."""
+def visited(samples: Floats, mel: Floats, **features: Any) -> Floats:
+    """Samples (T hop,) after one visit of every frame, by the reference."""
     config = {"features": {**features, "kind": "log-mel", "clip_min": None, "clip_max": None}}
     file = matched(read(tiny_voice(config=config)), 1)
     voice = ReferenceVoice(to_bytes(file))
-    (match,) = file.passes
+    match = file.match
+    assert match is not None
     tensors = voice._tensors
     bands, spread = tensors[match.bands].product, tensors[match.spread].product
     window, synthesis, turns = (tensors[i] for i in (match.window, match.synthesis, match.turns))
@@ -78,14 +81,14 @@ def test_samples_that_have_the_features_stay_as_they_are(features: dict[str, Any
     )
     n = 40 * definition["hop_length"]
     samples = np.random.default_rng(0).normal(0, 0.1, n).astype(np.float32)
-    again = one_pass(samples, log_mel(samples, 16000, definition), **features)
+    again = visited(samples, log_mel(samples, 16000, definition), **features)
     # The bands' weights are float16: both sides of a band agree to a few 2^-11; so do the gains.
     edge = definition["win_length"]  # the last frames see what no feature has
     np.testing.assert_allclose(again[:-edge], samples[:-edge], atol=4 * 2**-11 * 0.5)
 
 
 @pytest.mark.parametrize("features", DEFINITIONS)
-def test_a_pass_brings_the_bands_nearer_to_the_features(features: dict[str, Any]) -> None:
+def test_a_visit_brings_the_bands_nearer_to_the_features(features: dict[str, Any]) -> None:
     definition = complete(
         {**tiny_config()["features"], "clip_min": None, "clip_max": None, **features}
     )
@@ -96,18 +99,18 @@ def test_a_pass_brings_the_bands_nearer_to_the_features(features: dict[str, Any]
     samples = random.normal(0, 0.1, n).astype(np.float32)
     distances = [np.abs(log_mel(samples, 16000, definition) - target).mean()]
     for _ in range(3):
-        samples = one_pass(samples, target, **features)
+        samples = visited(samples, target, **features)
         distances.append(np.abs(log_mel(samples, 16000, definition) - target).mean())
     assert distances[1] < 0.5 * distances[0]
     assert distances[3] < distances[2] < distances[1]
 
 
-def test_the_bundled_voice_comes_nearer_to_the_features_pass_by_pass() -> None:
+def test_the_bundled_voice_comes_nearer_to_the_features_visit_by_visit() -> None:
     audio, rate = read_wav(str(REPOSITORY / "voices" / "slt-heldout.wav"))
     file = read(str(REPOSITORY / "voices" / "slt.linnet"))
     distances = []
-    for passes in range(4):
-        voice = linnet.load(to_bytes(matched(file, passes)))
+    for visits in range(4):
+        voice = linnet.load(to_bytes(matched(file, visits)))
         mel = voice.features(audio, rate)[:, :100]
         distances.append(np.abs(voice.features(voice.synthesize(mel), rate) - mel).mean())
     assert distances == sorted(distances, reverse=True) and distances[1] < 0.7 * distances[0]
@@ -116,15 +119,15 @@ def test_the_bundled_voice_comes_nearer_to_the_features_pass_by_pass() -> None:
 def test_silence_stays_silent() -> None:
     voice = linnet.load((REPOSITORY / "voices" / "slt.linnet").read_bytes())
     mel = voice.features(np.zeros(16000, np.int16), 16000)
-    for passes in (1, 4):
-        samples = linnet.load(to_bytes(matched(voice.file(), passes))).synthesize(mel)
+    for visits in (1, 4):
+        samples = linnet.load(to_bytes(matched(voice.file(), visits))).synthesize(mel)
         assert not samples.any()
 
 
-@pytest.mark.parametrize("passes", [1, 3, 8])
+@pytest.mark.parametrize("visits", [1, 3, 16])
 @pytest.mark.parametrize("n_frames", [0, 1, 2, 7])
-def test_utterances_shorter_than_the_delay_are_whole(passes: int, n_frames: int) -> None:
-    data = with_passes(tiny_voice(seed=3), passes)
+def test_utterances_shorter_than_the_delay_are_whole(visits: int, n_frames: int) -> None:
+    data = with_match(tiny_voice(seed=3), visits)
     mel = np.random.default_rng(0).normal(0, 1, (10, n_frames)).astype(np.float32)
     samples = linnet.load(data).synthesize(mel)
     assert samples.shape == (20 * n_frames,)
@@ -163,7 +166,7 @@ class Pushed:
 def test_frames_are_taken_until_a_sample_waits_and_available_keeps_its_word() -> None:
     run = Pushed(varied_voices()["matched-thrice"])
     lookahead = run.voice.lookahead
-    assert lookahead == 1 + 3 * (2 * 2 - 1)  # its own, and of windows of 64 at hops of 20
+    assert lookahead == 1 + 2 * 2 - 2 + 3  # its own, a window of 64 at hops of 20, three visits
     assert run.push(40) == lookahead + 1
     made: list[npt.NDArray[np.int16]] = []
     random = np.random.default_rng(0)
@@ -210,15 +213,15 @@ def test_what_was_matched_cannot_be_scored() -> None:
         run.stream.score(frames, np.zeros(20, np.uint16))
 
 
-def test_without_passes_a_voice_is_the_same_file_again() -> None:
+def test_without_its_match_a_voice_is_the_same_file_again() -> None:
     plain = tiny_voice()
-    for passes in (1, 3, 8):
-        assert to_bytes(matched(read(with_passes(plain, passes)), 0)) == with_passes(plain, 0)
+    for visits in (1, 3, 16):
+        assert to_bytes(matched(read(with_match(plain, visits)), 0)) == with_match(plain, 0)
 
 
 def test_info_tells_of_the_delay() -> None:
     info = linnet.load(varied_voices()["matched-once"]).info()
-    assert (info["matching_passes"], info["lookahead_frames"]) == (1, 2 + 3)
+    assert (info["matching"], info["lookahead_frames"]) == (1, 2 + 3)
     assert info["latency_ms"] == 1000 * 5 * 20 / 16000
 
 
@@ -234,7 +237,9 @@ def test_info_tells_of_the_delay() -> None:
         ({"kind": "external"}, "log-mel features"),
     ],
 )
-def test_features_that_no_pass_can_take_are_refused(features: dict[str, Any], message: str) -> None:
+def test_features_that_no_samples_can_be_brought_to_are_refused(
+    features: dict[str, Any], message: str
+) -> None:
     file = read(tiny_voice())
     definition = {**tiny_config()["features"], **features}
     voice = replace(file, metadata={**file.metadata, "features": definition})
@@ -242,42 +247,43 @@ def test_features_that_no_pass_can_take_are_refused(features: dict[str, Any], me
         matched(voice, 1)
 
 
-def test_the_exporter_takes_passes_from_config_and_argument(tmp_path: Path) -> None:
+def test_the_exporter_takes_visits_from_config_and_argument(tmp_path: Path) -> None:
     config = tiny_config(matching=2)
     np.savez(tmp_path / "a.npz", **tiny_tensors(config))  # type: ignore[arg-type]
     report = export(tmp_path / "a.npz", tmp_path / "two", config=config)
-    assert linnet.load(tmp_path / "two").info()["matching_passes"] == 2
-    assert report.lookahead == 2 + 2 * 3
+    assert linnet.load(tmp_path / "two").info()["matching"] == 2
+    assert report.lookahead == 2 + 2 + 2
     export(tmp_path / "a.npz", tmp_path / "one", config=config, matching=1)
-    assert linnet.load(tmp_path / "one").info()["matching_passes"] == 1
+    assert linnet.load(tmp_path / "one").info()["matching"] == 1
     rematch(tmp_path / "one", tmp_path / "one", 2)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    for wrong in (9, -1, 1.5, True):
+    for wrong in (17, -1, 1.5, True):
         with pytest.raises(ValueError, match="matching"):
             export(tmp_path / "a.npz", tmp_path / "b", config={**config, "matching": wrong})
     assert not (tmp_path / "b").exists()
 
 
-def test_the_command_line_changes_the_passes_of_a_voice(
+def test_the_command_line_changes_the_match_of_a_voice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "voice.linnet"
     path.write_bytes(tiny_voice())
     assert main(["export", str(path), "--matching", "2", "-o", str(path)]) == 0
-    assert "look-ahead 8 frames" in capsys.readouterr().out
+    assert "look-ahead 6 frames" in capsys.readouterr().out
     assert main(["inspect", "--no-speed", str(path)]) == 0
     shown = capsys.readouterr().out
-    assert "2 passes over the samples" in shown and "match" in shown
+    assert "2 visits of every frame" in shown and "match" in shown
     assert main(["export", str(path), "--sparsity", "0.5", "-o", str(path)]) == 1
     assert "is a voice already: give --matching" in capsys.readouterr().err
 
 
 def damaged(**words: Any) -> bytes:
-    """A voice whose pass has other words."""
-    file = read(with_passes(tiny_voice(), 1))
+    """A voice whose match has other words."""
+    file = read(with_match(tiny_voice(), 1))
     names = {tensor.name.removeprefix(PREFIX): i for i, tensor in enumerate(file.tensors)}
     values = {k: names[v] if isinstance(v, str) else v for k, v in words.items()}
-    return to_bytes(replace(file, passes=(replace(file.passes[0], **values),)))
+    assert file.match is not None
+    return to_bytes(replace(file, match=replace(file.match, **values)))
 
 
 @pytest.mark.parametrize(
@@ -298,22 +304,29 @@ def damaged(**words: Any) -> bytes:
         {"strength": float("inf")},
         {"limit": -1.0},
         {"limit": 81.0},
+        {"visits": 0},
+        {"visits": 17},
     ],
 )
-def test_a_pass_that_does_not_fit_is_a_format_error(words: dict[str, Any]) -> None:
+def test_a_match_that_does_not_fit_is_a_format_error(words: dict[str, Any]) -> None:
     data = damaged(**words)
     for open_voice in (read, linnet.load):
         with pytest.raises(linnet.FormatError):
             open_voice(data)
 
 
-def test_more_passes_or_delay_than_allowed_are_format_errors() -> None:
-    file = read(with_passes(tiny_voice(), 8))
-    nine = to_bytes(replace(file, passes=(*file.passes, file.passes[0])))
-    long = {"n_fft": 256, "win_length": 256, "hop_length": 1, "kind": "log-mel"}
+def test_what_is_no_match_or_comes_too_late_is_a_format_error() -> None:
+    twice = bytearray(with_match(tiny_voice(), 1))
+    struct.pack_into("<I", twice, 120, 2)
+    other = bytearray(with_match(tiny_voice(), 1))
+    (operations,) = struct.unpack_from("<Q", other, 104)
+    counts = struct.unpack_from("<2I", other, 68)
+    struct.pack_into("<I", other, operations + 64 * sum(counts), 5)
+    long = {"n_fft": 2048, "win_length": 2048, "hop_length": 1, "kind": "log-mel"}
     every = tiny_voice(config={"features": {**tiny_config()["features"], **long}})
-    late = to_bytes(matched(read(every), 8))
-    for data in (nine, late):
+    late = bytearray(to_bytes(matched(read(every), 2)))
+    for data in (twice, other, late):
+        struct.pack_into("<I", data, 24, zlib.crc32(bytes(data[32:])))
         for open_voice in (read, linnet.load):
             with pytest.raises(linnet.FormatError):
-                open_voice(data)
+                open_voice(bytes(data))

@@ -27,15 +27,15 @@ def varied_voices() -> dict[str, bytes]:
         "logistics-4x4-fp32": logistic_voice(0, dtype="float32", seed=5),
         "bands-4x4-fp16": logistic_voice(2, seed=6),
         "excitation-4x4-fp16": excitation_voice(seed=7),
-        "matched-once": with_passes(tiny_voice(seed=8), 1),
-        "matched-thrice": with_passes(logistic_voice(2, seed=9), 3),
+        "matched-once": with_match(tiny_voice(seed=8), 1),
+        "matched-thrice": with_match(logistic_voice(2, seed=9), 3),
     }
 
 
-def with_passes(voice: bytes, passes: int) -> bytes:
-    """The voice, of log-mel features, with passes that match its samples to them."""
+def with_match(voice: bytes, visits: int) -> bytes:
+    """The voice, of log-mel features, with samples that are matched to them."""
     file = read(voice)
     features = tiny_config()["features"]
     return to_bytes(
-        matched(replace(file, metadata={**file.metadata, "features": features}), passes)
+        matched(replace(file, metadata={**file.metadata, "features": features}), visits)
     )

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.features import complete
-from linnet.operations import MOST_PASSES
+from linnet.operations import MOST_VISITS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -99,7 +99,7 @@ class Config:
     signal: Signal
     training: dict[str, Any]
     temperature: float  # by which logits are divided, in the weights
-    matching: int  # passes over the samples
+    matching: int  # visits that bring samples to the features
     network: dict[str, Any]  # what the config says of the network, where its tensors say it too
 
 
@@ -158,7 +158,7 @@ def read_config(config: Mapping[str, Any]) -> Config:
         read_signal(config),
         dict(training) if isinstance(training, Mapping) else {"description": training},
         read_temperature(config),
-        read_integer({"matching": 0, **config}, "", "matching", 0, MOST_PASSES),
+        read_integer({"matching": 0, **config}, "", "matching", 0, MOST_VISITS),
         dict(_mapping(config, "network")) if "network" in config else {},
     )
     _check_features(features)

@@ -1,11 +1,13 @@
-"""Passes that follow a voice's samples and bring their bands to the features (FORMAT.md, "match").
+"""Samples brought to the features that they were made from (FORMAT.md, "match").
 
 A network draws samples from a distribution that fits the features on average; the features say more
-than that, namely what the bands were in just this utterance. Each pass takes the spectrum of what
-was made, frame by frame, multiplies its bins by what its bands lack, and adds the frames up again:
-the magnitudes move towards the features, the phases stay the network's. (Griffin and Lim 1984,
-"Signal estimation from modified short-time Fourier transform", are the source of the adding up:
-the least squares estimate. They had no phases to begin with.)
+than that, namely what the bands were in just this utterance. So every frame of what was made is
+visited several times: the bins of its spectrum are multiplied by what its bands lack, and its piece
+of the signal is replaced. The magnitudes move towards the features, the phases stay the network's.
+Pieces overlap and are added up as in Griffin and Lim 1984, "Signal estimation from modified
+short-time Fourier transform" (who have no phases to begin with); the newest frames are visited as
+they come, as in Zhu, Beauregard and Wyse 2007, "Real-time signal estimation from modified
+short-time Fourier transform magnitude spectra".
 """
 
 from __future__ import annotations
@@ -21,23 +23,23 @@ import numpy.typing as npt
 from linnet.blocks import best_block, pack
 from linnet.features import complete, mel_basis, mel_centres
 from linnet.format import Tensor, VoiceFile
-from linnet.operations import MOST_PASSES, MOST_TRANSFORM, Match
+from linnet.operations import MOST_TRANSFORM, MOST_VISITS, Match
 
 PREFIX = "matching."
-# Of the correction, in logarithms: windows overlap, so that neighbours undo a part of it.
+# Of a correction, in logarithms: windows overlap, so that neighbours undo a part of it.
 STRENGTH = 1.3
 LIMIT = math.log(100)  # of a gain
 
 
-def matched(voice: VoiceFile, passes: int) -> VoiceFile:
-    """The voice with `passes` passes (0 .. 8) in the place of those it has.
+def matched(voice: VoiceFile, visits: int) -> VoiceFile:
+    """The voice with samples that are matched in `visits` visits (0: not), whatever it did before.
 
     Raises ValueError where its features are none that samples can be brought to.
     """
-    if not 0 <= passes <= MOST_PASSES:
-        raise ValueError(f"matching takes 0 .. {MOST_PASSES} passes, not {passes}")
+    if not 0 <= visits <= MOST_VISITS:
+        raise ValueError(f"matching takes 0 .. {MOST_VISITS} visits, not {visits}")
     voice = without(voice)
-    if passes == 0:
+    if visits == 0:
         return voice
     features = definition(voice.metadata.get("features", {}))
     parts = {PREFIX + name: values for name, values in _parts(features).items()}
@@ -52,25 +54,26 @@ def matched(voice: VoiceFile, passes: int) -> VoiceFile:
         bands,
         spread,
         power=int(features["power"]),
+        visits=visits,
         scale=unit / features["scale"],
         offset=-unit * features["offset"],
         floor=features["floor"],
         strength=STRENGTH / features["power"],
         limit=LIMIT,
     )
-    return replace(voice, tensors=tensors, passes=(match,) * passes)
+    return replace(voice, tensors=tensors, match=match)
 
 
 def without(voice: VoiceFile) -> VoiceFile:
-    """The voice without passes and their tensors, which stand behind all others."""
+    """The voice without its match and the tensors of that, which stand behind all others."""
     kept = tuple(tensor for tensor in voice.tensors if not tensor.name.startswith(PREFIX))
     if kept != voice.tensors[: len(kept)]:
-        raise ValueError(f"tensors called {PREFIX}* are not a pass's")
-    return replace(voice, tensors=kept, passes=())
+        raise ValueError(f"tensors called {PREFIX}* are not a match's")
+    return replace(voice, tensors=kept, match=None)
 
 
 def definition(features: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole definition of features that a pass can take spectra by."""
+    """The whole definition of features that samples can be brought to."""
     if features.get("kind", "log-mel") != "log-mel":
         raise ValueError("matching needs log-mel features, which this voice does not define")
     full = complete(features)
@@ -92,7 +95,7 @@ def definition(features: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parts(features: Mapping[str, Any]) -> dict[str, npt.NDArray[np.float64]]:
-    """The tensors of a pass, in the order of its words."""
+    """The tensors of a match, in the order of its words."""
     n, size, hop = features["n_fft"], features["win_length"], features["hop_length"]
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)  # Hann's, periodic
     # How much of a sample the squared windows of all frames together hold: periodic in the hop.
@@ -102,7 +105,7 @@ def _parts(features: Mapping[str, Any]) -> dict[str, npt.NDArray[np.float64]]:
     bands = mel_basis(features).astype(np.float64)
     return {
         "window": window,
-        "synthesis": window / (n * held[np.arange(size) % hop]),
+        "synthesis": window / held[np.arange(size) % hop],
         "turns": np.concatenate([np.cos(angles), np.sin(angles)]),
         "bands": bands,
         "spread": _between(mel_centres(features) * n / features["sample_rate"], n // 2 + 1),

@@ -35,7 +35,9 @@ def to_bytes(voice: VoiceFile) -> bytes:
     ).encode()
     tensors_at = _align(HEADER_SIZE + len(metadata), 8)
     operations_at = tensors_at + TENSOR_SIZE * len(voice.tensors)
-    program = voice.frame_program + voice.sample_program + voice.passes
+    program = [*voice.frame_program, *voice.sample_program]
+    if voice.match is not None:
+        program.append(voice.match)
     operations = b"".join(encode(operation) for operation in program)
 
     chunks: list[tuple[int, bytes]] = []  # where, what
@@ -103,7 +105,7 @@ def to_bytes(voice: VoiceFile) -> bytes:
             *places_in_header,
             h.steps_per_row,
             NONE if h.silence is None else h.silence,
-            len(voice.passes),
+            0 if voice.match is None else 1,
         )
 
     data[:HEADER_SIZE] = header(0)

@@ -15,6 +15,7 @@ from linnet.operations import (
     COMPANDINGS,
     MOST_ORDER,
     MOST_TRANSFORM,
+    MOST_VISITS,
     NONE,
     OPERATION_SIZE,
     SPREADS,
@@ -98,12 +99,12 @@ class _Programs:
             wrong = sample_only if i < n_frame else frame_only
             self.expect(not isinstance(operation, wrong), "stands in the wrong program")
             getattr(self, type(operation).__name__.lower())(operation)
-        n_programs = n_frame + len(self.voice.sample_program)
-        for i, match in enumerate(self.voice.passes):
-            self.at = self.operations_at + (n_programs + i) * OPERATION_SIZE
+        if (match := self.voice.match) is not None:
+            self.at = self.operations_at + OPERATION_SIZE * (
+                n_frame + len(self.voice.sample_program)
+            )
             self.operation = match
             self.match(match)
-        self.expect(self.voice.delay <= 1024, "the passes delay samples by more than 1024 frames")
 
     def range(self, operand: Operand, size: int, what: str) -> None:
         end = operand.offset + operand.stride * (self.rows - 1) + size
@@ -318,6 +319,8 @@ class _Programs:
         self.finite()
         self.expect(op.floor > 0, "floor is not positive")
         self.expect(0 <= op.limit <= 80, "limit outside 0 .. 80")
+        self.expect(1 <= op.visits <= MOST_VISITS, f"{op.visits} visits")
+        self.expect(self.voice.delay <= 1024, "it delays samples by more than 1024 frames")
 
 
 def check_programs(voice: VoiceFile, operations_at: int) -> None:

@@ -1,4 +1,4 @@
-"""The reference's passes over the samples (export/FORMAT.md, "match"), over whole utterances."""
+"""The reference's matching of samples to features (export/FORMAT.md, "match"): whole utterances."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from linnet import _reference_functions as functions
 from linnet._reference_numba import compiled, fma
-from linnet.blocks import ceil_div
 from linnet.operations import Match
 
 Floats = npt.NDArray[np.float32]
@@ -79,19 +78,23 @@ def run(
     """
     n_frames = features.shape[1]
     hop, size, n = len(samples) // n_frames, len(window), len(turns)
-    reach = ceil_div(size // 2, hop)
     first, bins = (n - size) // 2, n // 2 + 1
-    before = reach * hop + size // 2  # zeros on both sides
-    padded = np.concatenate([np.zeros(before), samples, np.zeros(before)]).astype(np.float32)
-    total = np.zeros_like(padded)
+    edge = np.zeros(size, np.float32)  # what lies before and behind the utterance
+    made = np.concatenate([edge, samples, edge])
+    signal = made.copy()
     parameters = [
         np.float32(x) for x in (match.scale, match.offset, match.floor, match.strength, match.limit)
     ]
-    for t in range(1 - reach, n_frames + reach):
-        at = before + t * hop - size // 2
-        re, im = np.zeros(n, np.float32), np.zeros(n, np.float32)
-        re[first : first + size] = padded[at : at + size] * window
-        if 0 <= t < n_frames:
+    pieces: dict[int, Floats] = {}
+    for newest in range(n_frames + match.visits - 1):
+        for t in range(newest, newest - match.visits, -1):
+            if not 0 <= t < n_frames:
+                continue
+            place = slice(size + t * hop - size // 2, size + t * hop + size // 2)
+            if t == newest:
+                pieces[t] = made[place] * window * synthesis
+            re, im = np.zeros(n, np.float32), np.zeros(n, np.float32)
+            re[first : first + size] = signal[place] * window
             re, im = transform(turns, re, im)
             own = bands(sizes(re[:bins], im[:bins], match.power))
             gains = corrections(own, np.ascontiguousarray(features[:, t]), *parameters)
@@ -101,7 +104,7 @@ def run(
             im[:bins] *= gain
             re[bins:], im[bins:] = re[1 : n // 2][::-1], -im[1 : n // 2][::-1]
             _, re = transform(turns, im, re)
-        else:
-            re *= np.float32(n)
-        total[at : at + size] += re[first : first + size] * synthesis
-    return total[before : before + len(samples)]
+            piece = re[first : first + size] * np.float32(1 / n) * synthesis
+            signal[place] += piece - pieces[t]
+            pieces[t] = piece
+    return signal[size:-size]

@@ -23,7 +23,7 @@ def describe(file: VoiceFile) -> dict[str, Any]:
         "n_mels": header.n_features,
         "lookahead_frames": file.lookahead,
         "latency_ms": 1000 * file.lookahead * header.hop_length / header.sample_rate,
-        "matching_passes": len(file.passes),
+        "matching": file.match.visits if file.match else 0,
         "hidden_size": recurrent.packed.cols if recurrent else 0,
         "sparsity": 1 - density(recurrent) if recurrent else 0.0,
         "block": recurrent.layout if recurrent else "",

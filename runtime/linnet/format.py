@@ -26,7 +26,6 @@ from linnet.blocks import (
 )
 from linnet.errors import FormatError
 from linnet.operations import (
-    MOST_PASSES,
     NONE,
     OPERATION_SIZE,
     Match,
@@ -113,21 +112,20 @@ class VoiceFile:
     frame_program: tuple[Operation, ...]
     sample_program: tuple[Operation, ...]
     file_size: int = 0  # bytes
-    passes: tuple[Match, ...] = ()  # over the samples
+    match: Match | None = None  # what follows the samples
 
     @property
     def minor(self) -> int:
         """The format's minor version: the least that has all that the file holds."""
-        return 1 if self.passes else 0
+        return 0 if self.match is None else 1
 
     @property
     def delay(self) -> int:
-        """Frames by which the passes' samples come later than the sample program's."""
-        return sum(2 * self.reach(match) - 1 for match in self.passes)
-
-    def reach(self, match: Match) -> int:
-        """Hops that half of a pass's window spans."""
-        return ceil_div(self.tensors[match.window].shape[0] // 2, self.header.hop_length)
+        """Frames by which matched samples come later than the sample program's."""
+        if self.match is None:
+            return 0
+        window, _ = self.tensors[self.match.window].shape
+        return 2 * ceil_div(window // 2, self.header.hop_length) - 2 + self.match.visits
 
     @property
     def lookahead(self) -> int:
@@ -169,10 +167,10 @@ def read(source: str | os.PathLike[str] | bytes | Bytes) -> VoiceFile:
 
     data = _bytes(source)
     header, counts, places = _read_header(data)
-    n_tensors, n_frame_operations, n_sample_operations, n_passes = counts
+    n_tensors, n_frame_operations, n_sample_operations, n_matches = counts
     metadata_at, metadata_size, tensors_at, operations_at = places
     n_programs = n_frame_operations + n_sample_operations
-    n_operations = n_programs + n_passes
+    n_operations = n_programs + n_matches
     sections = [
         Section("header", 0, HEADER_SIZE),
         _section(data, "metadata", 80, metadata_at, metadata_size, 1),
@@ -197,17 +195,18 @@ def read(source: str | os.PathLike[str] | bytes | Bytes) -> VoiceFile:
         tuple(operations[:n_frame_operations]),
         tuple(operations[n_frame_operations:n_programs]),
         data.size,
-        _passes(operations[n_programs:], operations_at + n_programs * OPERATION_SIZE),
+        _match(operations[n_programs:], operations_at + n_programs * OPERATION_SIZE),
     )
     check_programs(voice, operations_at)
     return voice
 
 
-def _passes(operations: list[Operation], at: int) -> tuple[Match, ...]:
-    for i, operation in enumerate(operations):
-        if not isinstance(operation, Match):
-            raise FormatError(f"pass {i} is not a match", at + i * OPERATION_SIZE)
-    return tuple(operation for operation in operations if isinstance(operation, Match))
+def _match(operations: list[Operation], at: int) -> Match | None:
+    for operation in operations:
+        if isinstance(operation, Match):
+            return operation
+        raise FormatError("operation: what follows the sample program is not a match", at)
+    return None
 
 
 def _bytes(source: str | os.PathLike[str] | bytes | Bytes) -> Bytes:
@@ -229,7 +228,7 @@ def _read_header(data: Bytes) -> tuple[Header, tuple[int, ...], tuple[int, ...]]
         )
     values = HEADER.unpack(data[:HEADER_SIZE].tobytes())
     _, major, _minor, header_size, file_size, checksum, reserved = values[:7]
-    numbers, places, (steps_per_row, silence, n_passes) = values[7:19], values[19:23], values[23:]
+    numbers, places, (steps_per_row, silence, n_matches) = values[7:19], values[19:23], values[23:]
     if major != MAJOR:
         raise FormatError(f"major: version {major}; this library reads version {MAJOR}", 8)
     _expect(header_size == HEADER_SIZE, "header_size", 12, f"{header_size}, not {HEADER_SIZE}")
@@ -265,7 +264,7 @@ def _read_header(data: Bytes) -> tuple[Header, tuple[int, ...], tuple[int, ...]]
     _expect(
         1 <= steps_per_row <= 65536, "steps_per_row", 112, f"{steps_per_row} is not in 1 .. 65536"
     )
-    _expect(n_passes <= MOST_PASSES, "n_passes", 120, f"{n_passes} is not in 0 .. {MOST_PASSES}")
+    _expect(n_matches <= 1, "n_matches", 120, f"{n_matches} is not in 0 .. 1")
     own_silence = None if silence == NONE else silence
     header = Header(*(*numbers[:8], numbers[11], steps_per_row, own_silence))
     _expect(
@@ -286,7 +285,7 @@ def _read_header(data: Bytes) -> tuple[Header, tuple[int, ...], tuple[int, ...]]
         60,
         "the features do not fit in the arena",
     )
-    return header, (*numbers[8:11], n_passes), places
+    return header, (*numbers[8:11], n_matches), places
 
 
 def _expect(condition: bool, field: str, offset: int, message: str) -> None:

@@ -18,7 +18,7 @@ OPERATION_SIZE = 4 * N_WORDS
 ACTIVATIONS = ("none", "relu", "tanh", "sigmoid", "exp")
 COMPANDINGS = ("linear", "mu-law", "excitation")
 MOST_ORDER = 64  # of a prediction
-MOST_PASSES = 8
+MOST_VISITS = 16  # of a frame
 MOST_TRANSFORM = 16384
 SPREADS = ("exp", "softplus")
 
@@ -214,7 +214,7 @@ class Predict:
 
 @dataclass(frozen=True)
 class Match:
-    """A pass over an utterance's samples that brings their bands to the features."""
+    """What follows the samples: every frame's bands are brought to its features, `visits` times."""
 
     number: ClassVar[int] = 13
     tensors: ClassVar[tuple[str, ...]] = ("window", "synthesis", "turns", "bands", "spread")
@@ -224,6 +224,7 @@ class Match:
     bands: int = _word(4)
     spread: int = _word(5)
     power: int = _word(6)
+    visits: int = _word(7)
     scale: float = _word(8, "f32")
     offset: float = _word(9, "f32")
     floor: float = _word(10, "f32")

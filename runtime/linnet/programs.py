@@ -9,7 +9,7 @@ from linnet.blocks import VECTOR
 from linnet.format import Tensor, VoiceFile
 from linnet.operations import Bands, Gates, Linear, Match, Operation, Upsample
 
-FRAME, SAMPLE, PASS = "frame", "sample", "pass"
+FRAME, SAMPLE, AFTER = "frame", "sample", "after"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Extent:
 class OperationFacts:
     """One operation."""
 
-    program: str  # FRAME, SAMPLE or PASS
+    program: str  # FRAME, SAMPLE, or AFTER: what follows the samples
     number: int  # within its program
     operation: str
     tensors: tuple[str, ...]  # their names
@@ -43,14 +43,16 @@ class OperationFacts:
 
 
 def operation_facts(file: VoiceFile) -> list[OperationFacts]:
-    """Every operation, the frame program first, the passes last."""
+    """Every operation, the frame program first."""
     header = file.header
-    operations = [
+    operations: list[tuple[str, int, Operation]] = [
         *((FRAME, number, op) for number, op in enumerate(file.frame_program)),
         *((SAMPLE, number, op) for number, op in enumerate(file.sample_program)),
-        *((PASS, number, op) for number, op in enumerate(file.passes)),
     ]
-    ranges = [*operand_ranges(file), *([] for _ in file.passes)]
+    ranges = operand_ranges(file)
+    if file.match is not None:
+        operations.append((AFTER, 0, file.match))
+        ranges.append([])
     facts = []
     for (program, number, op), places in zip(operations, ranges, strict=True):
         tensors = tensors_of(op, file)
@@ -93,9 +95,8 @@ def multiply_adds(op: Operation, file: VoiceFile) -> int:
         window, turns, bands, spread = (
             file.tensors[i].packed for i in (op.window, op.turns, op.bands, op.spread)
         )
-        # Two windows, two transforms of n / 2 log2(n) complex products, and a gain for every bin.
+        # A visit takes windows, two transforms of n / 2 log2(n) complex products, gains.
         transforms = 4 * turns.rows * (turns.rows.bit_length() - 1)
-        return (
-            2 * window.rows + transforms + turns.rows + bands.stored_weights + spread.stored_weights
-        )
+        gains = turns.rows + bands.stored_weights + spread.stored_weights
+        return op.visits * (2 * window.rows + transforms + gains)
     return 2 * op.units if isinstance(op, Gates) else 0

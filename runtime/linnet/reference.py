@@ -30,6 +30,7 @@ from linnet.operations import (
     History,
     Linear,
     Logistics,
+    Match,
     Operand,
     Operation,
     Output,
@@ -114,9 +115,9 @@ class ReferenceVoice:
         """Audio (n_frames * hop_length) int16 for mel (n_features, n_frames)."""
         run = _Run(self, seed, stream, temperature)
         samples = np.array(self._samples(run, mel), np.int16)
-        if not self.file.passes or not len(samples):
+        if self.file.match is None or not len(samples):
             return samples
-        return self._matched(samples, np.asarray(mel, np.float32))
+        return self._matched(self.file.match, samples, np.asarray(mel, np.float32))
 
     def score(self, mel: npt.ArrayLike, tokens: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """The negative log-likelihood of each step's tokens, in nats, given those before it.
@@ -128,21 +129,20 @@ class ReferenceVoice:
         self._samples(run, mel)
         return np.array(run.nats, np.float64)
 
-    def _matched(self, samples: npt.NDArray[np.int16], mel: Floats) -> npt.NDArray[np.int16]:
-        """Samples (n_frames * hop_length) after the passes over them."""
-        signal = samples.astype(np.float32) * np.float32(2**-15)
-        for match in self.file.passes:
-            bands, spread = self._tensors[match.bands], self._tensors[match.spread]
-            signal = matching.run(
-                match,
-                signal,
-                mel,
-                self._tensors[match.window],
-                self._tensors[match.synthesis],
-                self._tensors[match.turns],
-                bands.product,
-                spread.product,
-            )
+    def _matched(
+        self, match: Match, samples: npt.NDArray[np.int16], mel: Floats
+    ) -> npt.NDArray[np.int16]:
+        """Samples (n_frames * hop_length) brought to their features."""
+        signal = matching.run(
+            match,
+            samples.astype(np.float32) * np.float32(2**-15),
+            mel,
+            self._tensors[match.window],
+            self._tensors[match.synthesis],
+            self._tensors[match.turns],
+            self._tensors[match.bands].product,
+            self._tensors[match.spread].product,
+        )
         return np.array([functions.to_pcm(y) for y in signal], np.int16)
 
     def _samples(self, run: _Run, mel: npt.ArrayLike) -> list[int]:

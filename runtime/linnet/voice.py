@@ -101,7 +101,7 @@ class Voice:
         Keys: name, architecture, sample_rate (Hz), hop_length (samples), samples_per_step (what the
         network makes at a time), n_mels, lookahead_frames,
         latency_ms (from a frame's arrival to its first sample, frames arriving one per hop),
-        matching_passes (by which samples are brought to the features, export/FORMAT.md),
+        matching (how often every frame of the samples is brought nearer to the features; 0: not),
         hidden_size, and of the recurrent matrix: sparsity, block, dtype; file_bytes,
         stored_weights (of all matrices), bytes_per_weight (file_bytes / stored_weights), kernels,
         threads, features and signal (their definitions), temperature (by which the exporter has
@@ -210,7 +210,7 @@ class Voice:
     def score(self, mel: npt.ArrayLike, pcm: npt.ArrayLike) -> float:
         """The negative log-likelihood that the voice gives to a recording, in nats per sample.
 
-        Teacher-forced, at temperature 1, of the network: what matches its samples to the features
+        Teacher-forced, at temperature 1, of the network: matching its samples to the features
         comes afterwards. mel: (n_mels, n_frames). pcm: int16 (n,), where n is
         n_frames * hop_length or less by less than one hop. Raises ValueError for anything else,
         and for a voice that makes samples in sub-bands: a recording does not tell those.

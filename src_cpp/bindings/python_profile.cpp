@@ -93,12 +93,12 @@ class Utterance {
   State* state_;
 };
 
-// Seconds that the passes over the samples take, for every hop of them: (n_hops, 1).
-py::array_t<double> time_passes(const Utterance& utterance, const float* features, size_t n_hops,
+// Seconds that matching the samples takes, for every hop of them: (n_hops, 1).
+py::array_t<double> time_matching(const Utterance& utterance, const float* features, size_t n_hops,
                                 const int16_t* samples) {
   const Model& model = *utterance.state()->model;
   py::array_t<double> spent({n_hops, size_t{1}});
-  if (model.config.n_passes == 0) return spent;
+  if (model.match == nullptr) return spent;
   Carver measured(nullptr);
   Matching::make(model, &measured);
   const AlignedMemory memory = aligned_memory(measured.used());
@@ -124,7 +124,7 @@ constexpr uint64_t kChunk = 16;
 // Frames are made in turn with the clock read after every operation, and with the clock read around the frame program
 // and around chunks of samples: a slow moment of the machine meets both. Rows of frame_* hold seconds of a frame, rows
 // of sample_* hold seconds per sample; rows of frames whose samples had to wait for others are zero. The samples are the
-// network's, before any passes.
+// network's, before any matching.
 py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, const KernelName& kernels) {
   const IeeeFloatMode mode;
   const Utterance utterance(file, Sampling{seed, 0, 1.0f}, kernels);
@@ -176,7 +176,7 @@ py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, 
   result["sample_parts"] = sample_parts;
   result["frame_whole"] = frame_whole;
   result["sample_whole"] = sample_whole;
-  result["passes_whole"] = time_passes(utterance, all_features, n_samples / config.hop_length, samples.data());
+  result["match_whole"] = time_matching(utterance, all_features, n_samples / config.hop_length, samples.data());
   result["samples"] = samples[py::slice(0, static_cast<py::ssize_t>(n_samples), 1)];
   result["reading"] = reading_cost();
   return result;

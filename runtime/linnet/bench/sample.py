@@ -33,7 +33,7 @@ class VoiceTimes:
 class Part:
     """One operation's share of a sample, in microseconds."""
 
-    program: str  # "frame" or "pass" (its time spread over the frame's samples), or "sample"
+    program: str  # "frame" or "after" (its time spread over the frame's samples), or "sample"
     operation: str
     microseconds: float
 
@@ -43,8 +43,8 @@ class Profile:
     """Where the time of one sample goes, on one thread.
 
     The parts come from frames in which the clock was read after every operation, less what a
-    reading costs; `microseconds` from the frames between them, timed as wholes. The passes over the
-    samples are timed by themselves, afterwards, all together.
+    reading costs; `microseconds` from the frames between them, timed as wholes. What
+    matches samples to features is timed by itself, afterwards.
     """
 
     kernels: str
@@ -208,13 +208,12 @@ def profile(voice: Voice, seconds: float = PROFILE_SECONDS) -> Profile:
             Part(program, operation_name(op, file), 1e6 * float(s))
             for op, s in zip(operations, spent, strict=True)
         ]
-    passes = 0.0
-    if file.passes:
-        passes = float(medians(times, "passes_whole")[0]) / hop
-        part = Part("pass", operation_name(file.passes[0], file), 1e6 * passes / len(file.passes))
-        parts += [part] * len(file.passes)
+    after = 0.0
+    if file.match is not None:
+        after = float(medians(times, "match_whole")[0]) / hop
+        parts.append(Part("after", operation_name(file.match, file), 1e6 * after))
     whole = float(medians(times, "sample_whole")[0] + medians(times, "frame_whole")[0] / hop)
-    whole += passes
+    whole += after
     return Profile(voice.kernels, parts, 1e6 * whole, 1e6 * reading, per_step)
 
 
@@ -234,7 +233,7 @@ def operation_name(op: Operation, file: VoiceFile) -> str:
     if isinstance(op, Upsample):
         return f"{word} {op.channels}"
     if isinstance(op, Match):
-        return f"{word} {file.tensors[op.turns].packed.rows}"
+        return f"{word} {op.visits} x {file.tensors[op.turns].packed.rows}"
     if isinstance(op, Logistics):
         return f"{word} {op.bands} x {op.mixtures}"
     size = getattr(op, "size", None)

@@ -49,8 +49,8 @@ def add(parsers: Parsers) -> None:
     parser.add_argument(
         "--matching",
         type=int,
-        metavar="PASSES",
-        help="bring the samples to the features, and make them later; default: the config's, or 0",
+        metavar="VISITS",
+        help="bring the samples to the features, in so many visits; default: the config's, or 0",
     )
     parser.add_argument(
         "--score", metavar="IN.wav", help="print its nats per sample before and after"

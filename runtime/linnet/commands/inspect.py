@@ -12,7 +12,7 @@ from linnet.commands.arguments import add_voice, load_voice
 from linnet.commands.plot import draw_patterns
 from linnet.commands.table import facts, table
 from linnet.operations import Operand, Operation
-from linnet.programs import FRAME, PASS, SAMPLE, OperationFacts, operation_facts
+from linnet.programs import AFTER, FRAME, SAMPLE, OperationFacts, operation_facts
 
 if TYPE_CHECKING:
     from linnet.commands.arguments import Parsers
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
         programs = {
             "frame_program": [program_line(op, file) for op in file.frame_program],
             "sample_program": [program_line(op, file) for op in file.sample_program],
-            "passes": [program_line(op, file) for op in file.passes],
+            "match": program_line(file.match, file) if file.match else None,
             "operations": [asdict(op) for op in operations],
         }
         measured = {"speed": asdict(speed)} if speed else {}
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     print(facts([*summary(info), *([("speed here", speed)] if speed else [])]))
     print()
     print(layer_table(info))
-    for program, title in ((FRAME, "frame program"), (SAMPLE, "sample program"), (PASS, "passes")):
+    for program, title in ((FRAME, "frame program"), (SAMPLE, "sample program"), (AFTER, "after")):
         if shown := [op for op in operations if op.program == program]:
             print(f"\n{title}")
             print(program_table(shown))
@@ -65,8 +65,8 @@ def summary(info: dict[str, Any]) -> list[tuple[str, object]]:
         ("features", f"{info['n_mels']} per frame, {info['features'].get('kind', 'unknown')}"),
         ("look-ahead", f"{info['lookahead_frames']} frames, {info['latency_ms']:g} ms"),
         *(
-            [("matching", f"{info['matching_passes']} passes over the samples")]
-            if info["matching_passes"]
+            [("matching", f"{info['matching']} visits of every frame of the samples")]
+            if info["matching"]
             else []
         ),
         *(
