@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from dataclasses import replace
@@ -55,7 +56,7 @@ def test_the_transform_is_fouriers(log_n: int, seed: int) -> None:
 
 def visited(samples: Floats, mel: Floats, **features: Any) -> Floats:
     """Samples (T hop,) after one visit of every frame, by the reference."""
-    config = {"features": {**features, "kind": "log-mel", "clip_min": None, "clip_max": None}}
+    config = {"features": {"clip_min": None, "clip_max": None, **features, "kind": "log-mel"}}
     file = matched(read(tiny_voice(config=config)), 1)
     voice = ReferenceVoice(to_bytes(file))
     match = file.match
@@ -114,6 +115,42 @@ def test_the_bundled_voice_comes_nearer_to_the_features_visit_by_visit() -> None
         mel = voice.features(audio, rate)[:, :100]
         distances.append(np.abs(voice.features(voice.synthesize(mel), rate) - mel).mean())
     assert distances == sorted(distances, reverse=True) and distances[1] < 0.7 * distances[0]
+
+
+DATA = Path(os.environ.get("LINNET_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+GENEING = DATA / "geneing-wavernn"
+
+
+@pytest.mark.skipif(not GENEING.exists(), reason=f"no third-party weights in {GENEING}")
+def test_a_third_partys_voice_comes_nearer_to_its_recording(tmp_path: Path) -> None:
+    audio, rate = read_wav(str(GENEING / "mel.wav"))
+    export(GENEING / "model.bin", tmp_path / "plain")
+    rematch(tmp_path / "plain", tmp_path / "matched", 4)
+    distances = []
+    for name in ("plain", "matched"):
+        voice = linnet.load(tmp_path / name)
+        mel = voice.features(audio, rate)[:, :200]
+        samples = voice.synthesize(mel)
+        distances.append(np.abs(voice.features(samples, rate) - mel).mean())
+    assert distances[1] < 0.5 * distances[0]
+
+
+def test_what_a_clipped_feature_does_not_tell_is_left_alone() -> None:
+    """Noise below the least feature is neither raised to it nor lowered."""
+    features = {"floor": 1e-9, "log": "db", "scale": 0.01, "clip_min": -0.5}  # -55 dB
+    samples = np.random.default_rng(0).normal(0, 1e-4, 800).astype(np.float32)
+    definition = complete({**tiny_config()["features"], "clip_max": None, **features})
+    mel = log_mel(samples, 16000, definition)
+    assert (mel == -0.5).all()
+    # Gains of exp(0) = 1; the spread's halves of float16 and the transform round.
+    np.testing.assert_allclose(visited(samples, mel, **features), samples, atol=1e-4 * 2**-8)
+
+
+def test_a_voice_out_of_step_with_its_frames_is_refused() -> None:
+    file = read(tiny_voice())
+    lagging = replace(file, metadata={**file.metadata, "architecture": "lyra-wavegru"})
+    with pytest.raises(ValueError, match="in step with their frames"):
+        matched(lagging, 1)
 
 
 def test_silence_stays_silent() -> None:

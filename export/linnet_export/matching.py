@@ -41,6 +41,8 @@ def matched(voice: VoiceFile, visits: int) -> VoiceFile:
     voice = without(voice)
     if visits == 0:
         return voice
+    if voice.metadata.get("architecture") == "lyra-wavegru":
+        raise ValueError("matching needs samples in step with their frames; Lyra's lag behind")
     features = definition(voice.metadata.get("features", {}))
     parts = {PREFIX + name: values for name, values in _parts(features).items()}
     tensors = (*voice.tensors, *(_stored(name, values) for name, values in parts.items()))
@@ -57,11 +59,22 @@ def matched(voice: VoiceFile, visits: int) -> VoiceFile:
         visits=visits,
         scale=unit / features["scale"],
         offset=-unit * features["offset"],
-        floor=features["floor"],
+        floor=_floor(features, unit),
         strength=STRENGTH / features["power"],
         limit=LIMIT,
     )
     return replace(voice, tensors=tensors, match=match)
+
+
+def _floor(features: Mapping[str, Any], unit: float) -> float:
+    """The least size that a band shows in its feature: below, it cannot be told what it should be.
+
+    unit: natural logarithm of a band per unit of the level that the feature is scaled from.
+    """
+    if features["clip_min"] is None:
+        return float(features["floor"])
+    level = features["clip_min"] / features["scale"] - features["offset"]
+    return float(max(features["floor"], math.exp(unit * level)))
 
 
 def without(voice: VoiceFile) -> VoiceFile:
