@@ -149,9 +149,9 @@ linnet_status linnet_model_open_memory(const void* data, size_t size, linnet_mod
 linnet_status linnet_model_info(const linnet_model* model, linnet_info* info) {
   if (model == nullptr || info == nullptr) return LINNET_ERROR_ARGUMENT;
   const linnet::Config& config = model->model.config;
-  *info =
-      linnet_info{config.sample_rate,      config.hop_length,      config.n_features,     linnet::lookahead_of(model->model),
-                  config.samples_per_step, model->model.file_size, model->model.metadata, model->model.metadata_size};
+  *info = linnet_info{
+      config.sample_rate,      config.hop_length,      config.n_features,     linnet::lookahead_of(model->model),
+      config.samples_per_step, model->model.file_size, model->model.metadata, model->model.metadata_size};
   return LINNET_OK;
 }
 

@@ -173,13 +173,13 @@ constexpr uint32_t kMostTransform = 16384;
 // What follows the samples: frame by frame their bands are brought to the features, over and over.
 struct MatchOp {
   Code code;
-  uint32_t window;     // tensor: vector of the analysis window
-  uint32_t synthesis;  // tensor: vector of as many floats, what the pieces are multiplied with before they are added
-  uint32_t turns;      // tensor: vector of the transform's size, cosines and then sines
-  uint32_t bands;      // tensor: matrix, features x bins
-  uint32_t spread;     // tensor: matrix, bins x features
-  uint32_t power;      // of a bin's magnitude: 1 or 2
-  uint32_t visits;     // of every frame
+  uint32_t window;      // tensor: vector of the analysis window
+  uint32_t synthesis;   // tensor: vector of as many floats, what the pieces are multiplied with before they are added
+  uint32_t turns;       // tensor: vector of the transform's size, cosines and then sines
+  uint32_t bands;       // tensor: matrix, features x bins
+  uint32_t spread;      // tensor: matrix, bins x features
+  uint32_t power;       // of a bin's magnitude: 1 or 2
+  uint32_t visits;      // of every frame
   float scale, offset;  // of a feature: the logarithm that its band should have
   float floor;          // of a band
   float strength;       // of the correction, 1 / power for all of it

@@ -166,14 +166,13 @@ void pull_together(Stream* const* streams, uint32_t n_streams, int16_t* const* s
     int16_t* at[kTogether];
     uint32_t numbers[kTogether];
     uint32_t n = 0;
-    size_t each = most;
+    size_t each = hop_of(*streams[0]);  // make_samples_together stops where a frame ends
     for (uint32_t i = 0; i < n_streams; ++i) {
       Stream* stream = streams[i];
       if (stream->state->plan.n_threads > 1) continue;
       if (matches(*stream)) {
         if (!prepare_matched(stream, most, samples[i], &made[i])) continue;
         at[n] = stream->made + stream->state->position;
-        each = hop_of(*stream);  // make_samples_together stops where a frame ends
       } else {
         if (made[i] == most || !prepare(stream)) continue;
         at[n] = samples[i] + made[i];

@@ -13,6 +13,7 @@ from logistic_voices import logistic_voice
 from voices import tiny_config, tiny_voice
 
 SINGLE = "wavernn-softmax"
+OFFSET = 7.0  # of a logarithm
 
 
 @functools.cache
@@ -33,9 +34,10 @@ def varied_voices() -> dict[str, bytes]:
 
 
 def with_match(voice: bytes, visits: int) -> bytes:
-    """The voice, of log-mel features, with samples that are matched to them."""
+    """The voice, with samples that are matched to log-mel features. Of these, numbers of order 1
+    stand for sounds well within the range of samples."""
     file = read(voice)
-    features = tiny_config()["features"]
+    features = {**tiny_config()["features"], "scale": 1.0, "offset": OFFSET}
     return to_bytes(
         matched(replace(file, metadata={**file.metadata, "features": features}), visits)
     )

@@ -95,7 +95,7 @@ class Utterance {
 
 // Seconds that matching the samples takes, for every hop of them: (n_hops, 1).
 py::array_t<double> time_matching(const Utterance& utterance, const float* features, size_t n_hops,
-                                const int16_t* samples) {
+                                  const int16_t* samples) {
   const Model& model = *utterance.state()->model;
   py::array_t<double> spent({n_hops, size_t{1}});
   if (model.match == nullptr) return spent;
@@ -123,8 +123,8 @@ constexpr uint64_t kChunk = 16;
 
 // Frames are made in turn with the clock read after every operation, and with the clock read around the frame program
 // and around chunks of samples: a slow moment of the machine meets both. Rows of frame_* hold seconds of a frame, rows
-// of sample_* hold seconds per sample; rows of frames whose samples had to wait for others are zero. The samples are the
-// network's, before any matching.
+// of sample_* hold seconds per sample; rows of frames whose samples had to wait for others are zero. The samples are
+// the network's, before any matching.
 py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, const KernelName& kernels) {
   const IeeeFloatMode mode;
   const Utterance utterance(file, Sampling{seed, 0, 1.0f}, kernels);
