@@ -33,9 +33,11 @@ uint32_t header_u32(const unsigned char* file, size_t offset) {
 // A valid file may ask for hours of work; these bounds keep each one to milliseconds.
 bool quick(const unsigned char* file, const linnet_info& info) {
   const uint32_t priming = header_u32(file, 48), arena_size = header_u32(file, 52);
-  const uint64_t operations = uint64_t{header_u32(file, 68)} + header_u32(file, 72) + header_u32(file, 120);
+  const uint64_t operations = uint64_t{header_u32(file, 68)} + header_u32(file, 72);
   const uint64_t runs = priming + info.lookahead + kFrames * kSamplesPerFrame;
-  return arena_size <= (1u << 18) && info.hop_length <= 1024 && operations * runs <= 20000 && info.n_features <= 4096;
+  const bool matches = header_u32(file, 120) != 0;  // which transforms up to 16 x 2 times per frame
+  return (!matches || info.lookahead <= 32) && arena_size <= (1u << 18) && info.hop_length <= 1024 &&
+         operations * runs <= 20000 && info.n_features <= 4096;
 }
 
 uint32_t run_stream(const linnet_model* model, const linnet_info& info, const char* kernels, uint32_t hash) {
