@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "draw.h"
-#include "fourier.h"
 #include "kernels/arithmetic.h"
 
 namespace linnet {
@@ -48,10 +47,9 @@ Matching* Matching::make(const Model& model, Carver* carver) {
   float* made = carver->take<float>(made_size(model));
   float* signal = carver->take<float>(signal_size(model));
   float* pieces = carver->take<float>(size_t{model.match->visits} * window_of(model));
-  float* transforms[4];
-  for (float*& row : transforms) row = carver->take<float>(n);
-  float* size = carver->take<float>(bins);
-  float* gain = carver->take<float>(bins);
+  float* frame = carver->take<float>(n);
+  float* rows[6];
+  for (float*& row : rows) row = carver->take<float>(bins);
   float* band_gain = carver->take<float>(bands);
   if (matching == nullptr) return nullptr;
   memset(band_gain, 0, bands * sizeof *band_gain);
@@ -60,12 +58,12 @@ Matching* Matching::make(const Model& model, Carver* carver) {
   matching->made_ = made;
   matching->signal_ = signal;
   matching->pieces_ = pieces;
-  matching->re_ = transforms[0];
-  matching->im_ = transforms[1];
-  matching->re2_ = transforms[2];
-  matching->im2_ = transforms[3];
-  matching->size_ = size;
-  matching->gain_ = gain;
+  matching->frame_ = frame;
+  matching->re_ = rows[0];
+  matching->im_ = rows[1];
+  matching->size_ = rows[2];
+  matching->gain_ = rows[3];
+  matching->fourier_ = Fourier{static_cast<uint32_t>(n), values(model, model.match->turns), rows[4], rows[5]};
   matching->band_gain_ = band_gain;
   return matching;
 }
@@ -108,24 +106,18 @@ void Matching::visit(const Kernels& kernels, const float* target, float* signal,
   const MatchOp& op = *model_->match;
   const uint32_t n = transform_of(*model_), size = window_of(*model_), first = (n - size) / 2;
   const float *window = values(*model_, op.window), *synthesis = values(*model_, op.synthesis);
-  const float* turns = values(*model_, op.turns);
-  memset(re_, 0, n * sizeof *re_);
-  memset(im_, 0, n * sizeof *im_);
-  for (uint32_t j = 0; j < size; ++j) re_[first + j] = signal[j] * window[j];
-  transform(n, turns, re_, im_, re2_, im2_);
+  memset(frame_, 0, n * sizeof *frame_);
+  for (uint32_t j = 0; j < size; ++j) frame_[first + j] = signal[j] * window[j];
+  fourier_.forwards(frame_, re_, im_);
   find_gains(kernels, target);
   for (uint32_t k = 0; k <= n / 2; ++k) {
     re_[k] *= gain_[k];
     im_[k] *= gain_[k];
   }
-  for (uint32_t k = 1; k < n / 2; ++k) {
-    re_[n - k] = re_[k];
-    im_[n - k] = -im_[k];
-  }
-  transform(n, turns, im_, re_, im2_, re2_);
+  fourier_.backwards(re_, im_, frame_);
   const float share = 1.0f / static_cast<float>(n);
   for (uint32_t j = 0; j < size; ++j) {
-    const float made = re_[first + j] * share * synthesis[j];
+    const float made = frame_[first + j] * share * synthesis[j];
     signal[j] += made - piece[j];
     piece[j] = made;
   }

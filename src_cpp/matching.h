@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "carver.h"
+#include "fourier.h"
 #include "kernels/kernels.h"
 #include "model.h"
 
@@ -45,8 +46,9 @@ class Matching {
   float* made_;    // (reach hops, half a window): the newest samples
   float* signal_;  // (delay + 1 hops): what has become of the samples that are not handed out
   float* pieces_;  // (visits, window): what the frames that are still visited add to the signal
-  // Scratch: spectrum and transform, magnitudes and gains of bins, and of bands.
-  float *re_, *im_, *re2_, *im2_, *size_, *gain_, *band_gain_;
+  Fourier fourier_;
+  // Scratch: a frame, its spectrum, sizes and gains of bins, and of bands.
+  float *frame_, *re_, *im_, *size_, *gain_, *band_gain_;
   uint64_t hops_;
 };
 

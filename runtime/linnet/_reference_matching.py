@@ -18,13 +18,14 @@ Product = Callable[[Floats], Floats]
 
 @compiled
 def transform(turns: Any, re: Any, im: Any) -> Any:
-    """The discrete Fourier transform of (n,) + i (n,); turns (n,): cosines, then sines."""
+    """The discrete Fourier transform of (n,) + i (n,); turns (2 n,) of twice as many numbers:
+    cosines, then sines."""
     n = len(re)
     half, stride = n // 2, 1
     while half > 0:
         new_re, new_im = np.empty_like(re), np.empty_like(im)
         for p in range(half):
-            c, s = turns[p * stride], turns[n // 2 + p * stride]
+            c, s = turns[2 * p * stride], turns[n + 2 * p * stride]
             for q in range(stride):
                 a, b = q + stride * p, q + stride * (p + half)
                 to = q + stride * 2 * p
@@ -35,6 +36,43 @@ def transform(turns: Any, re: Any, im: Any) -> Any:
         re, im = new_re, new_im
         half, stride = half // 2, stride * 2
     return re, im
+
+
+@compiled
+def forwards(turns: Any, x: Any) -> Any:
+    """The bins (n / 2 + 1,), real and imaginary parts, of real numbers (n,)."""
+    m = len(x) // 2
+    z_re, z_im = transform(turns, x[0::2].copy(), x[1::2].copy())
+    re, im = np.zeros(m + 1, np.float32), np.zeros(m + 1, np.float32)
+    re[0], re[m] = z_re[0] + z_im[0], z_re[0] - z_im[0]
+    half = np.float32(0.5)
+    for k in range(1, m // 2 + 1):
+        c, s = turns[k], turns[m + k]
+        e_re, e_im = z_re[k] + z_re[m - k], z_im[k] - z_im[m - k]
+        d_re, d_im = z_re[k] - z_re[m - k], z_im[k] + z_im[m - k]
+        t_re, t_im = d_im * c - d_re * s, d_re * c + d_im * s
+        re[k], im[k] = half * (e_re + t_re), half * (e_im - t_im)
+        re[m - k], im[m - k] = half * (e_re - t_re), -half * (e_im + t_im)
+    return re, im
+
+
+@compiled
+def backwards(turns: Any, re: Any, im: Any) -> Any:
+    """n times the real numbers (n,) of bins (n / 2 + 1,)."""
+    m = len(re) - 1
+    z_re, z_im = re[:m].copy(), im[:m].copy()
+    z_re[0], z_im[0] = re[0] + re[m], re[0] - re[m]
+    for k in range(1, m // 2 + 1):
+        c, s = turns[k], turns[m + k]
+        e_re, e_im = re[k] + re[m - k], im[k] - im[m - k]
+        d_re, d_im = re[k] - re[m - k], im[k] + im[m - k]
+        t_re, t_im = d_re * c - d_im * s, d_im * c + d_re * s
+        z_re[k], z_im[k] = e_re - t_im, e_im + t_re
+        z_re[m - k], z_im[m - k] = e_re + t_im, t_re - e_im
+    z_im, z_re = transform(turns, z_im, z_re)
+    x = np.empty(2 * m, np.float32)
+    x[0::2], x[1::2] = z_re, z_im
+    return x
 
 
 @compiled
@@ -77,8 +115,8 @@ def run(
     bands and spread give the products with the operation's matrices.
     """
     n_frames = features.shape[1]
-    hop, size, n = len(samples) // n_frames, len(window), len(turns)
-    first, bins = (n - size) // 2, n // 2 + 1
+    hop, size = len(samples) // n_frames, len(window)
+    first = (len(turns) - size) // 2
     edge = np.zeros(size, np.float32)  # what lies before and behind the utterance
     made = np.concatenate([edge, samples, edge])
     signal = made.copy()
@@ -93,18 +131,15 @@ def run(
             place = slice(size + t * hop - size // 2, size + t * hop + size // 2)
             if t == newest:
                 pieces[t] = made[place] * window * synthesis
-            re, im = np.zeros(n, np.float32), np.zeros(n, np.float32)
-            re[first : first + size] = signal[place] * window
-            re, im = transform(turns, re, im)
-            own = bands(sizes(re[:bins], im[:bins], match.power))
+            frame = np.zeros(len(turns), np.float32)
+            frame[first : first + size] = signal[place] * window
+            re, im = forwards(turns, frame)
+            own = bands(sizes(re, im, match.power))
             gains = corrections(own, np.ascontiguousarray(features[:, t]), *parameters)
             functions.activate(4, gains)
             gain = spread(gains)
-            re[:bins] *= gain
-            im[:bins] *= gain
-            re[bins:], im[bins:] = re[1 : n // 2][::-1], -im[1 : n // 2][::-1]
-            _, re = transform(turns, im, re)
-            piece = re[first : first + size] * np.float32(1 / n) * synthesis
+            frame = backwards(turns, re * gain, im * gain)
+            piece = frame[first : first + size] * np.float32(1 / len(turns)) * synthesis
             signal[place] += piece - pieces[t]
             pieces[t] = piece
     return signal[size:-size]
