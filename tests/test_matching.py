@@ -48,9 +48,9 @@ def test_the_transform_is_fouriers(log_n: int, seed: int) -> None:
     x = np.random.default_rng(seed).normal(0, 1, n).astype(np.float32)
     re, im = reference.forwards(turns(n), x)
     exact = np.fft.rfft(x.astype(np.float64))
-    # Each of log2(n) stages, the last of which joins even and odd numbers, rounds a turn, a product,
-    # a sum of two products and a difference: at most 4 eps of what it holds, whose norm grows by the
-    # square root of 2 from stage to stage, as the result's does.
+    # Each of log2(n) stages, of which the last joins even and odd numbers, rounds a turn, a
+    # product, a sum of two products and a difference: at most 4 eps of what it holds, whose norm
+    # grows by the square root of 2 from stage to stage, as the result's does.
     bound = 4 * EPS * log_n * np.sqrt(n) * np.linalg.norm(x)
     assert np.linalg.norm(re + 1j * im - exact) <= bound
     again = reference.backwards(turns(n), re, im)

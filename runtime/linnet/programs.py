@@ -95,8 +95,8 @@ def multiply_adds(op: Operation, file: VoiceFile) -> int:
         window, turns, bands, spread = (
             file.tensors[i].packed for i in (op.window, op.turns, op.bands, op.spread)
         )
-        # A visit takes windows, two transforms of n / 4 (log2(n) + 1) complex products, gains.
-        transforms = 2 * turns.rows * turns.rows.bit_length()
+        # A visit takes windows, two transforms of n / 4 log2(n) complex products, gains.
+        transforms = 2 * turns.rows * (turns.rows.bit_length() - 1)
         gains = turns.rows + bands.stored_weights + spread.stored_weights
         return op.visits * (2 * window.rows + transforms + gains)
     return 2 * op.units if isinstance(op, Gates) else 0
