@@ -142,6 +142,11 @@ def read_temperature(config: Mapping[str, Any]) -> float:
     return float(temperature)
 
 
+def read_matching(config: Mapping[str, Any]) -> int:
+    """The config's `matching`, 0 without one. Raises ValueError naming the key."""
+    return read_integer({"matching": 0, **config}, "", "matching", 0, MOST_VISITS)
+
+
 def read_config(config: Mapping[str, Any]) -> Config:
     """Check a checkpoint's config. Raises ValueError naming the key."""
     features = dict(_mapping(config, "features"))
@@ -158,7 +163,7 @@ def read_config(config: Mapping[str, Any]) -> Config:
         read_signal(config),
         dict(training) if isinstance(training, Mapping) else {"description": training},
         read_temperature(config),
-        read_integer({"matching": 0, **config}, "", "matching", 0, MOST_VISITS),
+        read_matching(config),
         dict(_mapping(config, "network")) if "network" in config else {},
     )
     _check_features(features)

@@ -16,7 +16,7 @@ from linnet.recording import score_recording
 from linnet_export import geneing, lyra, workload
 from linnet_export.architectures import build_voice
 from linnet_export.checkpoint import read_checkpoint
-from linnet_export.config import load_table, merge, read_temperature
+from linnet_export.config import load_table, merge, read_matching, read_temperature
 from linnet_export.geneing_file import ModelFile, looks_like_model, read_model
 from linnet_export.hparams import from_coqui
 from linnet_export.lyra_files import read_folder
@@ -210,19 +210,21 @@ def _builder(
 def _geneing(
     model: ModelFile, storage: Storage, overrides: Mapping[str, Any], name: str
 ) -> VoiceFile:
-    unknown = set(overrides) - {"name", "features", "training", "signal", "temperature"}
+    known = {"name", "features", "training", "signal", "temperature", "matching"}
+    unknown = set(overrides) - known
     signal = overrides.get("signal", {})
     if unknown or set(signal) - {"companding"}:
         raise ValueError(
             "model.bin says the rest itself: its config may hold name, features, training, "
-            f"temperature and signal.companding, not {', '.join(sorted(unknown) or sorted(signal))}"
+            f"temperature, matching and signal.companding, not {', '.join(sorted(unknown) or sorted(signal))}"
         )
     metadata = geneing.metadata(model, name)
     features = overrides.get("features", {})
     metadata["features"] = features if "kind" in features else merge(metadata["features"], features)
     metadata["training"] = overrides.get("training", metadata["training"])
     companding = str(signal.get("companding", "linear"))
-    return geneing.build(model, storage, metadata, companding, read_temperature(overrides))
+    voice = geneing.build(model, storage, metadata, companding, read_temperature(overrides))
+    return matched(voice, read_matching(overrides))
 
 
 def _table(source: PathLike | Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ short-time Fourier transform magnitude spectra".
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -44,6 +45,8 @@ def matched(voice: VoiceFile, visits: int) -> VoiceFile:
     if voice.metadata.get("architecture") == "lyra-wavegru":
         raise ValueError("matching needs samples in step with their frames; Lyra's lag behind")
     features = definition(voice.metadata.get("features", {}))
+    if importlib.util.find_spec("librosa") is None:
+        raise ImportError("matching needs librosa: pip install 'linnet[audio]'")
     parts = {PREFIX + name: values for name, values in _parts(features).items()}
     tensors = (*voice.tensors, *(_stored(name, values) for name, values in parts.items()))
     logarithm = {"log10": math.log(10), "ln": 1.0, "db": math.log(10) * features["power"] / 20}

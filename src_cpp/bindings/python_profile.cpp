@@ -97,7 +97,7 @@ class Utterance {
 py::array_t<double> time_matching(const Utterance& utterance, const float* features, size_t n_hops,
                                   const int16_t* samples) {
   const Model& model = *utterance.state()->model;
-  py::array_t<double> spent({n_hops, size_t{1}});
+  py::array_t<double> spent({model.match == nullptr ? 0 : n_hops, size_t{1}});
   if (model.match == nullptr) return spent;
   Carver measured(nullptr);
   Matching::make(model, &measured);
