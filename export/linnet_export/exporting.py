@@ -216,7 +216,8 @@ def _geneing(
     if unknown or set(signal) - {"companding"}:
         raise ValueError(
             "model.bin says the rest itself: its config may hold name, features, training, "
-            f"temperature, matching and signal.companding, not {', '.join(sorted(unknown) or sorted(signal))}"
+            "temperature, matching and signal.companding, not "
+            f"{', '.join(sorted(unknown) or sorted(signal))}"
         )
     metadata = geneing.metadata(model, name)
     features = overrides.get("features", {})
