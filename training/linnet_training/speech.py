@@ -107,10 +107,11 @@ def speak(text: str, path: Path, voice: str) -> float:
         return float(f.getnframes() / f.getframerate())
 
 
-def build(folder: Path, minutes: float, voice: str = "slt", jobs: int = 2) -> float:
-    """Fills `folder` with about `minutes` of speech; returns the seconds written."""
+def build(folder: Path, minutes: float, voice: str = "slt", jobs: int = 2, skip: int = 0) -> float:
+    """Fills `folder` with about `minutes` of speech, of the sentences after the first `skip`;
+    returns the seconds written."""
     folder.mkdir(parents=True, exist_ok=True)
-    total, texts, queue = 0.0, dict[str, str](), candidates()
+    total, texts, queue = 0.0, dict[str, str](), candidates()[skip:]
     with ThreadPoolExecutor(jobs) as pool:
         for start in range(0, len(queue), 64):
             batch = queue[start : start + 64]
@@ -136,8 +137,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=75.0)
     parser.add_argument("--voice", default="slt")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--skip", type=int, default=0, help="sentences to leave out, of the first")
     arguments = parser.parse_args()
-    seconds = build(arguments.folder, arguments.minutes, arguments.voice, arguments.jobs)
+    seconds = build(
+        arguments.folder, arguments.minutes, arguments.voice, arguments.jobs, arguments.skip
+    )
     print(f"{seconds / 60:.1f} minutes in {arguments.folder}")
     if seconds < arguments.minutes * 60:
         print("The installed texts give no more: install more of them, or ask for fewer minutes.")
