@@ -38,11 +38,12 @@ def test_the_bundled_voice_is_as_small_and_sparse_as_it_says() -> None:
 
 
 def test_the_bundled_voice_resembles_what_it_vocodes() -> None:
-    """0.93 at the time of writing; white noise under the clip's envelope reaches 0.63."""
+    """0.96 at the time of writing, 0.94 without matching; white noise under the clip's envelope
+    reaches 0.63."""
     voice = linnet.load(VOICE)
     audio, mel = clip(voice)
     again = voice.synthesize(mel)[: audio.size]
-    assert log_spectrum_correlation(audio, again, voice.sample_rate) > 0.8
+    assert log_spectrum_correlation(audio, again, voice.sample_rate) > 0.9
 
 
 def test_silence_stays_silent() -> None:
