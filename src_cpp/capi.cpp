@@ -24,18 +24,20 @@ struct linnet_stream {
 
 namespace {
 
-constexpr size_t kAlignment = 64;
+using linnet::Carver;
 
-bool aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % kAlignment == 0; }
+bool aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % Carver::kAlignment == 0; }
 
-size_t stream_header_size() { return (sizeof(linnet_stream) + kAlignment - 1) / kAlignment * kAlignment; }
+size_t stream_header_size() {
+  return (sizeof(linnet_stream) + Carver::kAlignment - 1) / Carver::kAlignment * Carver::kAlignment;
+}
 
 // malloc, aligned to 64 bytes: the address to free stands just before the memory.
 void* allocate(size_t size) {
-  void* raw = malloc(size + kAlignment + sizeof(void*));
+  void* raw = malloc(size + Carver::kAlignment + sizeof(void*));
   if (raw == nullptr) return nullptr;
   const uintptr_t first = reinterpret_cast<uintptr_t>(raw) + sizeof(void*);
-  void** memory = reinterpret_cast<void**>((first + kAlignment - 1) / kAlignment * kAlignment);
+  void** memory = reinterpret_cast<void**>((first + Carver::kAlignment - 1) / Carver::kAlignment * Carver::kAlignment);
   memory[-1] = raw;
   return memory;
 }
@@ -205,7 +207,7 @@ linnet_status linnet_stream_create(const linnet_model* model, const linnet_strea
 linnet_status linnet_stream_push(linnet_stream* stream, const float* frames, size_t n_frames, size_t* taken) {
   if (stream == nullptr || taken == nullptr || (frames == nullptr && n_frames != 0)) return LINNET_ERROR_ARGUMENT;
   *taken = 0;
-  if (stream->stream->finished) return LINNET_ERROR_STATE;
+  if (stream->stream->frames.all) return LINNET_ERROR_STATE;
   const linnet::IeeeFloatMode mode;
   const size_t n_features = stream->stream->state->model->config.n_features;
   while (*taken < n_frames && linnet::wants_frame(*stream->stream)) {

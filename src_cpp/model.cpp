@@ -228,7 +228,6 @@ bool read(Errors& errors, const Bytes& file, Model* model) {
                          h.samples_per_step,
                          h.steps_per_row,
                          h.silence,
-                         h.n_matches,
                          0,
                          0,
                          0,

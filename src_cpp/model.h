@@ -27,7 +27,6 @@ struct Config {
   uint32_t samples_per_step;  // of the sample program
   uint32_t steps_per_row;     // that see the same row of what a frame has for its samples
   uint32_t silence;           // tensor: vector of a silent frame's features, or kNone: zeros
-  uint32_t n_matches;         // operations that follow the samples: 0 or 1
   uint32_t most_classes;      // of any draw
   uint32_t high_classes;      // of the output's high slot, or of a mixture of logistics
   uint32_t low_classes;       // of its low slot; 0 without one

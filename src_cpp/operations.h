@@ -184,7 +184,7 @@ struct MatchOp {
   float floor;          // of a band
   float strength;       // of the correction, 1 / power for all of it
   float limit;          // of the logarithm of a gain
-  uint32_t unused2[3];
+  uint32_t unused[3];
 };
 
 union Operation {

@@ -78,7 +78,6 @@ bool prepare_matched(Stream* stream, size_t most, int16_t* samples, size_t* made
   for (;;) {
     if (stream->ready) *made += hand_out(stream, most - *made, samples + *made);
     if (*made == most) return false;
-    if (stream->ready) continue;
     if (prepare(stream)) return true;
     if (!flush(stream)) return false;
   }
@@ -119,7 +118,7 @@ void reset_stream(Stream* stream, uint64_t seed, uint32_t number) {
   if (stream->matching != nullptr) stream->matching->reset();
   stream->frames.taken = stream->given = 0;
   stream->position = 0;
-  stream->frames.all = stream->ready = stream->scored = stream->finished = false;
+  stream->frames.all = stream->ready = stream->scored = false;
 }
 
 bool wants_frame(const Stream& stream) {
@@ -135,7 +134,7 @@ void push_frame(Stream* stream, const float* features) {
 }
 
 void finish_stream(Stream* stream) {
-  stream->finished = stream->frames.all = true;
+  stream->frames.all = true;
   if (stream->matching == nullptr) stream->state->finished = true;
 }
 

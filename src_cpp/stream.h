@@ -9,7 +9,7 @@ namespace linnet {
 
 struct Stream {
   State* state;
-  Matching* matching;  // null where the model has no match; then nothing below is used but `finished`
+  Matching* matching;  // null where the model has no match; then nothing below is used but `frames.all`
   Frames frames;       // those that samples are still to be made of or matched to
   int16_t* made;       // (hop_length) by the engine
   int16_t* matched;    // (hop_length)
@@ -17,7 +17,6 @@ struct Stream {
   uint32_t position;   // of the next sample in `matched`
   bool ready;          // `matched` holds a hop
   bool scored;         // since the reset: then nothing is matched
-  bool finished;       // no more frames will come
 };
 
 // Frames that must arrive after a frame before its samples can be pulled.

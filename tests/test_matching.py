@@ -209,13 +209,16 @@ def test_frames_are_taken_until_a_sample_waits_and_available_keeps_its_word() ->
     assert lookahead == 1 + 2 * 2 - 2 + 3  # its own, a window of 64 at hops of 20, three visits
     assert run.push(40) == lookahead + 1
     made: list[npt.NDArray[np.int16]] = []
-    random = np.random.default_rng(0)
+    random, run_pushed = np.random.default_rng(0), run.pushed
     while len(run.whole) > sum(map(len, made)):
         available = run.stream.available
         assert available == 20 * (run.pushed - lookahead) - sum(map(len, made))
-        made.append(run.pull(int(random.integers(1, 50))))
-        assert len(made[-1]) == min(available, 49) or len(made[-1]) <= available
-        assert run.push(int(random.integers(1, 3))) <= 2
+        asked = int(random.integers(1, 50))
+        made.append(run.pull(asked))
+        assert len(made[-1]) == min(available, asked)
+        hops = sum(map(len, made)) // 20
+        assert run.push(2) == min(2, hops + lookahead + 1 - run_pushed)
+        run_pushed = run.pushed
         if run.pushed == 40:
             break
     run.stream.finish()
@@ -314,7 +317,11 @@ def test_the_command_line_changes_the_match_of_a_voice(
     shown = capsys.readouterr().out
     assert "2 visits of every frame" in shown and "match" in shown
     assert main(["export", str(path), "--sparsity", "0.5", "-o", str(path)]) == 1
-    assert "is a voice already: give --matching" in capsys.readouterr().err
+    assert "--sparsity is for checkpoints" in capsys.readouterr().err
+    assert main(["export", str(path), "--dtype", "bfloat16", "-o", str(path)]) == 1
+    assert "--dtype is for checkpoints" in capsys.readouterr().err
+    assert main(["export", str(path), "-o", str(path)]) == 1
+    assert "is a voice already" in capsys.readouterr().err
 
 
 def damaged(**words: Any) -> bytes:

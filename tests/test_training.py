@@ -161,6 +161,19 @@ def test_model_file_is_sparse_masked_and_complete(corpus: Corpus, tmp_path: Path
     assert (tmp_path / "log.csv").read_text().startswith("step,samples")
 
 
+def test_a_run_begins_with_the_weights_of_another(corpus: Corpus, tmp_path: Path) -> None:
+    before = WaveRNNTrainer(config(4), corpus, tmp_path / "a")
+    before.run(quiet=True)
+    folder = tmp_path / "a"
+    begun = dataclasses.replace(config(4).training, start=str(folder / "model.pt"))
+    after = WaveRNNTrainer(dataclasses.replace(config(4), training=begun), corpus, tmp_path / "b")
+    for name, tensor in before.average.state_dict().items():
+        assert torch.equal(after.model.state_dict()[name], tensor), name
+    wrong = dataclasses.replace(begun, start=str(folder / "checkpoint.pt"))
+    with pytest.raises(ValueError, match="neither a run's model.pt nor"):
+        WaveRNNTrainer(dataclasses.replace(config(4), training=wrong), corpus, tmp_path / "c")
+
+
 def test_a_run_does_not_go_on_as_another(corpus: Corpus, tmp_path: Path) -> None:
     trainer = WaveRNNTrainer(config(2), corpus, tmp_path)
     trainer.run(quiet=True)

@@ -144,7 +144,7 @@ def read_temperature(config: Mapping[str, Any]) -> float:
 
 def read_matching(config: Mapping[str, Any]) -> int:
     """The config's `matching`, 0 without one. Raises ValueError naming the key."""
-    return read_integer({"matching": 0, **config}, "", "matching", 0, MOST_VISITS)
+    return read_integer({"matching": config.get("matching", 0)}, "", "matching", 0, MOST_VISITS)
 
 
 def read_config(config: Mapping[str, Any]) -> Config:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,8 @@ def export(
     temperature: divides the logits, in the weights of the last layer: drawing at temperature 1 from
         the voice is drawing at this one from the network. None takes the config's, or 1.
     matching: 0 .. 16 visits of every frame of the samples, which bring them to the features and
-        make them later, by a window and a hop per visit. None takes the config's, or 0.
+        make them later, by a window less two hops and a hop per visit. None takes the config's, or
+        0.
     score: a wav file; the report then tells what pruning and rounding cost on it.
     mel: its features (n_mels, n_frames); None computes them.
     name: the voice's name; the config's or the file's otherwise.
@@ -146,10 +147,10 @@ def export(
     overrides = dict(_table(config))
     if temperature is not None:
         overrides["temperature"] = temperature
+    if matching is not None:
+        overrides["matching"] = matching
     build = _builder(Path(checkpoint_path), _table(names), overrides, preset, name)
     voice = build(storage)
-    if matching is not None:
-        voice = matched(voice, matching)
     data = to_bytes(voice)
     cost = None
     if score is not None:
@@ -157,7 +158,7 @@ def export(
         before, after = (score_recording(linnet.load(v), score, mel) for v in (whole, data))
         cost = Cost(before, after)
     write_atomic(out_path, data)
-    return _report(voice, storage, os.fspath(out_path), len(data), cost)
+    return _report(voice, storage.layers, os.fspath(out_path), len(data), cost)
 
 
 def rematch(voice_path: PathLike, out_path: PathLike, matching: int) -> Report:
@@ -169,8 +170,13 @@ def rematch(voice_path: PathLike, out_path: PathLike, matching: int) -> Report:
     voice = matched(read(Path(voice_path).read_bytes()), matching)
     data = to_bytes(voice)
     write_atomic(out_path, data)
-    storage = Storage(layers=[Layer(**layer) for layer in voice.metadata.get("layers", [])])
-    return _report(voice, storage, os.fspath(out_path), len(data), None)
+    known = {field.name for field in fields(Layer)}
+    layers = [
+        Layer(**layer)
+        for layer in voice.metadata.get("layers", [])
+        if isinstance(layer, dict) and set(layer) == known
+    ]
+    return _report(voice, layers, os.fspath(out_path), len(data), None)
 
 
 def _builder(
@@ -202,8 +208,10 @@ def _builder(
         config["preset"] = preset
     voice_name = str(name or config.get("name") or path.stem)
     if workload.recognises(tensors):
-        temperature = read_temperature(config)
-        return lambda storage: workload.build(tensors, storage, voice_name, temperature)
+        temperature, visits = read_temperature(config), read_matching(config)
+        return lambda storage: matched(
+            workload.build(tensors, storage, voice_name, temperature), visits
+        )
     return lambda storage: build_voice(tensors, config, storage, voice_name)
 
 
@@ -235,7 +243,7 @@ def _table(source: PathLike | Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 def _report(
-    voice: VoiceFile, storage: Storage, path: str, file_bytes: int, cost: Cost | None
+    voice: VoiceFile, layers: list[Layer], path: str, file_bytes: int, cost: Cost | None
 ) -> Report:
     header, lookahead = voice.header, voice.lookahead
     return Report(
@@ -243,7 +251,7 @@ def _report(
         voice.metadata["architecture"],
         path,
         file_bytes,
-        tuple(storage.layers),
+        tuple(layers),
         lookahead,
         lookahead * header.hop_length / header.sample_rate,
         cost,

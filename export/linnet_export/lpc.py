@@ -32,7 +32,7 @@ from linnet_export.conditioning import (
 from linnet_export.config import Config
 from linnet_export.gates import update_first
 from linnet_export.program import Builder
-from linnet_export.storage import Storage
+from linnet_export.storage import Storage, Weights
 from linnet_export.tensors import Tensors
 from linnet_export.wavernn import GRU, GRU_NAMES
 
@@ -125,3 +125,36 @@ def build(
     builder.draw(slot, logits, value, scale=signal.scale, offset=-1.0, initial_token=signal.silence)
     builder.output(signal, slot, excited=(vector[0:2], past))
     return builder.voice(metadata)
+
+
+def checkpoint(voice: VoiceFile) -> dict[str, Weights]:
+    """The tensors that a voice was built from, as it stores them: the inverse of `build`. Raises
+    ValueError for another architecture."""
+    architecture = voice.metadata.get("architecture")
+    if architecture != "lpc-wavernn":
+        raise ValueError(f"only an lpc-wavernn gives its checkpoint back, not {architecture!r}")
+    found = {tensor.name: np.array(tensor.dense) for tensor in voice.tensors}
+    tensors: dict[str, Weights] = {}
+    for part in ("envelope.layers", "conditioning"):
+        channels, i = voice.header.n_features, 0
+        while (name := f"{part}.{i}") in found:
+            rows, columns = found[name].shape  # column: frame of the window, then channel
+            kernel = found[name].reshape(rows, columns // channels, channels)
+            tensors[f"{name}.weight"] = kernel.transpose(0, 2, 1)
+            tensors[f"{name}.bias"] = found[f"{name}.bias"]
+            channels, i = rows, i + 1
+    for name in PARTS:
+        scale = np.float32(voice.metadata.get("temperature", 1.0) if name == "O2" else 1.0)
+        tensors[f"{name}.weight"] = found[name] * scale
+        tensors[f"{name}.bias"] = found[f"{name}.bias"] * scale
+    told = found["gru.input"] / np.array([ROOT, ROOT, 1.0], np.float32)
+    inputs = np.concatenate([told[:, [2, 0, 1]], found["gru.conditioning"]], axis=1)
+    # To exchange update and reset again restores torch's order.
+    tensors["gru.weight_ih_l0"] = update_first(inputs)
+    tensors["gru.bias_ih_l0"] = update_first(found["gru.conditioning.bias"])
+    tensors["gru.weight_hh_l0"] = update_first(found["gru.recurrent"])
+    tensors["gru.bias_hh_l0"] = update_first(found["gru.recurrent.bias"])
+    return {
+        name: np.ascontiguousarray(values.reshape(-1) if "bias" in name else values)
+        for name, values in tensors.items()
+    }

@@ -12,7 +12,6 @@ short-time Fourier transform magnitude spectra".
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.blocks import best_block, pack
-from linnet.features import complete, mel_basis, mel_centres
+from linnet.features import complete, mel_basis, mel_centres, require_librosa
 from linnet.format import Tensor, VoiceFile
 from linnet.operations import MOST_TRANSFORM, MOST_VISITS, Match
 
@@ -35,7 +34,8 @@ LIMIT = math.log(100)  # of a gain
 def matched(voice: VoiceFile, visits: int) -> VoiceFile:
     """The voice with samples that are matched in `visits` visits (0: not), whatever it did before.
 
-    Raises ValueError where its features are none that samples can be brought to.
+    Raises ValueError where its features are none that samples can be brought to, ImportError where
+    librosa is missing.
     """
     if not 0 <= visits <= MOST_VISITS:
         raise ValueError(f"matching takes 0 .. {MOST_VISITS} visits, not {visits}")
@@ -45,8 +45,7 @@ def matched(voice: VoiceFile, visits: int) -> VoiceFile:
     if voice.metadata.get("architecture") == "lyra-wavegru":
         raise ValueError("matching needs samples in step with their frames; Lyra's lag behind")
     features = definition(voice.metadata.get("features", {}))
-    if importlib.util.find_spec("librosa") is None:
-        raise ImportError("matching needs librosa: pip install 'linnet[audio]'")
+    require_librosa("matching")
     parts = {PREFIX + name: values for name, values in _parts(features).items()}
     tensors = (*voice.tensors, *(_stored(name, values) for name, values in parts.items()))
     logarithm = {"log10": math.log(10), "ln": 1.0, "db": math.log(10) * features["power"] / 20}

@@ -77,6 +77,15 @@ def _mono(audio: ArrayLike) -> NDArray[np.float32]:
     return samples.astype(np.float32)
 
 
+def require_librosa(what: str) -> Any:
+    """The package librosa. Raises ImportError saying `what` needs it."""
+    try:
+        import librosa
+    except ImportError as error:
+        raise ImportError(f"{what} needs librosa: pip install 'linnet[audio]'") from error
+    return librosa
+
+
 def mel_basis(wanted: Mapping[str, Any]) -> NDArray[np.float32]:
     """The weights (n_mels, n_fft // 2 + 1) of bins in the bands of a whole definition."""
     import librosa
@@ -127,12 +136,7 @@ def log_mel(
     """
     wanted = complete(definition)
     samples = _mono(audio)
-    try:
-        import librosa
-    except ImportError as error:
-        raise ImportError(
-            "computing features needs librosa: pip install 'linnet[audio]'"
-        ) from error
+    librosa = require_librosa("computing features")
     rate, hop, n_fft = wanted["sample_rate"], wanted["hop_length"], wanted["n_fft"]
     if sample_rate != rate and len(samples):
         samples = librosa.resample(samples, orig_sr=sample_rate, target_sr=rate, res_type="soxr_hq")

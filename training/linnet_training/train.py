@@ -62,12 +62,7 @@ class Trainer(ABC):
         self.interrupted = False
         self.notes: dict[str, Any] = {}
         self.checkpoint = folder / "checkpoint.pt"
-        resumes = self.checkpoint.exists()
-        self.begun_with = read_weights(Path(t.start)) if t.start and not resumes else {}
         self.build()
-        if self.begun_with:
-            self.put_into(self.model, self.begun_with)
-            self.notes["start"] = t.start
         self.average.load_state_dict(self.model.state_dict())
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.averaged = [p for p in self.average.parameters() if p.requires_grad]
@@ -83,22 +78,27 @@ class Trainer(ABC):
             granularity=p.granularity,
             keep_diagonal=p.keep_diagonal,
         )
-        if resumes:
+        if self.checkpoint.exists():
             self.load()
-        elif self.begun_with:
+        elif t.start:
             self.pruner.mask_zeros()
 
-    def put_into(self, network: torch.nn.Module, weights: dict[str, Tensor]) -> None:
-        """Weights that the config names. Raises ValueError where they do not fit."""
+    def begin(self) -> bool:
+        """Puts the weights that the config names into the model, if it does: whether. Raises
+        ValueError where they do not fit."""
+        start = self.config.training.start
+        if not start or self.checkpoint.exists():
+            return False
         try:
-            network.load_state_dict(weights)
+            self.model.load_state_dict(read_weights(Path(start)))
         except RuntimeError as error:
-            start = self.config.training.start
             raise ValueError(f"{start} does not fit the config's network: {error}") from None
+        self.notes["start"] = start
+        return True
 
     @abstractmethod
     def build(self) -> None:
-        """Sets model, average, segments and the state that segments carry over."""
+        """Sets model, begun as `begin` says, average, segments and what segments carry over."""
 
     @abstractmethod
     def losses(self) -> list[Tensor]:

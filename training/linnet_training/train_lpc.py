@@ -58,7 +58,8 @@ class LpcTrainer(Trainer):
         }
         self.model = LpcWaveRNN(**shape)
         self.average = LpcWaveRNN(**shape)
-        self.find_envelope()
+        begun = self.begin()
+        self.find_envelope(begun)
         self.segments = Streams(
             self.corpus.train, self.corpus.hop, self.model.reach, t.batch, t.frames, t.seed
         )
@@ -66,21 +67,19 @@ class LpcTrainer(Trainer):
         self.past = Past(t.batch, m.order)
         self.kept = -1
         self.blocks: Blocks | None = None
-        self.model.start_from(self.counts())
+        if not begun:
+            self.model.start_from(self.counts())
         self.model.to(self.device)
         self.average.to(self.device)
 
-    def find_envelope(self) -> None:
-        """The folder's envelope, begun with or trained unless it is there; then every recording's
+    def find_envelope(self, begun: bool) -> None:
+        """The folder's envelope, or the one begun with, or a trained one; then every recording's
         filters."""
         m, path, network = self.config.model, self.folder / "envelope.pt", self.model.envelope
-        begun = {k: v for k, v in self.begun_with.items() if k.startswith("envelope.")}
-        if path.exists():
+        if path.exists() and not begun:
             network.load_state_dict(torch.load(path, weights_only=True))
         else:
-            if begun:
-                self.put_into(network, {k.removeprefix("envelope."): v for k, v in begun.items()})
-            else:
+            if not begun:
                 network.requires_grad_(True)
                 seed, steps = self.config.training.seed, m.envelope_steps
                 envelope.train(network, self.corpus.train, self.corpus.hop, steps, seed)

@@ -26,7 +26,8 @@ class WaveRNNTrainer(Trainer):
         sizes = {"hidden_size": m.hidden_size, "channels": m.channels, "head_size": m.head_size}
         shape = {**sizes, "n_mels": config.features["n_mels"], "hop_length": corpus.hop}
         self.model = WaveRNN(**shape).to(self.device)
-        self.model.start_from(corpus.counts())
+        if not self.begin():
+            self.model.start_from(corpus.counts())
         self.average = WaveRNN(**shape).to(self.device)
         self.segments = Segments(
             corpus.train, corpus.hop, self.model.reach, t.batch, t.frames, t.seed

@@ -37,7 +37,7 @@ def add(parsers: Parsers) -> None:
     parser.add_argument(
         "--sparsity", type=sparsity, help="prune to this share of zero blocks; needs --block"
     )
-    parser.add_argument("--dtype", choices=list(DTYPES), default="float16")
+    parser.add_argument("--dtype", choices=list(DTYPES), help="default: float16")
     parser.add_argument("--names", metavar="MAP.toml", help="our tensor names, and theirs")
     parser.add_argument("--config", metavar="CONFIG.toml", help="put over the checkpoint's config")
     parser.add_argument(
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
     import linnet_export
 
     if options.output is None:
-        _refuse_options_of_voices(options)
+        _refuse_options(options, {"describe", "to_onnx"}, "is for making a voice, with -o")
     if options.describe:
         print(linnet_export.describe(options.source))
     elif options.to_onnx:
@@ -74,28 +74,27 @@ def run(options: argparse.Namespace) -> None:
         print(export(options))
 
 
-def _refuse_options_of_voices(options: argparse.Namespace) -> None:
-    used = {"source", "describe", "to_onnx", "dtype", "run"}
+def _refuse_options(options: argparse.Namespace, allowed: set[str], why: str) -> None:
     for name, value in vars(options).items():
-        if value is not None and name not in used:
-            raise ValueError(f"--{name} is for making a voice, with -o")
+        given = value is not None and value is not False
+        if given and name not in {"source", "run", *allowed}:
+            raise ValueError(f"--{name} {why}")
 
 
 def export(options: argparse.Namespace) -> Report:
     from linnet_export import export, rematch
 
     if is_voice(options.source):
-        others = {name for name, value in vars(options).items() if value is not None}
-        others -= {"source", "output", "matching", "dtype", "describe", "run"}
-        if others or options.matching is None:
-            raise ValueError(f"{options.source} is a voice already: give --matching, and only that")
+        _refuse_options(options, {"output", "matching"}, "is for checkpoints, not for voices")
+        if options.matching is None:
+            raise ValueError(f"{options.source} is a voice already: only --matching changes it")
         return rematch(options.source, options.output, options.matching)
     return export(
         options.source,
         options.output,
         block=options.block,
         sparsity=options.sparsity,
-        dtype=options.dtype,
+        dtype=options.dtype or "float16",
         names=options.names,
         config=options.config,
         preset=options.preset,
