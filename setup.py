@@ -29,12 +29,8 @@ def flags() -> list[str]:
 
 
 def sources() -> list[str]:
-    found = [
-        *SOURCES.glob("*.cpp"),
-        *SOURCES.glob("kernels/*.cpp"),
-        *SOURCES.glob("bindings/*.cpp"),
-    ]
-    return sorted(path.as_posix() for path in found if path.name != "jni.cpp")
+    found = [path for path in SOURCES.rglob("*.cpp") if "jni" not in path.parts]
+    return sorted(path.as_posix() for path in found)
 
 
 def extension() -> Pybind11Extension:

@@ -7,8 +7,8 @@
 #include <random>
 
 #include "interleaved.h"
-#include "kernels/float_mode.h"
-#include "kernels/kernels.h"
+#include "cpu/float_mode.h"
+#include "kernels/contract.h"
 
 namespace bench {
 namespace {

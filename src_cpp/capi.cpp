@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/float_mode.h"
-#include "kernels/kernels.h"
+#include "cpu/float_mode.h"
+#include "kernels/contract.h"
 #include "linnet.h"
-#include "mapped_file.h"
-#include "model.h"
-#include "stream.h"
-#include "threads.h"
+#include "file/mapped_file.h"
+#include "file/model.h"
+#include "run/stream.h"
+#include "run/team.h"
 
 struct linnet_model {
   linnet::MappedFile file;  // empty where the caller's memory is used

@@ -1,8 +1,8 @@
 // Which kernel sets there are, which of them this CPU can run, and which is best.
 #include <string.h>
 
-#include "kernels/kernels.h"
-#include "kernels/little_cores.h"
+#include "kernels/contract.h"
+#include "cpu/core_types.h"
 #include "kernels/sets.h"
 
 #if defined(__x86_64__) || defined(_M_X64)

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include <linnet.h>
-#include "kernels/float_mode.h"
-#include "kernels/kernels.h"
+#include "cpu/float_mode.h"
+#include "kernels/contract.h"
 
 namespace {
 

@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/kernels.h"
+#include "kernels/contract.h"
 
 namespace {
 

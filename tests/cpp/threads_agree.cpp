@@ -10,9 +10,9 @@
 #include <thread>
 #include <vector>
 
-#include "engine.h"
-#include "kernels/float_mode.h"
-#include "threads.h"
+#include "run/engine.h"
+#include "cpu/float_mode.h"
+#include "run/team.h"
 
 namespace {
 
