@@ -105,7 +105,7 @@ $(core): pyproject.toml | $(python)
 	@touch $@
 
 $(extension): setup.py $(cpp) $(core)
-	$(python) setup.py -q build_ext --inplace
+	$(python) setup.py -q build_clib build_ext --inplace
 	@touch $@
 
 $(demo_packages): $(core)

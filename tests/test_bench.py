@@ -12,7 +12,7 @@ import pytest
 
 import linnet
 import mca
-from linnet import _core, bench
+from linnet import _hooks, bench
 from linnet.bench import matvec, sample, sweep, timing
 from linnet.bench.matvec import Case, Measured
 from linnet.bench.products import random_weights, vector
@@ -52,7 +52,7 @@ def test_profiling_changes_no_bit_and_names_every_operation(kernels: str, lookah
     voice = linnet.load(data, kernels=kernels)
     assert voice.lookahead == lookahead
     mel = np.random.default_rng(0).random((10, 6), np.float32)
-    profiled = _core.profile(data, mel.T.copy(), 5, kernels)
+    profiled = _hooks.profile(data, mel.T.copy(), 5, kernels)
     whole = voice.synthesize(mel, seed=5)
     np.testing.assert_array_equal(profiled["samples"], whole[: (6 - lookahead) * 20])
 

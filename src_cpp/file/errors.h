@@ -1,4 +1,4 @@
-// What the validator is made of: a place to keep the first error, and the bounds of a file.
+// A place to keep the first error that the validator finds.
 #pragma once
 
 #include <stddef.h>
@@ -15,19 +15,11 @@ class Errors {
 #if defined(__GNUC__)
   __attribute__((format(printf, 3, 4)))
 #endif
-  bool fail(uint64_t offset, const char* format, ...);
+  bool
+  fail(uint64_t offset, const char* format, ...);
 
  private:
   linnet_error* error_;
 };
-
-// The file as bytes.
-struct Bytes {
-  const uint8_t* data;
-  size_t size;
-};
-
-// CRC-32 as zlib computes it.
-uint32_t crc32(const uint8_t* data, size_t size);
 
 }  // namespace linnet

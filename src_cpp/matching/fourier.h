@@ -10,8 +10,8 @@ namespace linnet {
 // (Stockham).
 struct Fourier {
   uint32_t n;
-  const float* turns;  // (n): cos(2 pi k / n) for k < n / 2, then the sines
-  float *re2, *im2;    // (n / 2) scratch
+  const float* twiddles;  // (n): cos(2 pi k / n) for k < n / 2, then the sines
+  float *re2, *im2;       // (n / 2) scratch
 
   void forwards(const float* x,               // (n)
                 float* re, float* im) const;  // (n / 2 + 1)

@@ -4,14 +4,15 @@
 #include <new>
 #include <string.h>
 
-#include "operations/draw.h"
+#include "operations/match.h"
+#include "operations/pcm.h"
 #include "kernels/arithmetic.h"
 
 namespace linnet {
 namespace {
 
 uint32_t window_of(const Model& model) { return model.tensors[model.match->window].rows; }
-uint32_t transform_of(const Model& model) { return model.tensors[model.match->turns].rows; }
+uint32_t transform_of(const Model& model) { return model.tensors[model.match->twiddles].rows; }
 
 // Hops that half a window spans.
 uint32_t reach_of(const Model& model) {
@@ -25,10 +26,6 @@ size_t made_size(const Model& model) {
 
 size_t signal_size(const Model& model) { return size_t{delay_of(model) + 1} * model.config.hop_length; }
 
-const float* values(const Model& model, uint32_t tensor) {
-  return static_cast<const float*>(model.tensors[tensor].values);
-}
-
 // Moves what is kept to the front; returns where the new hop goes.
 float* make_room(float* buffer, size_t size, uint32_t hop) {
   memmove(buffer, buffer + hop, (size - hop) * sizeof *buffer);
@@ -38,19 +35,19 @@ float* make_room(float* buffer, size_t size, uint32_t hop) {
 }  // namespace
 
 uint32_t delay_of(const Model& model) {
-  return model.match == nullptr ? 0 : 2 * reach_of(model) - 2 + model.match->visits;
+  return model.match == nullptr ? 0 : 2 * reach_of(model) - 2 + model.match->iterations;
 }
 
-Matching* Matching::make(const Model& model, Carver* carver) {
+Matching* Matching::make(const Model& model, BumpAllocator* allocator) {
   const size_t n = transform_of(model), bins = n / 2 + kGroup, bands = size_t{model.config.n_features} + kGroup;
-  Matching* matching = carver->take<Matching>(1);
-  float* made = carver->take<float>(made_size(model));
-  float* signal = carver->take<float>(signal_size(model));
-  float* pieces = carver->take<float>(size_t{model.match->visits} * window_of(model));
-  float* frame = carver->take<float>(n);
+  Matching* matching = allocator->take<Matching>(1);
+  float* made = allocator->take<float>(made_size(model));
+  float* signal = allocator->take<float>(signal_size(model));
+  float* pieces = allocator->take<float>(size_t{model.match->iterations} * window_of(model));
+  float* frame = allocator->take<float>(n);
   float* rows[6];
-  for (float*& row : rows) row = carver->take<float>(bins);
-  float* band_gain = carver->take<float>(bands);
+  for (float*& row : rows) row = allocator->take<float>(bins);
+  float* band_gain = allocator->take<float>(bands);
   if (matching == nullptr) return nullptr;
   memset(band_gain, 0, bands * sizeof *band_gain);
   new (matching) Matching{};
@@ -63,7 +60,7 @@ Matching* Matching::make(const Model& model, Carver* carver) {
   matching->im_ = rows[1];
   matching->size_ = rows[2];
   matching->gain_ = rows[3];
-  matching->fourier_ = Fourier{static_cast<uint32_t>(n), values(model, model.match->turns), rows[4], rows[5]};
+  matching->fourier_ = Fourier{static_cast<uint32_t>(n), model.floats(model.match->twiddles), rows[4], rows[5]};
   matching->band_gain_ = band_gain;
   return matching;
 }
@@ -75,7 +72,7 @@ void Matching::reset() {
 }
 
 bool Matching::run(const Kernels& kernels, const Frames& frames, const int16_t* made, int16_t* matched) {
-  const MatchOp& op = *model_->match;
+  const MatchWords& op = *model_->match;
   const uint32_t hop = model_->config.hop_length, size = window_of(*model_), reach = reach_of(*model_);
   const uint32_t delay = delay_of(*model_);
   float* newest = make_room(made_, made_size(*model_), hop);
@@ -83,29 +80,29 @@ bool Matching::run(const Kernels& kernels, const Frames& frames, const int16_t* 
   memcpy(make_room(signal_, signal_size(*model_), hop), newest, hop * sizeof *newest);
 
   // The newest frame whose window has been heard, then back from there. Frames without features stay as they were made.
-  for (uint32_t k = 0; k < op.visits; ++k) {
+  for (uint32_t k = 0; k < op.iterations; ++k) {
     if (hops_ + 1 < uint64_t{reach} + k) break;
     const uint64_t frame = hops_ + 1 - reach - k;
     if (frame >= frames.taken) continue;
-    float* piece = pieces_ + size_t{size} * (frame % op.visits);
+    float* piece = pieces_ + size_t{size} * (frame % op.iterations);
     if (k == 0) {
-      const float *window = values(*model_, op.window), *synthesis = values(*model_, op.synthesis);
+      const float *window = model_->floats(op.window), *synthesis = model_->floats(op.synthesis);
       for (uint32_t j = 0; j < size; ++j) piece[j] = made_[j] * window[j] * synthesis[j];
     }
     float* signal = signal_ + size_t{delay + 1 - reach - k} * hop - size / 2;
-    visit(kernels, frames.at(frame), signal, piece);
+    iterate(kernels, frames.at(frame), signal, piece);
   }
   hops_ += 1;
   if (hops_ <= delay) return false;
-  for (uint32_t i = 0; i < hop; ++i) matched[i] = rounded(signal_[i]);
+  for (uint32_t i = 0; i < hop; ++i) matched[i] = to_16_bits(signal_[i]);
   return true;
 }
 
 // Takes the frame's spectrum from the signal, where it stands, and puts a new piece in the old one's place.
-void Matching::visit(const Kernels& kernels, const float* target, float* signal, float* piece) {
-  const MatchOp& op = *model_->match;
+void Matching::iterate(const Kernels& kernels, const float* target, float* signal, float* piece) {
+  const MatchWords& op = *model_->match;
   const uint32_t n = transform_of(*model_), size = window_of(*model_), first = (n - size) / 2;
-  const float *window = values(*model_, op.window), *synthesis = values(*model_, op.synthesis);
+  const float *window = model_->floats(op.window), *synthesis = model_->floats(op.synthesis);
   memset(frame_, 0, n * sizeof *frame_);
   for (uint32_t j = 0; j < size; ++j) frame_[first + j] = signal[j] * window[j];
   fourier_.forwards(frame_, re_, im_);
@@ -125,23 +122,23 @@ void Matching::visit(const Kernels& kernels, const float* target, float* signal,
 
 // The gain of every bin, from the spectrum and the features that it should have.
 void Matching::find_gains(const Kernels& kernels, const float* target) {
-  const MatchOp& op = *model_->match;
+  const MatchWords& op = *model_->match;
   const uint32_t bins = transform_of(*model_) / 2 + 1, n_bands = model_->config.n_features;
   for (uint32_t k = 0; k < bins; ++k) size_[k] = re_[k] * re_[k] + im_[k] * im_[k];
   if (op.power == 1) {
     for (uint32_t k = 0; k < bins; ++k) size_[k] = sqrtf(size_[k]);
   }
   memset(size_ + bins, 0, (kGroup - 1) * sizeof *size_);  // products read up to a multiple of a block's columns
-  const Matrix &bands = model_->tensors[op.bands], &spread = model_->tensors[op.spread];
-  kernels.matvec_for(bands)(bands, size_, nullptr, band_gain_);
+  const Matrix &filterbank = model_->tensors[op.filterbank], &interpolation = model_->tensors[op.interpolation];
+  kernels.matvec_for(filterbank)(filterbank, size_, nullptr, band_gain_);
   for (uint32_t b = 0; b < n_bands; ++b) {
     const float own = band_gain_[b] > op.floor ? band_gain_[b] : op.floor;
     float d = (fmaf(op.scale, target[b], op.offset) - log_scalar(own)) * op.strength;
     d = d > -op.limit ? d : -op.limit;
     band_gain_[b] = d < op.limit ? d : op.limit;
   }
-  kernels.finish(n_bands, Activation::exp, nullptr, band_gain_);
-  kernels.matvec_for(spread)(spread, band_gain_, nullptr, gain_);
+  kernels.activate(n_bands, Activation::exp, nullptr, band_gain_);
+  kernels.matvec_for(interpolation)(interpolation, band_gain_, nullptr, gain_);
 }
 
 }  // namespace linnet

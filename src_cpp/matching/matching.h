@@ -19,7 +19,6 @@ struct Frames {
   float* features;  // (capacity, n_features)
   uint32_t capacity, n_features;
   uint64_t taken;  // so far
-  bool all;        // no more will come
 
   float* at(uint64_t number) const { return features + size_t{n_features} * (number % capacity); }
 };
@@ -27,8 +26,8 @@ struct Frames {
 // The samples of one utterance, while they are matched.
 class Matching {
  public:
-  // For a model that has a match. Null where the carver only measures.
-  static Matching* make(const Model& model, Carver* carver);
+  // For a model that has a match. Null where the allocator only measures.
+  static Matching* make(const Model& model, BumpAllocator* allocator);
 
   void reset();
 
@@ -39,13 +38,13 @@ class Matching {
   uint64_t hops() const { return hops_; }  // taken since the reset
 
  private:
-  void visit(const Kernels& kernels, const float* target, float* signal, float* piece);
+  void iterate(const Kernels& kernels, const float* target, float* signal, float* piece);
   void find_gains(const Kernels& kernels, const float* target);
 
   const Model* model_;
   float* made_;    // (reach hops, half a window): the newest samples
   float* signal_;  // (delay + 1 hops): what has become of the samples that are not handed out
-  float* pieces_;  // (visits, window): what the frames that are still visited add to the signal
+  float* pieces_;  // (iterations, window): what the frames that are still iterated on add to the signal
   Fourier fourier_;
   // Scratch: a frame, its spectrum, sizes and gains of bins, and of bands.
   float *frame_, *re_, *im_, *size_, *gain_, *band_gain_;

@@ -1,80 +1,76 @@
-#include "operations/draw.h"
-
+// A token drawn from the softmax of logits.
 #include <math.h>
 
-#include "kernels/arithmetic.h"
-#include "operations/random.h"
+#include "file/validation.h"
+#include "operations/categorical.h"
+#include "operations/output.h"
+#include "operations/part.h"
 
 namespace linnet {
+namespace {
 
-float uniform(const State& state, uint32_t index) {
-  const PhiloxBlock counter = {
-      {static_cast<uint32_t>(state.step), static_cast<uint32_t>(state.step >> 32), index >> 2, state.sampling.stream}};
-  const PhiloxBlock block =
-      philox4x32(counter, static_cast<uint32_t>(state.sampling.seed), static_cast<uint32_t>(state.sampling.seed >> 32));
-  return static_cast<float>(block.words[index & 3] >> 8) * 0x1p-24f;
+struct DrawWords {
+  Code code;
+  uint32_t classes;
+  uint32_t slot;
+  uint32_t initial_token;
+  Operand input, out;
+  float scale, offset;
+  float initial_value;
+  uint32_t random_word;  // index of the random number
+  uint32_t unused[4];
+};
+
+bool declare(Checks& checks, const Operation& operation) {
+  const auto& op = operation.as<DrawWords>();
+  if (checks.classes[op.slot] != 0) return checks.fail("its slot has another draw");
+  if (op.initial_token >= op.classes) return checks.fail("initial token beyond the classes");
+  checks.classes[op.slot] = op.classes;
+  Config& config = checks.config();
+  if (op.classes > config.most_classes) config.most_classes = op.classes;
+  return true;
 }
 
-uint32_t likeliest(const float* logits, uint32_t classes) {
-  uint32_t best = 0;
-  float greatest = -INFINITY;
-  for (uint32_t k = 0; k < classes; ++k) {
-    if (logits[k] > greatest) {
-      greatest = logits[k];
-      best = k;
-    }
+void reset(const Step& step, const Operation& operation) {
+  const auto& op = operation.as<DrawWords>();
+  step.sampler->slots[op.slot] = op.initial_token;
+  *step.at(op.out) = op.initial_value;
+}
+
+// A forced token takes the place of the one that would be drawn, and is scored.
+void run(Step& step, const Operation& operation, const Part&) {
+  const auto& op = operation.as<DrawWords>();
+  const float* logits = step.at(op.input);
+  uint32_t token;
+  if (step.forced == nullptr) {
+    token = draw_class(step, logits, op.classes, op.random_word);
+  } else {
+    token = forced_token(step, op.slot, op.classes);
+    const Softmax softmax = softmax_of(step, logits, op.classes);
+    step.nats += softmax.log_total - (static_cast<double>(logits[token]) - softmax.greatest);
   }
-  return best;
+  step.sampler->slots[op.slot] = token;
+  *step.at(op.out) = fmaf(static_cast<float>(token), op.scale, op.offset);
 }
 
-// Inverts the cumulative distribution: first among the groups of 16 classes, then within one.
-uint32_t draw_from(State* state, const float* logits, uint32_t classes, uint32_t index) {
-  state->kernels.exponentials(classes, state->inverse_temperature, logits, state->e, state->groups);
-  const uint32_t n_groups = groups_of(classes);
-  float* cumulative = state->groups;
-  for (uint32_t g = 1; g < n_groups; ++g) cumulative[g] = cumulative[g - 1] + cumulative[g];
-  const float threshold = uniform(*state, index) * cumulative[n_groups - 1];
-  uint32_t g = 0;
-  while (g + 1 < n_groups && !(cumulative[g] > threshold)) ++g;
-  const uint32_t last = (g + 1 < n_groups ? (g + 1) * kGroup : classes) - 1;
-  uint32_t k = g * kGroup;
-  float sum = (g == 0 ? 0.0f : cumulative[g - 1]) + state->e[k];
-  while (k < last && !(sum > threshold)) sum = sum + state->e[++k];
-  return k;
-}
+Items items(const Model&, const Operation& op, bool) { return one_item(kAloneCost + op.as<DrawWords>().classes); }
 
-uint32_t draw_class(State* state, const DrawOp& op, const float* logits) {
-  if (state->inverse_temperature == 0.0f) return likeliest(logits, op.classes);
-  return draw_from(state, logits, op.classes, op.word);
-}
+}  // namespace
 
-double class_nats(State* state, const DrawOp& op, const float* logits, uint32_t token) {
-  const float greatest = state->kernels.exponentials(op.classes, 1.0f, logits, state->e, state->groups);
-  float total = state->groups[0];
-  for (uint32_t g = 1; g < groups_of(op.classes); ++g) total = total + state->groups[g];
-  return log(static_cast<double>(total)) - (static_cast<double>(logits[token]) - static_cast<double>(greatest));
-}
+namespace rows {
 
-float output_value(const State& state, const OutputOp& op) {
-  uint32_t token = state.slots[op.high];
-  if (op.low != kNone) token = token * 256 + state.slots[op.low];
-  const float v = fmaf(static_cast<float>(token), op.scale, op.offset);
-  if (op.companding == Companding::linear) return v;
-  return copysignf((exp_scalar(fabsf(v) * op.log1p_mu) - 1.0f) * op.inverse_mu, v);
-}
+constexpr Word kDrawWords[] = {number(1, "classes", 1, 65536),
+                               named(2, WordKind::slot, "slot"),
+                               number(3, "initial_token", 0, 65535),
+                               reads(4, "input", {Size::word, 1, 0}, "logits"),
+                               shared(writes(6, "out", {Size::constant, 1, 0})),
+                               real(8, "scale"),
+                               real(9, "offset"),
+                               real(10, "initial_value"),
+                               number(11, "random_word", 0, kNone, "index of the random number"),
+                               {}};
 
-int16_t rounded(float y) {
-  float z = y * 32768.0f;
-  z = z > -32768.0f ? z : -32768.0f;
-  z = z < 32767.0f ? z : 32767.0f;
-  const uint32_t whole = bits_of(z + kRound) - bits_of(kRound);  // the integer nearest to z, ties to even
-  return static_cast<int16_t>(static_cast<int32_t>(whole));
-}
+const OperationRow draw = {Code::draw, "draw", kInSample, kDrawWords, declare, nullptr, reset, run, items};
 
-int16_t to_pcm(float e, float pre_emphasis, float* previous) {
-  const float y = fmaf(pre_emphasis, *previous, e);
-  *previous = y;
-  return rounded(y);
-}
-
+}  // namespace rows
 }  // namespace linnet

@@ -1,23 +1,27 @@
-// Mixtures of logistics: from parameters to values, one for each band.
+// The words of a mixture of logistics, which the merging of sub-bands looks at too.
 #pragma once
 
-#include "run/engine.h"
+#include "operations/operation.h"
 
 namespace linnet {
 
-// An operation's parameters in a step, each (bands, mixtures).
-struct Mixture {
-  const LogisticsOp& op;
-  const float *logits, *means, *scales;
+constexpr uint32_t kMostSubBands = 64;
+
+enum class ScaleFunction : uint32_t { exp, softplus };
+
+struct LogisticsWords {
+  Code code;
+  uint32_t mixtures;  // per band
+  uint32_t bands;
+  ScaleFunction scale_function;  // how scales come from their parameters
+  Operand input;                 // logits of the mixtures, (bands, mixtures)
+  Operand out;                   // (bands)
+  Operand means;                 // (bands, mixtures)
+  Operand scales;                // (bands, mixtures)
+  float least_scale;             // parameters below count as this
+  uint32_t random_word;          // index of the first of 2 x bands random numbers
+  float per_unit;                // values per unit, cut to 16 bits; 0: any value of [-1, 1]
+  uint32_t classes;              // values that a score knows
 };
-
-// A band's value, drawn at the stream's temperature.
-float draw_logistic(State* state, const Mixture& mixture, uint32_t band);
-
-// The value that a token stands for.
-float logistic_value(const LogisticsOp& op, uint32_t token);
-
-// Nats of one token of a band at temperature 1: of the values that are rounded to it.
-double logistic_nats(State* state, const Mixture& mixture, uint32_t band, uint32_t token);
 
 }  // namespace linnet

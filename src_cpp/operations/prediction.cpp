@@ -1,28 +1,30 @@
-#include "operations/prediction.h"
-
+// Linear prediction: a sample is what the samples before foretell, and an excitation that the network models.
 #include <math.h>
 #include <string.h>
 
-#include "kernels/arithmetic.h"
+#include "operations/pcm.h"
+#include "operations/step.h"
 
 namespace linnet {
 namespace {
 
+constexpr float kMostOrder = 64;
 constexpr float kMostGain = 256.0f;
-constexpr float kMostSignal = 2.0f;  // pre-emphasised samples lie within it
 
-float clamped(float x, float low, float high) {
-  x = x > low ? x : low;
-  return x < high ? x : high;
-}
+struct StepUpWords {
+  Code code;
+  uint32_t order;
+  uint32_t unused1[2];
+  Operand input, out;  // (order)
+  uint32_t unused2[8];
+};
 
-// A signal of any level as an input of a network: of order 1.
-float signed_root(float x, float gain) { return copysignf(sqrtf(fabsf(x) / gain), x); }
-
-}  // namespace
-
-void step_up(uint32_t order, const float* reflection, float* a) {
-  for (uint32_t i = 0; i < order; ++i) {
+// Reflection coefficients to those of the prediction -sum over i of a[i] s[n - 1 - i], of a filter that is stable.
+void run_step_up(Step& step, const Operation& operation, const Part&) {
+  const auto& op = operation.as<StepUpWords>();
+  const float* reflection = step.at(op.input);
+  float* a = step.at(op.out);
+  for (uint32_t i = 0; i < op.order; ++i) {
     const float k = clamped(reflection[i], -1.0f, 1.0f);
     for (uint32_t j = 0; 2 * j < i; ++j) {
       const float low = a[j], high = a[i - 1 - j];
@@ -33,11 +35,31 @@ void step_up(uint32_t order, const float* reflection, float* a) {
   }
 }
 
-void predict(const PredictOp& op, const float* a, float gain, float* past, float* out) {
+struct PredictWords {
+  Code code;
+  uint32_t order;
+  uint32_t unused1[2];
+  Operand input;  // prediction coefficients (order)
+  Operand out;    // (4)
+  Operand gain;   // (1)
+  Operand past;   // samples (order), the newest first
+  float least_gain;
+  uint32_t unused2[3];
+};
+
+// A signal of any level as an input of a network: of order 1.
+float signed_root(float x, float gain) { return copysignf(sqrtf(fabsf(x) / gain), x); }
+
+// From the newest samples to prediction, gain, and the roots of the prediction and of the newest sample in gains. Makes
+// room for a new sample in past[0].
+void run_predict(Step& step, const Operation& operation, const Part&) {
+  const auto& op = operation.as<PredictWords>();
+  const float* a = step.at(op.input);
+  float *past = step.at(op.past), *out = step.at(op.out);
   float p[4] = {0.0f, 0.0f, 0.0f, 0.0f};
   for (uint32_t i = 0; i < op.order; ++i) p[i % 4] = fmaf(a[i], past[i], p[i % 4]);
   const float prediction = -((p[0] + p[1]) + (p[2] + p[3]));
-  const float g = clamped(gain, op.least_gain, kMostGain);
+  const float g = clamped(*step.at(op.gain), op.least_gain, kMostGain);
   out[0] = prediction;
   out[1] = g;
   out[2] = signed_root(prediction, g);
@@ -45,16 +67,26 @@ void predict(const PredictOp& op, const float* a, float gain, float* past, float
   memmove(past + 1, past, (op.order - 1) * sizeof *past);
 }
 
-float excited(const float* predicted, float e) {
-  return clamped(fmaf(e, predicted[1], predicted[0]), -kMostSignal, kMostSignal);
-}
+}  // namespace
 
-uint32_t token_of(const OutputOp& op, uint32_t classes, const float* predicted, float sample) {
-  const float u = (sample - predicted[0]) / predicted[1];
-  const float size = log_scalar(fmaf(fabsf(u), op.mu, 1.0f)) / op.log1p_mu;
-  const float v = u > 0.0f ? size : -size;
-  const float z = clamped((v - op.offset) / op.scale, 0.0f, static_cast<float>(classes - 1));
-  return bits_of(z + kRound) - bits_of(kRound);
-}
+namespace rows {
 
+constexpr Word kStepUpWords[] = {
+    number(1, "order", 1, kMostOrder), reads(4, "input", {Size::word, 1, 0}), writes(6, "out", {Size::word, 1, 0}), {}};
+
+const OperationRow step_up = {Code::step_up, "step_up", kInFrame,    kStepUpWords, nullptr,
+                              nullptr,       nullptr,   run_step_up, nullptr};
+
+constexpr Word kPredictWords[] = {number(1, "order", 1, kMostOrder),
+                                  reads(4, "input", {Size::word, 1, 0}),
+                                  writes(6, "out", {Size::constant, 4, 0}),
+                                  reads(8, "gain", {Size::constant, 1, 0}),
+                                  updates(10, "past", {Size::word, 1, 0}),
+                                  real(12, "least_gain", "in (0, 1]", kAboveZero, 1),
+                                  {}};
+
+const OperationRow predict = {Code::predict, "predict", kInSample,   kPredictWords, nullptr,
+                              nullptr,       nullptr,   run_predict, nullptr};
+
+}  // namespace rows
 }  // namespace linnet

@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "operations/step.h"
+
 namespace linnet {
 
 struct PhiloxBlock {
@@ -22,6 +24,15 @@ inline PhiloxBlock philox4x32(PhiloxBlock counter, uint32_t key0, uint32_t key1)
     key1 += kWeyl1;
   }
   return counter;
+}
+
+// The index-th random number of the step: uniform in [0, 1), 24 bits.
+inline float uniform(const Sampler& sampler, uint32_t index) {
+  const uint64_t step = sampler.step, seed = sampler.sampling.seed;
+  const PhiloxBlock counter = {
+      {static_cast<uint32_t>(step), static_cast<uint32_t>(step >> 32), index >> 2, sampler.sampling.stream_number}};
+  const PhiloxBlock block = philox4x32(counter, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
+  return static_cast<float>(block.words[index & 3] >> 8) * 0x1p-24f;
 }
 
 }  // namespace linnet

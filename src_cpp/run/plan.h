@@ -1,14 +1,13 @@
 // How the threads of a stream share the sample program.
 //
-// Every thread goes through the same tasks in the same order, and does its share of each. A task is an operation, or
+// Every thread goes through the same tasks in the same order, and does its part of each. A task is an operation, or
 // half of one: the product of a linear operation, or the finish (add, activation) that needs all of the product's rows.
-// Where a task touches what another thread may have touched since they last met, a barrier stands before it. Rows and
-// units are dealt out, sums are never divided, so that any number of threads gives the same bits.
+// Where a task touches what another thread may have touched since they last met, a barrier stands before it.
 #pragma once
 
 #include <stdint.h>
 
-#include "file/model.h"
+#include "operations/part.h"
 
 namespace linnet {
 
@@ -24,24 +23,19 @@ constexpr uint32_t kBarrierCost = 1200;
 
 struct Task {
   const Operation* operation;
+  const OperationRow* row;
   bool product, finish;  // of a linear operation: which of its halves
-  bool split;            // every thread has a share; otherwise it is thread 0's
+  bool split;            // every thread has a part; otherwise it is thread 0's
   bool barrier;          // all threads meet before it
-};
-
-// What one thread does of one task. count 0: nothing.
-struct Share {
-  uint32_t first, count;  // rows or units; the thread that does the whole of another operation has one
-  Matrix weights;         // of a product: the rows or quads of this share
 };
 
 struct Plan {
   uint32_t n_threads;  // 1 where no task is worth sharing
   uint32_t n_tasks;
-  Task* tasks;    // (n_tasks)
-  Share* shares;  // (n_tasks, n_threads)
+  Task* tasks;  // (n_tasks)
+  Part* parts;  // (n_tasks, n_threads)
 
-  const Share& share(uint32_t task, uint32_t thread) const { return shares[task * size_t{n_threads} + thread]; }
+  const Part& part(uint32_t task, uint32_t thread) const { return parts[task * size_t{n_threads} + thread]; }
 };
 
 // The most tasks that a plan for this model can have.

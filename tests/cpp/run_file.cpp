@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "file/errors.h"
+#include "file/checksum.h"
 
 namespace {
 

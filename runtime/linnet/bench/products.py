@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from linnet import _core, blocks
+from linnet import _hooks, blocks
 from linnet.bench.timing import Timer, interleaved, one_library_thread, timer
 from linnet.describe import recurrent_matrix
 from linnet.matrix import SparseMatrix
@@ -79,7 +79,7 @@ def limit_timer(*matrices: SparseMatrix) -> Timer:
     """Times the stream limit of the stored weights of matrices, all of one storage type."""
     (dtype,) = {matrix.dtype for matrix in matrices}
     values = b"".join(matrix.packed.values.tobytes() for matrix in matrices)
-    return lambda repeats: _core.stream_limit(values, blocks.DTYPES[dtype], repeats)
+    return lambda repeats: _hooks.stream_limit(values, blocks.DTYPES[dtype], repeats)
 
 
 def vector(size: int) -> Float32:

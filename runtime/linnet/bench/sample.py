@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import linnet
-from linnet import _core, blocks
+from linnet import _hooks, blocks
 from linnet.bench.products import Float32
 from linnet.bench.timing import Timer, interleaved, pinned
 from linnet.format import VoiceFile
@@ -174,7 +174,7 @@ def weights_limit_timer(voice: Voice) -> Timer:
         for dtype in {tensor.dtype for tensor in tensors}
     }
     return lambda repeats: sum(
-        _core.stream_limit(values, blocks.DTYPES[dtype], repeats)
+        _hooks.stream_limit(values, blocks.DTYPES[dtype], repeats)
         for dtype, values in by_dtype.items()
     )
 
@@ -186,7 +186,7 @@ def profile(voice: Voice, seconds: float = PROFILE_SECONDS) -> Profile:
 
     def run(n_pairs: int) -> dict[str, Any]:
         frames = random_mel(voice, 2 * (n_pairs + voice.lookahead)).T.copy()
-        return _core.profile(data, frames, 0, voice.kernels)
+        return _hooks.profile(data, frames, 0, voice.kernels)
 
     def medians(times: dict[str, Any], name: str) -> npt.NDArray[np.float64]:
         """Over the rows that were measured."""

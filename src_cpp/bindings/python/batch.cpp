@@ -32,7 +32,7 @@ class Batch {
                      [](const Utterance& a, const Utterance& b) { return a.n_frames < b.n_frames; });
   }
 
-  linnet_status run(Breath& breath) {
+  linnet_status run(SignalCheck& check_signals) {
     linnet_status status = LINNET_OK;
     while (status == LINNET_OK && active_.size() < kTogether && !waiting_.empty()) status = add_stream();
     while (status == LINNET_OK && !active_.empty()) {
@@ -41,7 +41,7 @@ class Batch {
         if (status != LINNET_OK) return status;
       }
       status = pull();
-      breath(done_);
+      check_signals(done_);
       for (size_t i = active_.size(); status == LINNET_OK && i-- > 0;) {
         if (active_[i].made == active_[i].utterance.n_frames * info_.hop_length) status = replace(i);
       }
@@ -139,11 +139,11 @@ py::list synthesize_batch(const Model& model, const std::vector<py::array>& fram
   linnet_stream_options_init(&options);
   options.temperature = temperature;
   options.kernels = kernels ? kernels->c_str() : nullptr;
-  Breath breath(std::move(progress));
+  SignalCheck check_signals(std::move(progress));
   linnet_status status;
   {
     py::gil_scoped_release release;
-    status = Batch(model, std::move(utterances), options).run(breath);
+    status = Batch(model, std::move(utterances), options).run(check_signals);
   }
   if (status == LINNET_ERROR_KERNELS) raise_no_such_kernels(kernels);
   check(status);

@@ -10,25 +10,30 @@
 #include <string>
 
 #include "kernels/contract.h"
+#include "run/arena.h"
 
 namespace linnet::python {
 
 namespace py = pybind11;
-
-constexpr size_t kAlignment = 64;
 
 using KernelName = std::optional<std::string>;
 
 void bind_stream(py::module_& module);
 void bind_batch(py::module_& module);
 void bind_matrix(py::module_& module);
-void bind_hooks(py::module_& module);
-void bind_profile(py::module_& module);
 
 // Raises ValueError that names what was asked and lists the sets of this CPU.
-[[noreturn]] void raise_no_such_kernels(const KernelName& asked);
+[[noreturn]] inline void raise_no_such_kernels(const KernelName& asked) {
+  std::string have;
+  for (size_t i = 0; kernel_name(i) != nullptr; ++i) have += (i == 0 ? "" : ", ") + std::string(kernel_name(i));
+  throw py::value_error("this CPU has no kernel set '" + asked.value_or("") + "'; it has: " + have);
+}
 
-Kernels named_kernels(const KernelName& name);
+inline Kernels named_kernels(const KernelName& name) {
+  Kernels kernels;
+  if (!select_kernels(name ? name->c_str() : nullptr, &kernels)) raise_no_such_kernels(name);
+  return kernels;
+}
 
 // ValueError unless `array` is a C-contiguous and aligned array of T.
 template <typename T>

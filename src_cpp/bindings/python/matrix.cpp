@@ -8,7 +8,7 @@
 
 #include "bindings/python/bindings.h"
 #include "cpu/float_mode.h"
-#include "file/model.h"
+#include "file/tensors.h"
 
 namespace linnet::python {
 namespace {
@@ -16,24 +16,22 @@ namespace {
 // Stored bytes from which a product (10 us and more) outweighs giving the GIL away and taking it back (0.2 us).
 constexpr size_t kReleaseGil = size_t{1} << 20;
 
-size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-
 class PackedMatrix {
  public:
   PackedMatrix(uint32_t layout, uint32_t dtype, uint32_t rows, uint32_t cols, const py::bytes& values,
                const py::bytes& columns, const py::bytes& quads, const KernelName& kernels)
-      : block_(block_shape(static_cast<Layout>(layout))), kernels_(named_kernels(kernels)) {
-    if (layout < static_cast<uint32_t>(Layout::dense) || layout > static_cast<uint32_t>(Layout::block_1x4)) {
+      : kernels_(named_kernels(kernels)) {
+    if (!known_layout(layout) || !is_matrix(static_cast<Layout>(layout)))
       throw py::value_error("layout " + std::to_string(layout) + " is not a matrix");
-    }
-    if (dtype < 1 || dtype > kDtypes) throw py::value_error("unknown dtype " + std::to_string(dtype));
+    if (!known_dtype(dtype)) throw py::value_error("unknown dtype " + std::to_string(dtype));
+    block_ = block_shape(static_cast<Layout>(layout));
     if (rows == 0 || cols == 0) throw py::value_error("a matrix has at least one row and one column");
     const std::string_view parts[] = {values, columns, quads};
-    const bool dense = static_cast<Layout>(layout) == Layout::dense;
+    const bool dense = !is_sparse(static_cast<Layout>(layout));
     const uint32_t index_width = dense ? 0 : n_block_cols(cols) <= 256 ? 1 : 2;
     const size_t n_blocks = dense ? n_block_rows(rows) * cols : parts[1].size() / index_width;
     const size_t n_quads = dense ? 0 : (n_block_rows(rows) + 3) / 4;
-    const size_t weight_size = dtype == 3 ? 4 : 2;
+    const size_t weight_size = weight_bytes(static_cast<Dtype>(dtype));
     require(n_block_rows(rows) <= kNoBlockRow && n_block_cols(cols) <= kNoBlockRow, "too many block rows or columns");
     require(parts[0].size() == n_blocks * block_.rows * block_.cols * weight_size, "values have the wrong size");
     require(parts[1].size() == (dense ? 0 : n_blocks * index_width), "columns have the wrong size");

@@ -117,9 +117,9 @@ inline const float* frame_data(const py::array& frames, uint32_t n_features) {
 
 // Used without the GIL between small steps of work: every kSlice it takes the GIL, lets signal handlers run (Ctrl-C
 // throws here) and reports progress.
-class Breath {
+class SignalCheck {
  public:
-  explicit Breath(py::object progress) : progress_(std::move(progress)) {}
+  explicit SignalCheck(py::object progress) : progress_(std::move(progress)) {}
 
   void operator()(size_t done) {
     if (std::chrono::steady_clock::now() - last_ < kSlice) return;

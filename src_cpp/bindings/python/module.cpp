@@ -4,22 +4,6 @@
 #include "bindings/python/bindings.h"
 #include "linnet.h"
 
-namespace linnet::python {
-
-void raise_no_such_kernels(const KernelName& asked) {
-  std::string have;
-  for (size_t i = 0; kernel_name(i) != nullptr; ++i) have += (i == 0 ? "" : ", ") + std::string(kernel_name(i));
-  throw py::value_error("this CPU has no kernel set '" + asked.value_or("") + "'; it has: " + have);
-}
-
-Kernels named_kernels(const KernelName& name) {
-  Kernels kernels;
-  if (!select_kernels(name ? name->c_str() : nullptr, &kernels)) raise_no_such_kernels(name);
-  return kernels;
-}
-
-}  // namespace linnet::python
-
 PYBIND11_MODULE(_core, module) {
   namespace py = pybind11;
   module.doc() = "linnet's C++ core.";
@@ -35,6 +19,4 @@ PYBIND11_MODULE(_core, module) {
   linnet::python::bind_stream(module);
   linnet::python::bind_batch(module);
   linnet::python::bind_matrix(module);
-  linnet::python::bind_hooks(module);
-  linnet::python::bind_profile(module);
 }

@@ -32,12 +32,12 @@ class Stream {
     const Use use(*this);
     const float* data = frame_data(frames, info_.n_features);
     const auto n_frames = static_cast<size_t>(frames.shape(0));
-    Breath breath{py::none()};
+    SignalCheck check_signals{py::none()};
     py::gil_scoped_release release;
     size_t total = 0;
     for (size_t taken = 1; total < n_frames && taken == 1; total += taken) {
       check(linnet_stream_push(stream_, data + total * info_.n_features, 1, &taken));
-      breath(0);
+      check_signals(0);
     }
     return total;
   }
@@ -47,9 +47,9 @@ class Stream {
     require_array<int16_t>(samples, "samples", "int16");
     auto* out = static_cast<int16_t*>(samples.mutable_data());
     const auto capacity = static_cast<size_t>(samples.size());
-    Breath breath{py::none()};
+    SignalCheck check_signals{py::none()};
     py::gil_scoped_release release;
-    return pull_into(out, 0, capacity, breath);
+    return pull_into(out, 0, capacity, check_signals);
   }
 
   void finish() {
@@ -63,7 +63,7 @@ class Stream {
     auto* out = static_cast<int16_t*>(samples.mutable_data());
     const auto capacity = static_cast<size_t>(samples.size());
     return run(frames, std::move(progress),
-               [&](size_t done, Breath& breath) { return pull_into(out, done, capacity, breath); });
+               [&](size_t done, SignalCheck& check_signals) { return pull_into(out, done, capacity, check_signals); });
   }
 
   // Every frame, then the end, teacher-forced: the nats of all tokens.
@@ -72,14 +72,14 @@ class Stream {
     const auto* data = static_cast<const uint16_t*>(tokens.data());
     const auto n_tokens = static_cast<size_t>(tokens.size());
     double nats = 0;
-    const size_t scored = run(frames, std::move(progress), [&](size_t done, Breath& breath) {
+    const size_t scored = run(frames, std::move(progress), [&](size_t done, SignalCheck& check_signals) {
       const size_t chunk = std::max<size_t>(kChunk, info_.samples_per_step);  // both are powers of two
       size_t made = chunk;
       size_t total = done;
       while (total < n_tokens && made == chunk) {
         check(linnet_stream_score(stream_, data + total, std::min(chunk, n_tokens - total), &made, &nats));
         total += made;
-        breath(total);
+        check_signals(total);
       }
       return total - done;
     });
@@ -111,13 +111,13 @@ class Stream {
     Stream& stream_;
   };
 
-  size_t pull_into(int16_t* out, size_t done, size_t capacity, Breath& breath) {
+  size_t pull_into(int16_t* out, size_t done, size_t capacity, SignalCheck& check_signals) {
     size_t made = kChunk;
     size_t total = done;
     while (total < capacity && made == kChunk) {
       check(linnet_stream_pull(stream_, out + total, std::min(kChunk, capacity - total), &made));
       total += made;
-      breath(total);
+      check_signals(total);
     }
     return total - done;
   }
@@ -128,18 +128,18 @@ class Stream {
     const Use use(*this);
     const float* data = frame_data(frames, info_.n_features);
     const auto n_frames = static_cast<size_t>(frames.shape(0));
-    Breath breath(std::move(progress));
+    SignalCheck check_signals(std::move(progress));
     py::gil_scoped_release release;
     size_t done = 0;
     for (size_t t = 0; t < n_frames; ++t) {
       size_t taken = 0;
       check(linnet_stream_push(stream_, data + t * info_.n_features, 1, &taken));
       if (taken == 0) break;  // the samples wanted end before this frame
-      done += take(done, breath);
-      breath(done);
+      done += take(done, check_signals);
+      check_signals(done);
     }
     check(linnet_stream_finish(stream_));
-    return done + take(done, breath);
+    return done + take(done, check_signals);
   }
 
   std::shared_ptr<Model> model_;

@@ -4,6 +4,10 @@
 
 #if defined(__aarch64__) || defined(_M_ARM64)
 
+#include <arm_neon.h>
+
+#include "kernels/functions.h"
+
 #include "kernels/arm/neon_common.h"
 
 namespace linnet {
@@ -61,7 +65,7 @@ void multiply_4x4(const Matrix& w, const float* packed, const float* bias, float
       const auto* v = values + 16 * q;
       const auto* j = columns + q;
       Sums s = no_sums();
-      for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
+      for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
         const float* x = packed + size_t{*j} * (4 * kLanes);
         const F16 weights = W::load16(v);
         s.a = fma16(weights, four_times(x), s.a);
@@ -75,8 +79,8 @@ void multiply_4x4(const Matrix& w, const float* packed, const float* bias, float
       store_rows4(w, row, sums_of_4(s.c), bias, y[2]);
       store_rows4(w, row, sums_of_4(s.d), bias, y[3]);
     }
-    values += size_t{64} * quad->steps;
-    columns += size_t{4} * quad->steps;
+    values += size_t{64} * quad->depth;
+    columns += size_t{4} * quad->depth;
   }
 }
 
@@ -96,12 +100,12 @@ void multiply_16x1(const Matrix& w, const float* packed, const float* bias, floa
       const auto* v = values + 16 * q;
       const auto* j = columns + q;
       Sums s = no_sums();
-      for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64)
+      for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64)
         add_column(W::load16(v), packed + kLanes * size_t{*j}, &s);
       store_rows16_of_all(w, size_t{16} * quad->block_rows[q], s, bias, y);
     }
-    values += size_t{64} * quad->steps;
-    columns += size_t{4} * quad->steps;
+    values += size_t{64} * quad->depth;
+    columns += size_t{4} * quad->depth;
   }
 }
 
@@ -135,23 +139,20 @@ void matvecs(const Matrix& w, uint32_t n, const float* const* x, const float* bi
   }
 }
 
-template <class W, Dtype D>
-void overlay(Kernels* kernels) {
-  const auto set = [kernels](Layout layout, MatvecsFn function) {
-    kernels->matvecs[static_cast<size_t>(layout) - static_cast<size_t>(Layout::dense)]
-                    [static_cast<size_t>(D) - static_cast<size_t>(Dtype::fp16)] = function;
-  };
-  set(Layout::dense, matvecs<pack_columns, multiply_dense<W>, multiply_dense<W>>);
-  set(Layout::block_4x4, matvecs<pack_quarters, multiply_4x4<W, uint8_t>, multiply_4x4<W, uint16_t>>);
-  set(Layout::block_16x1, matvecs<pack_columns, multiply_16x1<W, uint8_t>, multiply_16x1<W, uint16_t>>);
+template <class W>
+void overlay(Dtype dtype, Kernels* kernels) {
+  auto& matvecs_by = kernels->matvecs;
+  matvecs_by[Layout::dense][dtype] = matvecs<pack_columns, multiply_dense<W>, multiply_dense<W>>;
+  matvecs_by[Layout::block_4x4][dtype] = matvecs<pack_quarters, multiply_4x4<W, uint8_t>, multiply_4x4<W, uint16_t>>;
+  matvecs_by[Layout::block_16x1][dtype] = matvecs<pack_columns, multiply_16x1<W, uint8_t>, multiply_16x1<W, uint16_t>>;
 }
 
 }  // namespace
 
 void overlay_neon_matvecs(Kernels* kernels) {
-  overlay<Fp16, Dtype::fp16>(kernels);
-  overlay<Bf16, Dtype::bf16>(kernels);
-  overlay<Fp32, Dtype::fp32>(kernels);
+  overlay<Fp16>(Dtype::fp16, kernels);
+  overlay<Bf16>(Dtype::bf16, kernels);
+  overlay<Fp32>(Dtype::fp32, kernels);
 }
 
 }  // namespace linnet

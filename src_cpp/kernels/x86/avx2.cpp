@@ -16,6 +16,7 @@
 #pragma GCC target("avx2,fma,f16c")
 #endif
 
+#include "kernels/functions.h"
 #include "kernels/x86/avx2_common.h"
 
 namespace linnet {
@@ -70,7 +71,8 @@ inline void dense_panel(const Matrix& w, size_t panel, const float* x, const flo
   store_rows16(16 * panel, w.rows, Weights<D>::sorted(add8(p0, q0), add8(p1, q1)), bias, y);
 }
 
-// A matrix of few columns, as those of a sample's own inputs: x stays in registers (a third of the time less than below).
+// A matrix of few columns, as those of a sample's own inputs: x stays in registers (a third of the time less than
+// below).
 template <Dtype D, int cols>
 void matvec_narrow(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
@@ -153,7 +155,7 @@ void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
   for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
     F8 a0 = zero8(), a1 = zero8(), b0 = zero8(), b1 = zero8();
     F8 c0 = zero8(), c1 = zero8(), d0 = zero8(), d1 = zero8();
-    for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
+    for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
       const Columns at = load_columns(j);
       const F8 xa = twice4(x + 4 * at.a), xb = twice4(x + 4 * at.b);
       const F8x2 a = Weights<D>::load_pair(v), b = Weights<D>::load_pair(v + 16);
@@ -182,7 +184,7 @@ void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
   for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
     F8 a0 = zero8(), a1 = zero8(), b0 = zero8(), b1 = zero8();
     F8 c0 = zero8(), c1 = zero8(), d0 = zero8(), d1 = zero8();
-    for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
+    for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
       const Columns at = load_columns(j);
       const F8 xa = all8(x[at.a]), xb = all8(x[at.b]);
       const F8x2 a = Weights<D>::load_pair(v), b = Weights<D>::load_pair(v + 16);
@@ -212,7 +214,7 @@ void matvec_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
   for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
     F8 a0 = zero8(), a1 = zero8(), b0 = zero8(), b1 = zero8();
     F8 c0 = zero8(), c1 = zero8(), d0 = zero8(), d1 = zero8();
-    for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64) {
+    for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
       const Columns at = load_columns(j);
       const float *xa = x + 16 * at.a, *xb = x + 16 * at.b, *xc = x + 16 * at.c, *xd = x + 16 * at.d;
       const F8x2 a = Weights<D>::load16(v), b = Weights<D>::load16(v + 16);
@@ -248,7 +250,7 @@ void matvec_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
   const size_t rows = w.rows;
   for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
     F8 even0 = zero8(), even1 = zero8(), odd0 = zero8(), odd1 = zero8();
-    uint32_t n = quad->steps;
+    uint32_t n = quad->depth;
     for (; n >= 2; n -= 2, j += 8, v += 32) {
       step_1x4<D>(v, j, x, &even0, &even1);
       step_1x4<D>(v + 16, j + 4, x, &odd0, &odd1);
@@ -263,176 +265,38 @@ void matvec_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
   }
 }
 
-// The functions of arithmetic.h, eight at a time.
-
-inline F8 exp8(F8 x) {
-  x = _mm256_max_ps(x, all8(kExpLow));  // maxps gives its second operand where x is a NaN
-  x = _mm256_min_ps(x, all8(kExpHigh));
-  const F8 t = fma8(x, all8(kLog2E), all8(kRound));
-  const F8 n = _mm256_sub_ps(t, all8(kRound));
-  F8 r = fma8(n, all8(-kLn2High), x);
-  r = fma8(n, all8(-kLn2Low), r);
-  F8 p = all8(kExp6);
-  p = fma8(p, r, all8(kExp5));
-  p = fma8(p, r, all8(kExp4));
-  p = fma8(p, r, all8(kExp3));
-  p = fma8(p, r, all8(kExp2));
-  p = fma8(p, r, all8(1.0f));
-  p = fma8(p, r, all8(1.0f));
-  const __m256i power = _mm256_sub_epi32(_mm256_castps_si256(t), _mm256_castps_si256(all8(kRound)));
-  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(power, 23)));
-}
-
-inline F8 sigmoid8(F8 x) {
-  const F8 e = exp8(_mm256_xor_ps(x, all8(-0.0f)));
-  return _mm256_div_ps(all8(1.0f), add8(all8(1.0f), e));
-}
-
-inline F8 tanh8(F8 x) { return fma8(all8(2.0f), sigmoid8(add8(x, x)), all8(-1.0f)); }
-
-inline F8 relu8(F8 x) { return _mm256_max_ps(x, zero8()); }
-
-inline F8 activate8(Activation activation, F8 x) {
-  switch (activation) {
-    case Activation::none:
-      return x;
-    case Activation::relu:
-      return relu8(x);
-    case Activation::tanh:
-      return tanh8(x);
-    case Activation::sigmoid:
-      return sigmoid8(x);
-    case Activation::exp:
-      return exp8(x);
+// The wrappers of functions.h.
+struct Avx2 {
+  using F = F8;
+  static constexpr uint32_t kWidth = 8;
+  static F all(float v) { return all8(v); }
+  static F load(const float* p) { return load8(p); }
+  static void store(float* p, F v) { store8(p, v); }
+  static F load_part(const float* p, size_t n) { return linnet::load_part(p, n); }
+  static void store_part(float* p, F v, size_t n) {
+    float t[8];
+    store8(t, v);
+    memcpy(p, t, n * sizeof *t);
   }
-  return x;
-}
-
-void finish(uint32_t n, Activation activation, const float* add, float* y) {
-  size_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const F8 v = add ? add8(load8(y + i), load8(add + i)) : load8(y + i);
-    store8(y + i, activate8(activation, v));
+  static F add(F a, F b) { return add8(a, b); }
+  static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F fma(F a, F b, F c) { return fma8(a, b, c); }
+  static F divide(F a, F b) { return _mm256_div_ps(a, b); }
+  static F negate(F v) { return _mm256_xor_ps(v, all8(-0.0f)); }
+  static F greater(F a, F b) { return _mm256_max_ps(a, b); }  // maxps gives its second operand where one is a NaN
+  static F less(F a, F b) { return _mm256_min_ps(a, b); }
+  static F shift_in(F p, F t) {
+    const __m256i power = _mm256_sub_epi32(_mm256_castps_si256(t), _mm256_castps_si256(all8(kRound)));
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(power, 23)));
   }
-  if (i < n) {
-    const F8 v = add ? add8(load_part(y + i, n - i), load_part(add + i, n - i)) : load_part(y + i, n - i);
-    store_part(y + i, activate8(activation, v), n - i);
+  static F keep(F v, size_t n) { return _mm256_and_ps(v, _mm256_castsi256_ps(first_lanes(n))); }
+  static float greatest(F v) {
+    const F4 half = _mm_max_ps(low4(v), high4(v)), pair = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)));
   }
-}
-
-// In pieces: a unit's candidate waits for its reset gate, and the units between are too many to fill that time from the
-// reorder buffer (30 % of this kernel's time).
-void gates(uint32_t units, uint32_t stride, const float* recurrent, const float* input, float* state) {
-  const float *ru = recurrent, *rr = ru + stride, *re = rr + stride;
-  const float *iu = input, *ir = iu + stride, *ie = ir + stride;
-  constexpr uint32_t kPiece = 64;
-  alignas(64) float update[kPiece], candidate[kPiece];
-  for (uint32_t start = 0; start < units; start += kPiece) {
-    const uint32_t left = units - start, n = left < kPiece ? left : kPiece;
-    uint32_t k = 0;
-    for (; k + 8 <= n; k += 8) {
-      const uint32_t i = start + k;
-      store8(update + k, sigmoid8(add8(load8(ru + i), load8(iu + i))));
-      const F8 r = sigmoid8(add8(load8(rr + i), load8(ir + i)));
-      store8(candidate + k, fma8(r, load8(re + i), load8(ie + i)));
-    }
-    if (k < n) {
-      const uint32_t i = start + k;
-      const size_t m = n - k;
-      store8(update + k, sigmoid8(add8(load_part(ru + i, m), load_part(iu + i, m))));
-      const F8 r = sigmoid8(add8(load_part(rr + i, m), load_part(ir + i, m)));
-      store8(candidate + k, fma8(r, load_part(re + i, m), load_part(ie + i, m)));
-    }
-    float* s = state + start;
-    for (k = 0; k + 8 <= n; k += 8) {
-      const F8 e = tanh8(load8(candidate + k));
-      store8(s + k, fma8(load8(update + k), _mm256_sub_ps(load8(s + k), e), e));
-    }
-    if (k < n) {
-      const F8 e = tanh8(load8(candidate + k));
-      store_part(s + k, fma8(load8(update + k), _mm256_sub_ps(load_part(s + k, n - k), e), e), n - k);
-    }
-  }
-}
-
-float exponentials(uint32_t n, float inverse_temperature, const float* logits, float* e, float* groups) {
-  F8 most = all8(-INFINITY);
-  uint32_t i = 0;
-  for (; i + 8 <= n; i += 8) most = _mm256_max_ps(load8(logits + i), most);
-  const F4 half = _mm_max_ps(low4(most), high4(most));
-  const F4 pair = _mm_max_ps(half, _mm_movehl_ps(half, half));
-  float greatest = _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)));
-  for (; i < n; ++i) greatest = logits[i] > greatest ? logits[i] : greatest;
-
-  const F8 m = all8(greatest), s = all8(inverse_temperature);
-  uint32_t g = 0;
-  for (; g + kGroup <= n; g += kGroup) {
-    const F8 low = exp8(_mm256_mul_ps(_mm256_sub_ps(load8(logits + g), m), s));
-    const F8 high = exp8(_mm256_mul_ps(_mm256_sub_ps(load8(logits + g + 8), m), s));
-    store8(e + g, low);
-    store8(e + g + 8, high);
-    groups[g / kGroup] = fold16(low, high);
-  }
-  if (g < n) {
-    F8 part[2];
-    for (uint32_t h = 0; h < 2; ++h) {
-      const uint32_t at = g + 8 * h;
-      const size_t left = at < n ? n - at : 0;  // of 16 at most
-      const F8 l = load_part(logits + at, left);
-      part[h] = _mm256_and_ps(exp8(_mm256_mul_ps(_mm256_sub_ps(l, m), s)), _mm256_castsi256_ps(first_lanes(left)));
-      store8(e + at, part[h]);
-    }
-    groups[g / kGroup] = fold16(part[0], part[1]);
-  }
-  return greatest;
-}
-
-void upsample(uint32_t n_rows, uint32_t window, uint32_t channels, const float* weights, const float* in,
-              uint32_t row_stride, float* out) {
-  for (uint32_t i = 0; i < n_rows; ++i) {
-    const float* row = weights + size_t{i} * window;
-    float* y = out + size_t{i} * row_stride;
-    uint32_t c = 0;
-    for (; c + 8 <= channels; c += 8) {
-      F8 sum = zero8();
-      for (uint32_t j = 0; j < window; ++j) sum = fma8(all8(row[j]), load8(in + size_t{j} * channels + c), sum);
-      store8(y + c, sum);
-    }
-    for (; c < channels; ++c) {
-      float sum = 0.0f;
-      for (uint32_t j = 0; j < window; ++j) sum = fmaf(row[j], in[size_t{j} * channels + c], sum);
-      y[c] = sum;
-    }
-  }
-}
-
-template <Dtype D>
-void widen_as(uint32_t n, const void* values, float* out) {
-  const auto* v = static_cast<const typename Weights<D>::Stored*>(values);
-  size_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    const F8x2 w = Weights<D>::load16(v + i);
-    store8(out + i, w.low);
-    store8(out + i + 8, w.high);
-  }
-  for (; i + 8 <= n; i += 8) store8(out + i, Weights<D>::load8(v + i));
-  if (i < n) {
-    typename Weights<D>::Stored rest[8] = {};
-    memcpy(rest, v + i, (n - i) * sizeof *v);
-    store_part(out + i, Weights<D>::load8(rest), n - i);
-  }
-}
-
-void widen(uint32_t n, Dtype dtype, const void* values, float* out) {
-  switch (dtype) {
-    case Dtype::fp16:
-      return widen_as<Dtype::fp16>(n, values, out);
-    case Dtype::bf16:
-      return widen_as<Dtype::bf16>(n, values, out);
-    case Dtype::fp32:
-      return widen_as<Dtype::fp32>(n, values, out);
-  }
-}
+  static float fold(const F (&v)[2]) { return fold16(v[0], v[1]); }
+};
 
 // Adds the products of sixteen weights. Those in bf16 come with one load: the upper halves of eight words, and the
 // lower ones.
@@ -451,7 +315,7 @@ inline void add_products(const typename Weights<D>::Stored* v, F8 x, F8* s0, F8*
 
 // Eight chains in registers: enough to hide the latency of the multiply-add (4 cycles, two a cycle).
 template <Dtype D>
-float stream_of(size_t n, const void* values) {
+float stream_limit(size_t n, const void* values) {
   const F8 x = all8(0.5f);
   F8 s0 = zero8(), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
   const auto* v = static_cast<const typename Weights<D>::Stored*>(values);
@@ -464,49 +328,28 @@ float stream_of(size_t n, const void* values) {
   return fold16(add8(add8(s0, s1), add8(s2, s3)), add8(add8(s4, s5), add8(s6, s7)));
 }
 
-float stream(size_t n, Dtype dtype, const void* values) {
-  switch (dtype) {
-    case Dtype::fp16:
-      return stream_of<Dtype::fp16>(n, values);
-    case Dtype::bf16:
-      return stream_of<Dtype::bf16>(n, values);
-    case Dtype::fp32:
-      break;
-  }
-  return stream_of<Dtype::fp32>(n, values);
-}
-
-// Kernels by the width of their column indices.
-template <MatvecFn narrow, MatvecFn wide>
-void by_index_width(const Matrix& w, const float* x, const float* bias, float* y) {
-  (w.index_width == 1 ? narrow : wide)(w, x, bias, y);
-}
-
 template <Dtype D>
-void overlay_matvec(Kernels* kernels) {
-  constexpr size_t d = static_cast<size_t>(D) - static_cast<size_t>(Dtype::fp16);
-  const MatvecFn by_layout[kMatrixLayouts] = {
-      matvec_dense<D>,
-      by_index_width<matvec_4x4<D, uint8_t>, matvec_4x4<D, uint16_t>>,
-      by_index_width<matvec_16x1<D, uint8_t>, matvec_16x1<D, uint16_t>>,
-      by_index_width<matvec_1x16<D, uint8_t>, matvec_1x16<D, uint16_t>>,
-      by_index_width<matvec_1x4<D, uint8_t>, matvec_1x4<D, uint16_t>>,
-  };
-  for (size_t l = 0; l < kMatrixLayouts; ++l) kernels->matvec[l][d] = by_layout[l];
+void overlay(Kernels* kernels) {
+  auto& matvec = kernels->matvec;
+  matvec[Layout::dense][D] = matvec_dense<D>;
+  matvec[Layout::block_4x4][D] = by_index_width<matvec_4x4<D, uint8_t>, matvec_4x4<D, uint16_t>>;
+  matvec[Layout::block_16x1][D] = by_index_width<matvec_16x1<D, uint8_t>, matvec_16x1<D, uint16_t>>;
+  matvec[Layout::block_1x16][D] = by_index_width<matvec_1x16<D, uint8_t>, matvec_1x16<D, uint16_t>>;
+  matvec[Layout::block_1x4][D] = by_index_width<matvec_1x4<D, uint8_t>, matvec_1x4<D, uint16_t>>;
+  kernels->widen[D] = widen<Weights<D>>;
+  kernels->stream_limit[D] = stream_limit<D>;
 }
 
 }  // namespace
 
 void overlay_avx2(Kernels* kernels) {
-  overlay_matvec<Dtype::fp16>(kernels);
-  overlay_matvec<Dtype::bf16>(kernels);
-  overlay_matvec<Dtype::fp32>(kernels);
-  kernels->finish = finish;
-  kernels->gates = gates;
-  kernels->exponentials = exponentials;
-  kernels->upsample = upsample;
-  kernels->widen = widen;
-  kernels->stream = stream;
+  overlay<Dtype::fp16>(kernels);
+  overlay<Dtype::bf16>(kernels);
+  overlay<Dtype::fp32>(kernels);
+  kernels->activate = activate<Avx2>;
+  kernels->gates = gates_in_pieces<Avx2, 64>;
+  kernels->exponentials = exponentials<Avx2>;
+  kernels->upsample = upsample<Avx2>;
   overlay_avx2_matvecs(kernels);
 }
 

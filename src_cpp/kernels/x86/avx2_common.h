@@ -61,15 +61,14 @@ inline __m256i first_lanes(size_t n) {
 // The first n < 8 floats, zeros after them. By a mask: a copy that is read back at once waits for its stores.
 inline F8 load_part(const float* p, size_t n) { return _mm256_maskload_ps(p, first_lanes(n)); }
 
-inline void store_part(float* p, F8 v, size_t n) {
-  float t[8];
-  store8(t, v);
-  memcpy(p, t, n * sizeof *t);
-}
-
 struct F8x2 {
   F8 low, high;
 };
+
+inline void store16(float* p, F8x2 v) {
+  store8(p, v.low);
+  store8(p + 8, v.high);
+}
 
 struct F4x2 {
   F4 a, b;

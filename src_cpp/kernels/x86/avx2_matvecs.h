@@ -155,12 +155,12 @@ struct Blocks : Shape {
         const auto* v = values + 16 * q;
         const auto* j = columns + q;
         Sums<lanes> s = no_sums<lanes>();
-        for (uint32_t n = quad->steps; n != 0; --n, j += 4, v += 64)
+        for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64)
           Shape::template add<lanes>(Shape::template load<D>(v), packed + *j * (Shape::kPiece * lanes), &s);
         Shape::template store<D, lanes>(quad->block_rows[q], w.rows, s, bias, y);
       }
-      values += size_t{64} * quad->steps;
-      columns += size_t{4} * quad->steps;
+      values += size_t{64} * quad->depth;
+      columns += size_t{4} * quad->depth;
     }
   }
 };
@@ -173,10 +173,10 @@ struct Block1x4 {
 
   // Every second step from the first one on.
   template <Dtype D, class Index, int lanes>
-  static Sums<lanes> half(const typename Weights<D>::Stored* v, const Index* j, uint32_t steps, const float* packed) {
+  static Sums<lanes> half(const typename Weights<D>::Stored* v, const Index* j, uint32_t depth, const float* packed) {
     Sums<lanes> s = no_sums<lanes>();
     constexpr bool kInOrder = Weights<D>::kSecond == 1;
-    for (uint32_t n = 0; n < steps; n += 2, j += 8, v += 32) {
+    for (uint32_t n = 0; n < depth; n += 2, j += 8, v += 32) {
       const Columns at = load_columns(j);
       const float *a = packed + at.a * (4 * lanes), *b = packed + (kInOrder ? at.b : at.c) * (4 * lanes);
       const float *c = packed + (kInOrder ? at.c : at.b) * (4 * lanes), *d = packed + at.d * (4 * lanes);
@@ -196,16 +196,16 @@ struct Block1x4 {
     const auto* j = static_cast<const Index*>(w.columns);
     constexpr int second = Weights<D>::kSecond;
     for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
-      const uint32_t steps = quad->steps;
-      const Sums<lanes> even = half<D, Index, lanes>(v, j, steps, packed);
-      const Sums<lanes> odd = half<D, Index, lanes>(v + 16, j + 4, steps == 0 ? 0 : steps - 1, packed);
+      const uint32_t depth = quad->depth;
+      const Sums<lanes> even = half<D, Index, lanes>(v, j, depth, packed);
+      const Sums<lanes> odd = half<D, Index, lanes>(v + 16, j + 4, depth == 0 ? 0 : depth - 1, packed);
       LINNET_UNROLL
       for (int l = 0; l < lanes; ++l) {
         const F8 halves = sum_pairs(add8(even.low[l], odd.low[l]), add8(even.high[l], odd.high[l]));
         store_quad(*quad, w.rows, {0, 3 - second, second, 3}, halves, bias, y[l]);
       }
-      v += size_t{16} * steps;
-      j += size_t{4} * steps;
+      v += size_t{16} * depth;
+      j += size_t{4} * depth;
     }
   }
 };
@@ -255,15 +255,11 @@ void matvecs(const Matrix& w, uint32_t n, const float* const* x, const float* bi
 
 template <Dtype D, int lanes>
 void overlay_matvecs_of(Kernels* kernels) {
-  constexpr size_t d = static_cast<size_t>(D) - static_cast<size_t>(Dtype::fp16);
-  const MatvecsFn by_layout[kMatrixLayouts] = {
-      matvecs<Dense, D, lanes, 4>,
-      matvecs<Blocks<Block4x4>, D, lanes, 4>,
-      matvecs<Blocks<Block16x1>, D, lanes, 4>,
-      matvecs<Blocks<Block1x16>, D, lanes, 4>,
-      matvecs<Block1x4, D, lanes / 2, lanes / 2>,
-  };
-  for (size_t l = 0; l < kMatrixLayouts; ++l) kernels->matvecs[l][d] = by_layout[l];
+  kernels->matvecs[Layout::dense][D] = matvecs<Dense, D, lanes, 4>;
+  kernels->matvecs[Layout::block_4x4][D] = matvecs<Blocks<Block4x4>, D, lanes, 4>;
+  kernels->matvecs[Layout::block_16x1][D] = matvecs<Blocks<Block16x1>, D, lanes, 4>;
+  kernels->matvecs[Layout::block_1x16][D] = matvecs<Blocks<Block1x16>, D, lanes, 4>;
+  kernels->matvecs[Layout::block_1x4][D] = matvecs<Block1x4, D, lanes / 2, lanes / 2>;
 }
 
 // With registers for the sums of `lanes` vectors.

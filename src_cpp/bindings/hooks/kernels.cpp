@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "bindings/python/bindings.h"
+#include "bindings/hooks/hooks.h"
 #include "cpu/float_mode.h"
 
 namespace linnet::python {
@@ -29,6 +29,11 @@ py::ssize_t length(const py::array& array, int axis, int n_axes, const char* nam
 
 Array copy(const float* from, py::ssize_t n) { return Array(n, from); }
 
+Dtype known(uint32_t dtype) {
+  if (!known_dtype(dtype)) throw py::value_error("unknown dtype " + std::to_string(dtype));
+  return static_cast<Dtype>(dtype);
+}
+
 Array gates(const KernelName& kernels, const py::array& recurrent, const py::array& input, const py::array& state) {
   const py::ssize_t units = length(state, 0, 1, "state");
   Array next = copy(shaped(state, {units}, "state"), units);
@@ -51,14 +56,15 @@ py::tuple exponentials(const KernelName& kernels, const py::array& logits, float
   return py::make_tuple(max, e, groups);
 }
 
-Array finish(const KernelName& kernels, uint32_t activation, const py::array& y, const std::optional<py::array>& add) {
+Array activate(const KernelName& kernels, uint32_t activation, const py::array& y,
+               const std::optional<py::array>& add) {
   const py::ssize_t n = length(y, 0, 1, "y");
   if (activation > static_cast<uint32_t>(Activation::exp)) throw py::value_error("no such activation");
   Array out = copy(shaped(y, {n}, "y"), n);
   const Kernels k = named_kernels(kernels);
   const IeeeFloatMode mode;
-  k.finish(static_cast<uint32_t>(n), static_cast<Activation>(activation), add ? shaped(*add, {n}, "add") : nullptr,
-           out.mutable_data());
+  k.activate(static_cast<uint32_t>(n), static_cast<Activation>(activation), add ? shaped(*add, {n}, "add") : nullptr,
+             out.mutable_data());
   return out;
 }
 
@@ -76,46 +82,44 @@ Array upsample(const KernelName& kernels, const py::array& weights, const py::ar
 }
 
 Array widen(const KernelName& kernels, uint32_t dtype, const py::bytes& values) {
-  if (dtype < 1 || dtype > kDtypes) throw py::value_error("unknown dtype " + std::to_string(dtype));
+  const Dtype type = known(dtype);
   const std::string_view bytes = values;
-  const size_t n = bytes.size() / (dtype == 3 ? 4 : 2);
+  const size_t n = bytes.size() / weight_bytes(type);
   Array out(static_cast<py::ssize_t>(n));
   const Kernels k = named_kernels(kernels);
   const IeeeFloatMode mode;
-  k.widen(static_cast<uint32_t>(n), static_cast<Dtype>(dtype), bytes.data(), out.mutable_data());
+  k.widen[type](static_cast<uint32_t>(n), bytes.data(), out.mutable_data());
   return out;
 }
 
-// Seconds per pass.
 // Seconds of one pass over the weights, less those that do not fill a step, with the best kernel set.
 double time_stream_limit(const py::bytes& values, uint32_t dtype, uint32_t repeats) {
-  if (dtype < 1 || dtype > kDtypes) throw py::value_error("unknown dtype " + std::to_string(dtype));
+  const Dtype type = known(dtype);
   if (repeats == 0) throw py::value_error("repeats must be at least 1");
   constexpr size_t kStep = 64;
   const std::string_view bytes = values;
-  const auto type = static_cast<Dtype>(dtype);
-  const size_t n = bytes.size() / (type == Dtype::fp32 ? 4 : 2) / kStep * kStep;
-  const Kernels kernels = named_kernels(std::nullopt);
+  const size_t n = bytes.size() / weight_bytes(type) / kStep * kStep;
+  const StreamLimitFn pass = named_kernels(std::nullopt).stream_limit[type];
   py::gil_scoped_release release;
   struct alignas(kAlignment) Line {
     char bytes[kAlignment];
   };
   std::vector<Line> copy(bytes.size() / sizeof(Line) + 1);
   std::copy(bytes.begin(), bytes.end(), copy.data()->bytes);
-  volatile float sink = kernels.stream(n, type, copy.data());
+  volatile float sink = pass(n, copy.data());
   const auto start = std::chrono::steady_clock::now();
-  for (uint32_t i = 0; i < repeats; ++i) sink = kernels.stream(n, type, copy.data());
+  for (uint32_t i = 0; i < repeats; ++i) sink = pass(n, copy.data());
   static_cast<void>(sink);
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / repeats;
 }
 
 }  // namespace
 
-void bind_hooks(py::module_& module) {
+void bind_kernels(py::module_& module) {
   using py::arg;
   module.def("gates", gates, arg("kernels"), arg("recurrent"), arg("input"), arg("state"));
   module.def("exponentials", exponentials, arg("kernels"), arg("logits"), arg("inverse_temperature"));
-  module.def("finish", finish, arg("kernels"), arg("activation"), arg("y"), arg("add") = py::none());
+  module.def("activate", activate, arg("kernels"), arg("activation"), arg("y"), arg("add") = py::none());
   module.def("upsample", upsample, arg("kernels"), arg("weights"), arg("input"));
   module.def("widen", widen, arg("kernels"), arg("dtype"), arg("values"));
   module.def("stream_limit", time_stream_limit, arg("values"), arg("dtype"), arg("repeats"));

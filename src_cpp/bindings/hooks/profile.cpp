@@ -7,7 +7,7 @@
 #include <new>
 #include <vector>
 
-#include "bindings/python/bindings.h"
+#include "bindings/hooks/hooks.h"
 #include "run/engine.h"
 #include "cpu/float_mode.h"
 #include "matching/matching.h"
@@ -66,15 +66,15 @@ class Utterance {
     linnet_error error{};
     if (read_model(data_.get(), bytes.size(), &model_, &error) != LINNET_OK) throw py::value_error(error.message);
     tensors_.reset(&model_);
-    memory_ = aligned_memory(state_size(model_, 1));
-    state_ = make_state(model_, named_kernels(kernels), sampling, Threading{1, 0}, memory_.get());
+    memory_ = aligned_memory(stream_size(model_, 1));
+    stream_ = make_stream(model_, named_kernels(kernels), sampling, Threading{1, 0}, memory_.get());
   }
 
   Utterance(const Utterance&) = delete;
   Utterance& operator=(const Utterance&) = delete;
 
   const Config& config() const { return model_.config; }
-  State* state() const { return state_; }
+  Stream* stream() const { return stream_; }
 
   // The features of `frames` (n_frames, n_features); ValueError for another shape or type.
   const float* features(const py::array& frames) const {
@@ -90,28 +90,28 @@ class Utterance {
   Model model_{};
   std::unique_ptr<Model, void (*)(Model*)> tensors_{nullptr, free_model};
   AlignedMemory memory_;
-  State* state_;
+  Stream* stream_;
 };
 
 // Seconds that matching the samples takes, for every hop of them: (n_hops, 1).
 py::array_t<double> time_matching(const Utterance& utterance, const float* features, size_t n_hops,
                                   const int16_t* samples) {
-  const Model& model = *utterance.state()->model;
+  const Model& model = *utterance.stream()->model;
   py::array_t<double> spent({model.match == nullptr ? 0 : n_hops, size_t{1}});
   if (model.match == nullptr) return spent;
-  Carver measured(nullptr);
+  BumpAllocator measured(nullptr);
   Matching::make(model, &measured);
   const AlignedMemory memory = aligned_memory(measured.used());
-  Carver carver(memory.get());
-  Matching* matching = Matching::make(model, &carver);
+  BumpAllocator allocator(memory.get());
+  Matching* matching = Matching::make(model, &allocator);
   matching->reset();
   const uint32_t hop = model.config.hop_length, capacity = static_cast<uint32_t>(n_hops);
   // Only read, in spite of the type.
-  const Frames frames{const_cast<float*>(features), capacity, model.config.n_features, n_hops, true};
+  const Frames frames{const_cast<float*>(features), capacity, model.config.n_features, n_hops};
   std::vector<int16_t> matched(hop);
   for (size_t k = 0; k < n_hops; ++k, samples += hop) {
     const Clock::time_point start = Clock::now();
-    matching->run(utterance.state()->kernels, frames, samples, matched.data());
+    matching->run(utterance.stream()->kernels, frames, samples, matched.data());
     spent.mutable_data()[k] = seconds(Clock::now() - start);
   }
   return spent;
@@ -129,7 +129,7 @@ py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, 
   const IeeeFloatMode mode;
   const Utterance utterance(file, Sampling{seed, 0, 1.0f}, kernels);
   const Config& config = utterance.config();
-  State* state = utterance.state();
+  Stream* stream = utterance.stream();
   const float* features = utterance.features(frames);
   const float* const all_features = features;
   const auto n_pairs = static_cast<size_t>(frames.shape(0)) / 2;
@@ -151,23 +151,23 @@ py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, 
   for (size_t k = 0; k < n_pairs; ++k, features += 2 * size_t{config.n_features}) {
     Stopwatch watch{frame_parts.mutable_data() + k * config.n_frame_operations, Clock::now()};
     const Observer observer{Stopwatch::done, &watch};
-    observe_frame(state, features, observer);
+    observe_frame(stream, features, observer);
     double* parts = sample_parts.mutable_data() + k * n_chunks * config.n_sample_operations;
-    while (prepare_sample(state)) {
-      const uint64_t n = std::min(chunk, samples_available(*state));
+    while (prepare_sample(stream)) {
+      const uint64_t n = std::min(chunk, engine_available(*stream));
       watch = {parts, Clock::now()};
-      n_samples += observe_samples(state, n, out + n_samples, observer);
+      n_samples += observe_samples(stream, n, out + n_samples, observer);
       for (uint32_t op = 0; op < config.n_sample_operations; ++op) *parts++ /= static_cast<double>(n);
     }
 
     Clock::time_point start = Clock::now();
-    take_frame(state, features + config.n_features);
+    take_frame(stream, features + config.n_features);
     frame_whole.mutable_data()[k] = seconds(Clock::now() - start);
     double* whole = sample_whole.mutable_data() + k * n_chunks;
-    while (prepare_sample(state)) {
-      const uint64_t n = std::min(chunk, samples_available(*state));
+    while (prepare_sample(stream)) {
+      const uint64_t n = std::min(chunk, engine_available(*stream));
       start = Clock::now();
-      n_samples += make_samples(state, n, out + n_samples);
+      n_samples += make_samples(stream, n, out + n_samples);
       *whole++ = seconds(Clock::now() - start) / static_cast<double>(n);
     }
   }
@@ -187,16 +187,16 @@ void trace(const py::bytes& file, const py::array& frames, const py::function& o
            float temperature, const KernelName& kernels) {
   const IeeeFloatMode mode;
   const Utterance utterance(file, Sampling{seed, 0, temperature}, kernels);
-  State* state = utterance.state();
+  Stream* stream = utterance.stream();
   const float* features = utterance.features(frames);
-  const auto show = [&] { observe(py::array_t<float>(utterance.config().arena_size, state->arena)); };
+  const auto show = [&] { observe(py::array_t<float>(utterance.config().arena_size, stream->arena)); };
   const uint32_t n = utterance.config().samples_per_step;
   std::vector<int16_t> samples(n);
   for (py::ssize_t t = 0; t < frames.shape(0); ++t, features += utterance.config().n_features) {
-    take_frame(state, features);
-    while (prepare_sample(state)) {
+    take_frame(stream, features);
+    while (prepare_sample(stream)) {
       show();
-      make_samples(state, n, samples.data());
+      make_samples(stream, n, samples.data());
       show();
     }
   }
