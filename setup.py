@@ -27,7 +27,7 @@ def flags() -> list[str]:
     if sys.platform == "win32":
         return ["/O2", "/fp:precise", "/W3"]
     strict = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("LINNET_WERROR") else []
-    return ["-O2", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", *strict]
+    return ["-O2", "-Werror=switch", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", *strict]
 
 
 def sources(*folders: str) -> list[str]:

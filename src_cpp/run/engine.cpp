@@ -8,11 +8,6 @@
 namespace linnet {
 namespace {
 
-// The observer of every run but a profiler's.
-struct Unobserved {
-  void operator()(uint32_t) const {}
-};
-
 // A step of a frame program, or the step of a sample program that sees a row of a frame.
 Step step_at(Stream* stream, uint32_t row) {
   return Step{stream->model, &stream->kernels, stream->arena, &stream->sampler, row, nullptr, nullptr, 0.0};
@@ -34,9 +29,7 @@ void end_step(Stream* stream, const Step& step) {
   stream->sampler.step += 1;
 }
 
-// `done(n)` follows operation n of the program.
-template <class Observe>
-void run_frame(Stream* stream, const float* features, const Observe& done) {
+void run_frame(Stream* stream, const float* features) {
   const Model& model = *stream->model;
   float* in = stream->arena + model.config.features_at;
   if (features == nullptr && model.config.silence != kNone) features = model.floats(model.config.silence);
@@ -49,14 +42,13 @@ void run_frame(Stream* stream, const float* features, const Observe& done) {
   for (uint32_t n = 0; n < model.config.n_frame_operations; ++n) {
     const Operation& op = model.frame_program[n];
     row_of(op.code())->run(step, op, whole(model, op));
-    done(n);
+    stream->observer.done_with(n);
   }
 }
 
 // One thread's part of the steps that are asked for. All threads run this at once; only thread 0 changes the stream
-// beyond the arena. `done(n)` follows this thread's part of operation n.
-template <class Observe>
-void run_parts(Stream* stream, uint32_t thread, const Observe& done) {
+// beyond the arena.
+void run_parts(Stream* stream, uint32_t thread) {
   const Plan& plan = stream->plan;
   for (uint32_t n = 0; n < stream->request.n; ++n) {
     Step step = step_of(stream, n);
@@ -66,7 +58,8 @@ void run_parts(Stream* stream, uint32_t thread, const Observe& done) {
       const Part& part = plan.part(k, thread);
       if (part.count == 0) continue;
       task.row->run(step, *task.operation, part);
-      done(static_cast<uint32_t>(task.operation - stream->model->sample_program));
+      if (thread == 0)
+        stream->observer.done_with(static_cast<uint32_t>(task.operation - stream->model->sample_program));
     }
     if (thread == 0) end_step(stream, step);
   }
@@ -123,42 +116,16 @@ void ask(Stream* stream, uint32_t n, int16_t* samples, const uint16_t* tokens, d
   stream->request = Request{n, stream->position / stream->model->config.samples_per_step, samples, tokens, nats};
 }
 
-// Only one thread is observed.
-template <class Observe>
-void run_asked(Stream* stream, const Observe& done) {
+void run_asked(Stream* stream) {
   if (stream->plan.n_threads == 1) {
-    run_parts(stream, 0, done);
+    run_parts(stream, 0);
   } else {
     stream->team->run();
   }
 }
 
-// Makes the samples asked for, but not beyond the frame; returns how many they are. A step may make more of them than
-// are asked for: the others stay in `pending`, and are handed out before the next step.
-template <class Observe>
-uint32_t run(Stream* stream, size_t most, int16_t* samples, const Observe& done) {
-  const uint32_t per_step = stream->model->config.samples_per_step;
-  const uint32_t n = up_to_frame(*stream, most);
-  uint32_t made = hand_out(stream, n, samples);
-  const uint32_t steps = (n - made) / per_step;
-  if (steps != 0) {
-    ask(stream, steps, samples + made, nullptr, nullptr);
-    run_asked(stream, done);
-    move_on(stream, steps * per_step);
-    made += steps * per_step;
-  }
-  if (made < n) {
-    ask(stream, 1, stream->pending, nullptr, nullptr);
-    run_asked(stream, done);
-    memcpy(samples + made, stream->pending, (n - made) * sizeof *samples);
-    move_on(stream, n - made);
-  }
-  return n;
-}
-
-template <class Observe>
-void advance_frame(Stream* stream, const float* features, const Observe& done) {
-  run_frame(stream, features, done);
+void advance_frame(Stream* stream, const float* features) {
+  run_frame(stream, features);
   stream->frames_run += 1;
   stream->frame_ready = stream->frames_run > stream->model->config.lookahead;
 }
@@ -172,7 +139,7 @@ void reset_operations(const Step& step, const Operation* operations, uint32_t n)
 
 }  // namespace
 
-void run_request(void* stream, uint32_t thread) { run_parts(static_cast<Stream*>(stream), thread, Unobserved{}); }
+void run_request(void* stream, uint32_t thread) { run_parts(static_cast<Stream*>(stream), thread); }
 
 void reset_engine(Stream* stream) {
   const Model& model = *stream->model;
@@ -184,22 +151,40 @@ void reset_engine(Stream* stream) {
   const Step step = step_at(stream, 0);
   reset_operations(step, model.sample_program, model.config.n_sample_operations);
   reset_operations(step, model.frame_program, model.config.n_frame_operations);
-  for (uint32_t n = 0; n < model.config.priming; ++n) run_frame(stream, nullptr, Unobserved{});
+  for (uint32_t n = 0; n < model.config.priming; ++n) run_frame(stream, nullptr);
 }
 
 void take_frame(Stream* stream, const float* features) {
   stream->frames_taken += 1;
-  advance_frame(stream, features, Unobserved{});
+  advance_frame(stream, features);
 }
 
 bool prepare_sample(Stream* stream) {
   while (!stream->frame_ready && stream->finished && stream->frames_made < stream->frames_taken)
-    advance_frame(stream, nullptr, Unobserved{});
+    advance_frame(stream, nullptr);
   return stream->frame_ready;
 }
 
+// A step may make more of them than
+// are asked for: the others stay in `pending`, and are handed out before the next step.
 uint32_t make_samples(Stream* stream, size_t most, int16_t* samples) {
-  return run(stream, most, samples, Unobserved{});
+  const uint32_t per_step = stream->model->config.samples_per_step;
+  const uint32_t n = up_to_frame(*stream, most);
+  uint32_t made = hand_out(stream, n, samples);
+  const uint32_t steps = (n - made) / per_step;
+  if (steps != 0) {
+    ask(stream, steps, samples + made, nullptr, nullptr);
+    run_asked(stream);
+    move_on(stream, steps * per_step);
+    made += steps * per_step;
+  }
+  if (made < n) {
+    ask(stream, 1, stream->pending, nullptr, nullptr);
+    run_asked(stream);
+    memcpy(samples + made, stream->pending, (n - made) * sizeof *samples);
+    move_on(stream, n - made);
+  }
+  return n;
 }
 
 uint32_t make_samples_together(Stream* const* streams, uint32_t count, size_t most, int16_t* const* samples) {
@@ -218,18 +203,9 @@ uint32_t make_samples_together(Stream* const* streams, uint32_t count, size_t mo
   for (uint32_t l = 0; l < count; ++l) {
     move_on(streams[l], steps * per_step);
     made[l] += steps * per_step;
-    if (made[l] < n) run(streams[l], n - made[l], samples[l] + made[l], Unobserved{});
+    if (made[l] < n) make_samples(streams[l], n - made[l], samples[l] + made[l]);
   }
   return n;
-}
-
-void observe_frame(Stream* stream, const float* features, const Observer& done) {
-  stream->frames_taken += 1;
-  advance_frame(stream, features, done);
-}
-
-uint32_t observe_samples(Stream* stream, size_t most, int16_t* samples, const Observer& done) {
-  return run(stream, most, samples, done);
 }
 
 bool token_exists(const Stream& stream, uint16_t token) {
@@ -242,7 +218,7 @@ uint32_t score_samples(Stream* stream, size_t most, const uint16_t* tokens, doub
   const uint32_t per_step = stream->model->config.samples_per_step;
   const uint32_t steps = up_to_frame(*stream, most) / per_step;
   ask(stream, steps, nullptr, tokens, nats);
-  run_asked(stream, Unobserved{});
+  run_asked(stream);
   move_on(stream, steps * per_step);
   return steps * per_step;
 }

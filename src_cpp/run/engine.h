@@ -19,18 +19,6 @@ uint32_t make_samples(Stream* stream, size_t most, int16_t* samples);  // (most)
 uint32_t make_samples_together(Stream* const* streams, uint32_t count, size_t most,
                                int16_t* const* samples);  // (count, most)
 
-// Told of every operation as it is done: `number` counts from 0 in the running program.
-struct Observer {
-  void (*done)(void* context, uint32_t number);
-  void* context;
-
-  void operator()(uint32_t number) const { done(context, number); }
-};
-
-// take_frame and make_samples for a profiler: the same bits. The samples of one thread only are observed.
-void observe_frame(Stream* stream, const float* features, const Observer& done);                // (n_features)
-uint32_t observe_samples(Stream* stream, size_t most, int16_t* samples, const Observer& done);  // (most)
-
 // Whether every class that a token stands for exists.
 bool token_exists(const Stream& stream, uint16_t token);
 

@@ -23,6 +23,16 @@ struct Request {
   double* nats;            // with tokens: the sum of their scores is added
 };
 
+// Told of every operation of a program as thread 0 is done with its part: `number` counts from 0. For profilers.
+struct Observer {
+  void (*done)(void* context, uint32_t number);  // null: nobody is told
+  void* context;
+
+  void done_with(uint32_t number) const {
+    if (done != nullptr) done(context, number);
+  }
+};
+
 }  // namespace linnet
 
 // Everything that changes while an utterance is made. The pointers lead into the one piece of memory that the stream
@@ -36,6 +46,7 @@ struct linnet_stream {
   linnet::Plan plan;   // of the sample program
   linnet::Team* team;  // where the plan is for several threads
   linnet::Request request;
+  linnet::Observer observer;
 
   float* arena;   // (arena_size)
   float* packed;  // (kTogether, most_cols) scratch of products made together

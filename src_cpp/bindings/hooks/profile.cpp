@@ -41,7 +41,7 @@ double reading_cost() {
     double spent = 0;
     Stopwatch watch{&spent, Clock::now()};
     const Observer observer{Stopwatch::done, &watch};
-    for (uint32_t i = 0; i < kReadings; ++i) observer(0);
+    for (uint32_t i = 0; i < kReadings; ++i) observer.done_with(0);
     least = std::min(least, spent / kReadings);
   }
   return least;
@@ -151,15 +151,17 @@ py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, 
   for (size_t k = 0; k < n_pairs; ++k, features += 2 * size_t{config.n_features}) {
     Stopwatch watch{frame_parts.mutable_data() + k * config.n_frame_operations, Clock::now()};
     const Observer observer{Stopwatch::done, &watch};
-    observe_frame(stream, features, observer);
+    stream->observer = observer;
+    take_frame(stream, features);
     double* parts = sample_parts.mutable_data() + k * n_chunks * config.n_sample_operations;
     while (prepare_sample(stream)) {
       const uint64_t n = std::min(chunk, engine_available(*stream));
       watch = {parts, Clock::now()};
-      n_samples += observe_samples(stream, n, out + n_samples, observer);
+      n_samples += make_samples(stream, n, out + n_samples);
       for (uint32_t op = 0; op < config.n_sample_operations; ++op) *parts++ /= static_cast<double>(n);
     }
 
+    stream->observer = Observer{nullptr, nullptr};
     Clock::time_point start = Clock::now();
     take_frame(stream, features + config.n_features);
     frame_whole.mutable_data()[k] = seconds(Clock::now() - start);
