@@ -129,8 +129,8 @@ void Matching::find_gains(const Kernels& kernels, const float* target) {
     for (uint32_t k = 0; k < bins; ++k) size_[k] = sqrtf(size_[k]);
   }
   memset(size_ + bins, 0, (kGroup - 1) * sizeof *size_);  // products read up to a multiple of a block's columns
-  const Matrix &filterbank = model_->tensors[op.filterbank], &interpolation = model_->tensors[op.interpolation];
-  kernels.matvec_for(filterbank)(filterbank, size_, nullptr, band_gain_);
+  const Matrix &to_bands = model_->tensors[op.to_bands], &to_bins = model_->tensors[op.to_bins];
+  kernels.matvec_for(to_bands)(to_bands, size_, nullptr, band_gain_);
   for (uint32_t b = 0; b < n_bands; ++b) {
     const float own = band_gain_[b] > op.floor ? band_gain_[b] : op.floor;
     float d = (fmaf(op.scale, target[b], op.offset) - log_scalar(own)) * op.strength;
@@ -138,7 +138,7 @@ void Matching::find_gains(const Kernels& kernels, const float* target) {
     band_gain_[b] = d < op.limit ? d : op.limit;
   }
   kernels.activate(n_bands, Activation::exp, nullptr, band_gain_);
-  kernels.matvec_for(interpolation)(interpolation, band_gain_, nullptr, gain_);
+  kernels.matvec_for(to_bins)(to_bins, band_gain_, nullptr, gain_);
 }
 
 }  // namespace linnet

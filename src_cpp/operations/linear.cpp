@@ -84,7 +84,7 @@ namespace rows {
 
 constexpr Word kLinearWords[] = {named(1, WordKind::matrix, "weights"),
                                  optional(named(2, WordKind::vector, "bias", {Size::tensor_rows, 1, 0})),
-                                 number(3, "activation", 0, static_cast<float>(Activation::exp)),
+                                 number(3, "activation", 0, static_cast<float>(Activation::exp), kActivations),
                                  of_half(kProduct, reads(4, "input", {Size::padded_cols, 1, 0})),
                                  writes(6, "out", {Size::tensor_rows, 1, 0}),
                                  of_half(kFinish, optional(reads(8, "add", {Size::tensor_rows, 1, 0}))),

@@ -21,7 +21,7 @@ bool declare(Checks& checks, const Operation& operation) {
   if (checks.logistics != nullptr) return checks.fail("a second mixture of logistics");
   checks.logistics = &operation;
   if (op.random_word > kNone - 2 * op.bands) return checks.fail("random words beyond 2^32");
-  if (op.per_unit > 0.0f && op.classes != 65536)
+  if (op.values_per_unit > 0.0f && op.classes != 65536)
     return checks.fail("classes is not 65536 where values are cut to steps");
   Config& config = checks.config();
   if (op.mixtures > config.most_classes) config.most_classes = op.mixtures;
@@ -35,13 +35,13 @@ struct Mixture {
 
   float scale(size_t k) const {
     const float s = scales[k] > op.least_scale ? scales[k] : op.least_scale;
-    return op.scale_function == ScaleFunction::exp ? exp_scalar(s) : softplus_scalar(s);
+    return op.scale_activation == ScaleActivation::exp ? exp_scalar(s) : softplus_scalar(s);
   }
 };
 
 float rounded(const LogisticsWords& op, float v) {
-  if (op.per_unit == 0.0f) return clamped(v, -1.0f, 1.0f);
-  return static_cast<float>(static_cast<int32_t>(clamped(v * op.per_unit, -32768.0f, 32767.0f))) * 0x1p-15f;
+  if (op.values_per_unit == 0.0f) return clamped(v, -1.0f, 1.0f);
+  return static_cast<float>(static_cast<int32_t>(clamped(v * op.values_per_unit, -32768.0f, 32767.0f))) * 0x1p-15f;
 }
 
 float draw_value(Step& step, const Mixture& mixture, uint32_t band) {
@@ -56,7 +56,7 @@ float draw_value(Step& step, const Mixture& mixture, uint32_t band) {
 // The value that a token stands for.
 float value_of(const LogisticsWords& op, uint32_t token) {
   const float number = static_cast<float>(token);
-  if (op.per_unit == 0.0f) return fmaf(number, 2.0f / static_cast<float>(op.classes - 1), -1.0f);
+  if (op.values_per_unit == 0.0f) return fmaf(number, 2.0f / static_cast<float>(op.classes - 1), -1.0f);
   return (number - 32768.0f) * 0x1p-15f;
 }
 
@@ -69,12 +69,12 @@ struct Interval {
 
 Interval values_of(const LogisticsWords& op, uint32_t token) {
   Interval values;
-  if (op.per_unit == 0.0f) {
+  if (op.values_per_unit == 0.0f) {
     const double half = 1.0 / (op.classes - 1);
     values = Interval{(2.0 * token - 1.0) * half - 1.0, (2.0 * token + 1.0) * half - 1.0};
   } else {  // cut towards zero
     const double n = static_cast<double>(token) - 32768.0;
-    values = Interval{(n > 0.0 ? n : n - 1.0) / op.per_unit, (n < 0.0 ? n : n + 1.0) / op.per_unit};
+    values = Interval{(n > 0.0 ? n : n - 1.0) / op.values_per_unit, (n < 0.0 ? n : n + 1.0) / op.values_per_unit};
   }
   if (token == 0) values.low = -static_cast<double>(INFINITY);
   if (token == op.classes - 1) values.high = static_cast<double>(INFINITY);
@@ -137,14 +137,14 @@ namespace rows {
 
 constexpr Word kLogisticsWords[] = {number(1, "mixtures", 1, 256),
                                     number(2, "bands", 1, kMostSubBands),
-                                    number(3, "scale_function", 0, 1, "0 exp, 1 softplus"),
+                                    number(3, "scale_activation", 0, 1, "0 exp, 1 softplus"),
                                     reads(4, "input", {Size::product, 1, 2}, "logits"),
                                     writes(6, "out", {Size::word, 2, 0}),
                                     reads(8, "means", {Size::product, 1, 2}),
                                     reads(10, "scales", {Size::product, 1, 2}),
                                     real(12, "least_scale"),
                                     number(13, "random_word", 0, kNone, "index of the first random number"),
-                                    real(14, "per_unit", "values per unit, 0 or more", 0),
+                                    real(14, "values_per_unit", "values per unit, 0 or more", 0),
                                     number(15, "classes", 2, 65536),
                                     {}};
 

@@ -21,9 +21,9 @@ bool check(Checks& checks, const Operation& operation) {
     return checks.fail("twiddles is not a vector of 16 .. 16384 floats, a power of two");
   if (w % 2 != 0 || w > n)
     return checks.fail("window is not a vector of an even number of floats, of the transform's at most");
-  if (!has_size(op.filterbank, features, bins)) return checks.fail("filterbank is not a matrix of features x bins");
-  if (!has_size(op.interpolation, bins, features))
-    return checks.fail("interpolation is not a matrix of bins x features");
+  if (!has_size(op.to_bands, features, bins)) return checks.fail("to_bands is not a matrix of features x bins");
+  if (!has_size(op.to_bins, bins, features))
+    return checks.fail("to_bins is not a matrix of bins x features");
   return delay_of(checks.model) <= kMostDelay || checks.fail("it delays samples by more than 1024 frames");
 }
 
@@ -34,8 +34,8 @@ namespace rows {
 constexpr Word kMatchWords[] = {named(1, WordKind::vector, "window"),
                                 named(2, WordKind::vector, "synthesis", {Size::tensor_rows, 1, 0}),
                                 named(3, WordKind::vector, "twiddles"),
-                                named(4, WordKind::matrix, "filterbank"),
-                                named(5, WordKind::matrix, "interpolation"),
+                                named(4, WordKind::matrix, "to_bands"),
+                                named(5, WordKind::matrix, "to_bins"),
                                 number(6, "power", 1, 2),
                                 number(7, "iterations", 1, 16),
                                 real(8, "scale"),

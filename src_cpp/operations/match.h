@@ -11,8 +11,8 @@ struct MatchWords {
   uint32_t window;         // tensor: vector of the analysis window
   uint32_t synthesis;      // tensor: vector of as many floats, by which the pieces are multiplied before they are added
   uint32_t twiddles;       // tensor: vector of the transform's size, cosines and then sines
-  uint32_t filterbank;     // tensor: matrix, features x bins
-  uint32_t interpolation;  // tensor: matrix, bins x features
+  uint32_t to_bands;     // tensor: matrix, features x bins
+  uint32_t to_bins;  // tensor: matrix, bins x features
   uint32_t power;          // of a bin's magnitude: 1 or 2
   uint32_t iterations;     // of every frame
   float scale, offset;     // of a feature: the logarithm that its band should have

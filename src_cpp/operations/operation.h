@@ -154,6 +154,8 @@ constexpr Word only_if(uint8_t needs, uint8_t value, Word word) {
   return word;
 }
 
+constexpr const char* kActivations = "0 none, 1 relu, 2 tanh, 3 sigmoid, 4 exp";
+
 // Where an operation may stand: in the frame program, within the sample program, as its last one, or behind both.
 constexpr uint8_t kInFrame = 1, kInSample = 2, kEndsSample = 4, kBehind = 8;
 

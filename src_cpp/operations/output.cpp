@@ -22,7 +22,7 @@ struct OutputWords {
   Operand predicted;  // of an excitation: prediction and gain
   Operand state;
   float scale, offset;
-  float mu, log_1_mu, inverse_mu;
+  float mu, log1p_mu, inverse_mu;
   float pre_emphasis;
   Operand past;  // of an excitation: where the sample goes
 };
@@ -41,7 +41,7 @@ bool check(Checks& checks, const Operation& operation) {
   if (config.n_slots != (two ? 2u : 1u)) return checks.fail("a slot is neither high nor low");
   if (op.companding != Companding::excitation) return true;
   if (two) return checks.fail("an excitation of two slots");
-  if (!(op.scale > 0.0f) || !(op.log_1_mu > 0.0f)) return checks.fail("scale or log(1 + mu) is not positive");
+  if (!(op.scale > 0.0f) || !(op.log1p_mu > 0.0f)) return checks.fail("scale or log(1 + mu) is not positive");
   config.high_classes = 65536;  // of the recording that a score is given
   return true;
 }
@@ -52,7 +52,7 @@ float value_of(const Step& step, const OutputWords& op) {
   if (op.low != kNone) token = token * 256 + step.sampler->slots[op.low];
   const float v = fmaf(static_cast<float>(token), op.scale, op.offset);
   if (op.companding == Companding::linear) return v;
-  return copysignf((exp_scalar(fabsf(v) * op.log_1_mu) - 1.0f) * op.inverse_mu, v);
+  return copysignf((exp_scalar(fabsf(v) * op.log1p_mu) - 1.0f) * op.inverse_mu, v);
 }
 
 void run(Step& step, const Operation& operation, const Part&) {
@@ -79,7 +79,7 @@ uint32_t forced_token(Step& step, uint32_t slot, uint32_t classes) {
   step.sampler->recorded = x;
   const float* predicted = step.at(op.predicted);
   const float u = (sample - predicted[0]) / predicted[1];
-  const float size = log_scalar(fmaf(fabsf(u), op.mu, 1.0f)) / op.log_1_mu;
+  const float size = log_scalar(fmaf(fabsf(u), op.mu, 1.0f)) / op.log1p_mu;
   const float v = u > 0.0f ? size : -size;
   return static_cast<uint32_t>(nearest(clamped((v - op.offset) / op.scale, 0.0f, static_cast<float>(classes - 1))));
 }
@@ -102,7 +102,7 @@ constexpr Word kOutputWords[] = {named(1, WordKind::slot, "high"),
                                  real(8, "scale"),
                                  real(9, "offset"),
                                  real(10, "mu", "mu / range"),
-                                 real(11, "log_1_mu", "log(1 + mu)"),
+                                 real(11, "log1p_mu", "log(1 + mu)"),
                                  real(12, "inverse_mu", "range / mu"),
                                  real(13, "pre_emphasis", "in (-1, 1)", -kBelowOne, kBelowOne),
                                  only_if(3, kExcitation, writes(14, "past", {Size::constant, 1, 0})),
