@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from linnet.blocks import ceil_div
+from linnet.format.blocks import ceil_div
 from linnet_export.program import Builder
 from linnet_export.storage import Storage
 from linnet_export.writer import to_bytes

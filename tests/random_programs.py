@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from linnet import blocks
-from linnet.format import Header, Tensor, VoiceFile
-from linnet.operations import (
+from linnet.format import blocks
+from linnet.format.operations import (
     Add,
     Bands,
     Draw,
@@ -24,6 +23,7 @@ from linnet.operations import (
     Upsample,
     bands_state_size,
 )
+from linnet.format.voice_file import Header, Tensor, VoiceFile
 from linnet_export.writer import to_bytes
 
 Vector = tuple[Operand, int]  # where, floats

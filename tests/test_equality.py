@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba", reason="the reference needs Numba")
 
-from linnet import SparseMatrix, _core, blocks, kernels  # noqa: E402
-from linnet import _reference_functions as functions  # noqa: E402
-from linnet.reference import matvec  # noqa: E402
+from linnet import SparseMatrix, _core, kernels  # noqa: E402
+from linnet.format import blocks  # noqa: E402
+from linnet.reference import functions  # noqa: E402
+from linnet.reference.engine import matvec  # noqa: E402
 
 Floats = npt.NDArray[np.float32]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 torch = pytest.importorskip("torch", reason="the oracle is a PyTorch module")
-reference = pytest.importorskip("linnet.reference", reason="the reference needs numba")
+reference = pytest.importorskip("linnet.reference.engine", reason="the reference needs numba")
 
 import linnet  # noqa: E402
 from fatchord import CONFIG, WaveRNN, save  # noqa: E402

@@ -20,8 +20,9 @@ import pytest
 
 import linnet
 from linnet import _core
-from linnet.format import VoiceFile, read
-from linnet.operations import Gates, Linear, Logistics
+from linnet.format.operations import Gates, Linear, Logistics
+from linnet.format.reading import read
+from linnet.format.voice_file import VoiceFile
 from linnet_export import export
 from linnet_export.describe import describe
 from linnet_export.lyra_files import read_folder
@@ -103,7 +104,7 @@ def run(data: bytes) -> dict[str, list[npt.NDArray[np.float32]]]:
     The reference has the bits of every kernel set (test_the_engine_is_the_reference).
     """
     pytest.importorskip("numba", reason="the reference needs Numba")
-    from linnet.reference import ReferenceVoice, _Run
+    from linnet.reference.engine import ReferenceVoice, _Run
 
     voice = ReferenceVoice(data)
     file = voice.file
@@ -201,8 +202,7 @@ def test_rounding_moves_a_layer_by_no_more_than_its_weights(folder: Path) -> Non
 
 def test_the_original_random_numbers_draw_the_original_samples() -> None:
     pytest.importorskip("numba", reason="the reference needs Numba")
-    from linnet import _reference_functions as functions
-    from linnet import _reference_logistics as logistics
+    from linnet.reference import functions, logistics
 
     g = golden()
     numbers = uniforms(8 * N_STEPS)
@@ -223,8 +223,8 @@ def test_the_original_random_numbers_draw_the_original_samples() -> None:
 
 def test_its_bands_of_a_recording_are_merged_to_the_recording(folder: Path) -> None:
     pytest.importorskip("numba", reason="the reference needs Numba")
-    from linnet import _reference_logistics as logistics
-    from linnet.operations import Bands
+    from linnet.format.operations import Bands
+    from linnet.reference import logistics
 
     file = read(voice_bytes("float32", folder))
     op = file.sample_program[-1]
@@ -249,7 +249,7 @@ def test_its_bands_of_a_recording_are_merged_to_the_recording(folder: Path) -> N
 
 def test_the_engine_is_the_reference(folder: Path) -> None:
     pytest.importorskip("numba", reason="the reference needs Numba")
-    from linnet.reference import ReferenceVoice
+    from linnet.reference.engine import ReferenceVoice
 
     data = voice_bytes("float16", folder)
     reference = ReferenceVoice(data)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import linnet
 from linnet import FormatError, format
-from linnet.blocks import BLOCKS, DTYPES, best_block, fill_ratio, pack, round_weights, widen
-from linnet.format import Header, Tensor, VoiceFile
-from linnet.operations import Draw, Linear, Operand, Operation, Output
+from linnet.format.blocks import BLOCKS, DTYPES, best_block, fill_ratio, pack, round_weights, widen
+from linnet.format.operations import Draw, Linear, Operand, Operation, Output
+from linnet.format.voice_file import Header, Tensor, VoiceFile
 from linnet.pruning import block_scores, keep_largest, prune
 from linnet_export.writer import to_bytes
 from voices import tiny_voice

@@ -15,8 +15,8 @@ import pytest
 
 pytest.importorskip("numba", reason="the reference needs Numba")
 
-from linnet import _reference_functions as functions  # noqa: E402
-from linnet._reference_numba import compiled  # noqa: E402
+from linnet.reference import functions  # noqa: E402
+from linnet.reference.exact import compiled  # noqa: E402
 
 Floats = npt.NDArray[np.float32]
 

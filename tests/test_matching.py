@@ -20,12 +20,12 @@ pytest.importorskip("librosa", reason="features need librosa")
 
 import linnet  # noqa: E402
 from linnet import _core  # noqa: E402
-from linnet import _reference_matching as reference  # noqa: E402
 from linnet.audio import read_wav  # noqa: E402
 from linnet.cli import main  # noqa: E402
 from linnet.features import complete, log_mel  # noqa: E402
-from linnet.format import read  # noqa: E402
-from linnet.reference import ReferenceVoice  # noqa: E402
+from linnet.format.reading import read  # noqa: E402
+from linnet.reference import matching as reference  # noqa: E402
+from linnet.reference.engine import ReferenceVoice  # noqa: E402
 from linnet_export import export, rematch  # noqa: E402
 from linnet_export.matching import PREFIX, matched  # noqa: E402
 from linnet_export.writer import to_bytes  # noqa: E402

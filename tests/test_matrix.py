@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import linnet
-from linnet import _core, blocks
+from linnet import _core
+from linnet.format import blocks
 
 SHAPES = st.tuples(st.integers(1, 70), st.integers(1, 70))
 LAYOUTS = st.sampled_from([*blocks.BLOCKS, "dense"])

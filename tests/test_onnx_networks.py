@@ -18,8 +18,9 @@ import pytest
 from linnet import _core
 from linnet._program_checks import operand_ranges
 from linnet.cli import main
-from linnet.format import VoiceFile, read
-from linnet.operations import Draw, Operand
+from linnet.format.operations import Draw, Operand
+from linnet.format.reading import read
+from linnet.format.voice_file import VoiceFile
 from linnet_export.architectures import build_voice
 from linnet_export.storage import Storage
 from linnet_export.writer import to_bytes

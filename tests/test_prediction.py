@@ -15,9 +15,9 @@ from linnet_export.writer import to_bytes
 
 pytest.importorskip("numba", reason="the reference needs Numba")
 
-from linnet import _reference_prediction as prediction  # noqa: E402
-from linnet.operations import Output  # noqa: E402
-from linnet.reference import ReferenceVoice, _Run  # noqa: E402
+from linnet.format.operations import Output  # noqa: E402
+from linnet.reference import prediction  # noqa: E402
+from linnet.reference.engine import ReferenceVoice, _Run  # noqa: E402
 
 U = 2.0**-24
 VOICE = ReferenceVoice(excitation_voice())

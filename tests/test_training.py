@@ -13,8 +13,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch (extra: train)")
 pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audio)")
 
-from linnet.companding import decode, encode  # noqa: E402
 from linnet.features import complete, log_mel  # noqa: E402
+from linnet.signal import decode, encode  # noqa: E402
 from linnet_training import config as configuration  # noqa: E402
 from linnet_training.data import Corpus, Utterance  # noqa: E402
 from linnet_training.evaluate import griffin_lim, open_voice  # noqa: E402

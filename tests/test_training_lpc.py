@@ -15,7 +15,7 @@ pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audi
 pytest.importorskip("numba", reason="analysing excitations needs Numba")
 
 import linnet  # noqa: E402
-from linnet.format import read  # noqa: E402
+from linnet.format.reading import read  # noqa: E402
 from linnet_export import export  # noqa: E402
 from linnet_export.architectures import build_voice  # noqa: E402
 from linnet_export.storage import Storage  # noqa: E402

@@ -11,7 +11,7 @@ import pytest
 
 import linnet
 from linnet.audio import read_wav
-from linnet.reference import ReferenceVoice
+from linnet.reference.engine import ReferenceVoice
 from linnet_export import export
 from linnet_training.measures import log_spectrum_correlation
 

@@ -6,7 +6,7 @@ import functools
 from dataclasses import replace
 
 from excitation_voices import excitation_voice
-from linnet.format import read
+from linnet.format.reading import read
 from linnet_export.matching import matched
 from linnet_export.writer import to_bytes
 from logistic_voices import logistic_voice

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from linnet.format import VoiceFile
+from linnet.format.voice_file import VoiceFile
 from linnet_export import fatchord, fatchord_names, lpc, softmax, wavernn
 from linnet_export.config import read_config
 from linnet_export.hparams import PRESETS, expand

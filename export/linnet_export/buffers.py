@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from linnet.operations import Operand
+from linnet.format.operations import Operand
 
 
 @dataclass(frozen=True)

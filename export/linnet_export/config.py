@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.features import complete
-from linnet.operations import MOST_VISITS
+from linnet.format.operations import MOST_VISITS
 
 if sys.version_info >= (3, 11):
     import tomllib

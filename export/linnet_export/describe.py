@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from linnet.blocks import BLOCKS, DENSE, best_block, fill_ratio
-from linnet.commands.table import table
+from linnet.format.blocks import BLOCKS, DENSE, best_block, fill_ratio
+from linnet.table import table
 from linnet_export import architectures, lyra_files, workload
 from linnet_export.architectures import Family
 from linnet_export.checkpoint import read_checkpoint

@@ -11,7 +11,8 @@ from typing import Any
 import numpy.typing as npt
 
 import linnet
-from linnet.format import VoiceFile, read
+from linnet.format.reading import read
+from linnet.format.voice_file import VoiceFile
 from linnet.recording import score_recording
 from linnet_export import geneing, lyra, workload
 from linnet_export.architectures import build_voice

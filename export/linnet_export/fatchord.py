@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from linnet.format import VoiceFile
+from linnet.format.voice_file import VoiceFile
 from linnet_export.buffers import Buffer
 from linnet_export.config import Config, Signal
 from linnet_export.gates import update_first

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from linnet.format import VoiceFile
+from linnet.format.voice_file import VoiceFile
 from linnet_export.config import Signal, read_integer
 from linnet_export.gates import update_first
 from linnet_export.geneing_file import (

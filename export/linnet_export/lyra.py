@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from linnet.format import VoiceFile
+from linnet.format.voice_file import VoiceFile
 from linnet_export.buffers import Buffer
 from linnet_export.lyra_files import Float32, Layer
 from linnet_export.program import Builder

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet.blocks import best_block, pack
 from linnet.features import complete, mel_basis, mel_centres, require_librosa
-from linnet.format import Tensor, VoiceFile
-from linnet.operations import MOST_TRANSFORM, MOST_VISITS, Match
+from linnet.format.blocks import best_block, pack
+from linnet.format.operations import MOST_TRANSFORM, MOST_VISITS, Match
+from linnet.format.voice_file import Tensor, VoiceFile
 
 PREFIX = "matching."
 # Of a correction, in logarithms: windows overlap, so that neighbours undo a part of it.

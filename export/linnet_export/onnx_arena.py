@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from linnet.operations import Operand
+from linnet.format.operations import Operand
 from linnet_export.onnx_graph import Graph, Value
 
 NOT_WRITTEN = -1

@@ -39,8 +39,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet.format import VoiceFile, read
-from linnet.operations import SPREADS, History, Operand, Operation, Upsample
+from linnet.format.operations import SPREADS, History, Operand, Operation, Upsample
+from linnet.format.reading import read
+from linnet.format.voice_file import VoiceFile
 from linnet_export.onnx_arena import Arena, Piece, Place, Writes
 from linnet_export.onnx_graph import Graph, Value
 from linnet_export.onnx_operations import Drawn, Translator

@@ -7,8 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from linnet.format import VoiceFile
-from linnet.operations import (
+from linnet.format.operations import (
     ACTIVATIONS,
     COMPANDINGS,
     Add,
@@ -27,6 +26,7 @@ from linnet.operations import (
     Upsample,
     bands_state_size,
 )
+from linnet.format.voice_file import VoiceFile
 from linnet_export.onnx_arena import Place
 from linnet_export.onnx_graph import Graph, Value
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from linnet.blocks import GROUP, Packed, ceil_div
-from linnet.format import Header, Tensor, VoiceFile
-from linnet.operations import (
+from linnet.format.blocks import GROUP, Packed, ceil_div
+from linnet.format.operations import (
     ACTIVATIONS,
     COMPANDINGS,
     SPREADS,
@@ -29,6 +28,7 @@ from linnet.operations import (
     Upsample,
     bands_state_size,
 )
+from linnet.format.voice_file import Header, Tensor, VoiceFile
 from linnet_export.buffers import Buffer, Layer, Slot
 from linnet_export.config import Signal
 from linnet_export.storage import Storage, Weights

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from linnet.format import VoiceFile
+from linnet.format.voice_file import VoiceFile
 from linnet_export.conditioning import (
     CONDITIONING_NAMES,
     read_conditioning,

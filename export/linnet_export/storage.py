@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet.blocks import (
+from linnet.format.blocks import (
     BLOCKS,
     DENSE,
     TABLE,

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from linnet.format import VoiceFile
+from linnet.format.voice_file import VoiceFile
 from linnet_export.buffers import Buffer
 from linnet_export.conditioning import (
     CONDITIONING_NAMES,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from linnet.format import VoiceFile
+from linnet.format.voice_file import VoiceFile
 from linnet_export.config import Signal
 from linnet_export.program import Builder
 from linnet_export.storage import Storage, Weights

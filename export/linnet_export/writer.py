@@ -8,8 +8,9 @@ import os
 import tempfile
 import zlib
 
-from linnet.blocks import BLOCKS, DTYPES, LAYOUTS
-from linnet.format import (
+from linnet.format.blocks import BLOCKS, DTYPES, LAYOUTS
+from linnet.format.operations import NONE, encode
+from linnet.format.records import (
     CHECKSUM_FROM,
     HEADER,
     HEADER_SIZE,
@@ -19,9 +20,8 @@ from linnet.format import (
     SECTION_ALIGNMENT,
     TENSOR,
     TENSOR_SIZE,
-    VoiceFile,
 )
-from linnet.operations import NONE, encode
+from linnet.format.voice_file import VoiceFile
 
 
 def _align(n: int, to: int) -> int:

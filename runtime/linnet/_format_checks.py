@@ -1,10 +1,11 @@
-"""What `linnet.format.read` proves of sections and blocks."""
+"""What `linnet.format.reading.read` proves of sections and blocks."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from linnet.blocks import (
+from linnet.errors import FormatError
+from linnet.format.blocks import (
     BLOCKS,
     DENSE,
     GROUP,
@@ -16,8 +17,8 @@ from linnet.blocks import (
     ceil_div,
     widen,
 )
-from linnet.errors import FormatError
-from linnet.format import Bytes, Section, Tensor
+from linnet.format.reading import Bytes, Section
+from linnet.format.voice_file import Tensor
 
 
 def check_padding(data: Bytes, sections: list[Section]) -> None:

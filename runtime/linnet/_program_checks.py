@@ -1,4 +1,4 @@
-"""What `linnet.format.read` proves of the programs."""
+"""What `linnet.format.reading.read` proves of the programs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import fields
 
 import numpy as np
 
-from linnet.blocks import BLOCKS, DENSE, TABLE, VECTOR, ceil_div
 from linnet.errors import FormatError
-from linnet.format import Tensor, VoiceFile
-from linnet.operations import (
+from linnet.format.blocks import BLOCKS, DENSE, TABLE, VECTOR, ceil_div
+from linnet.format.operations import (
     ACTIVATIONS,
     COMPANDINGS,
     MOST_ORDER,
@@ -36,6 +35,7 @@ from linnet.operations import (
     Upsample,
     bands_state_size,
 )
+from linnet.format.voice_file import Tensor, VoiceFile
 
 
 class _Programs:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet import _core, blocks
+from linnet import _core
+from linnet.format import blocks
 
 Float32 = npt.NDArray[np.float32]
 

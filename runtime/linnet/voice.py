@@ -21,9 +21,10 @@ from linnet.arguments import (
     checked_threads,
     checked_utterance,
 )
-from linnet.describe import describe
 from linnet.errors import FormatError
-from linnet.format import VoiceFile, read
+from linnet.format.description import describe
+from linnet.format.reading import read
+from linnet.format.voice_file import VoiceFile
 from linnet.progress import reporter
 
 Float32 = npt.NDArray[np.float32]
@@ -215,7 +216,7 @@ class Voice:
         n_frames * hop_length or less by less than one hop. Raises ValueError for anything else,
         and for a voice that makes samples in sub-bands: a recording does not tell those.
         """
-        from linnet.companding import encode
+        from linnet.signal import encode
 
         if self._model.samples_per_step > 1:
             raise ValueError(

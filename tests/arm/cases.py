@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from linnet import blocks
+from linnet.format import blocks
 from varied_voices import varied_voices
 from voices import tiny_voice
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from linnet.companding import encode, silence
+from linnet.signal import encode, silence
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from linnet.format import is_voice, read
+from linnet.format.reading import is_voice, read
 from linnet_export import lpc
 
 
