@@ -8,6 +8,7 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
+from linnet.files import write_atomic
 from linnet_bench.machine import environment
 
 
@@ -16,8 +17,6 @@ def write_results(out: str, results: Any, draw: Callable[[Any], None] | None) ->
 
     draw: fills a matplotlib figure.
     """
-    from linnet_export.writer import write_atomic
-
     text = json.dumps({**environment(), "results": results}, indent=1)
     write_atomic(f"{out}.json", text.encode())
     if draw is None:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy.typing as npt
 
 import linnet
+from linnet.audio import score_recording
+from linnet.files import write_atomic
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
-from linnet.recording import score_recording
 from linnet_export import geneing, lyra, workload
 from linnet_export.architectures import build_voice
 from linnet_export.checkpoint import read_checkpoint
@@ -24,7 +25,7 @@ from linnet_export.lyra_files import read_folder
 from linnet_export.matching import matched
 from linnet_export.names import rename
 from linnet_export.storage import Layer, Storage
-from linnet_export.writer import to_bytes, write_atomic
+from linnet_export.writer import to_bytes
 
 PathLike = str | os.PathLike[str]
 

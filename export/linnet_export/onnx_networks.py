@@ -39,13 +39,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from linnet.files import write_atomic
 from linnet.format.operations import SPREADS, History, Operand, Operation, Upsample
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
 from linnet_export.onnx_arena import Arena, Piece, Place, Writes
 from linnet_export.onnx_graph import Graph, Value
 from linnet_export.onnx_operations import Drawn, Translator
-from linnet_export.writer import write_atomic
 
 FEATURES = "features"
 _STATE = -1

@@ -6,6 +6,7 @@ import importlib
 from io import BytesIO
 from typing import Any
 
+from linnet.files import write_atomic
 from linnet.format.blocks import BLOCKS, ceil_div, occupied_blocks
 from linnet.format.voice_file import VoiceFile
 
@@ -15,8 +16,6 @@ def draw_patterns(file: VoiceFile, path: str) -> None:
 
     Raises ValueError where the voice has none, or without matplotlib (`linnet[bench]`).
     """
-    from linnet_export.writer import write_atomic
-
     tensors = [tensor for tensor in file.tensors if tensor.layout in BLOCKS]
     if not tensors:
         raise ValueError("the voice has no block-sparse matrix to draw")

@@ -6,8 +6,8 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
+from linnet.audio import score_recording
 from linnet.cli.arguments import add_voice, load_mel, load_voice
-from linnet.recording import score_recording
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
