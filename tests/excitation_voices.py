@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from linnet.features import complete
-from linnet_export.architectures import build_voice
-from linnet_export.storage import Storage
-from linnet_export.writer import to_bytes
+from linnet_export.families.known import build_voice
+from linnet_export.writing.storage import Storage
+from linnet_export.writing.writer import to_bytes
 
 SIGNAL = {
     "bits": 8,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from linnet.format.blocks import ceil_div
-from linnet_export.program import Builder
-from linnet_export.storage import Storage
-from linnet_export.writer import to_bytes
+from linnet_export.building.builder import Builder
+from linnet_export.writing.storage import Storage
+from linnet_export.writing.writer import to_bytes
 
 # Coefficients of a half-band filter's two branches, |z| < 1.
 FILTERS = np.array([[0.25, 0.75], [0.0625, 0.5]])

@@ -24,7 +24,7 @@ from linnet.format.operations import (
     bands_state_size,
 )
 from linnet.format.voice_file import Header, Tensor, VoiceFile
-from linnet_export.writer import to_bytes
+from linnet_export.writing.writer import to_bytes
 
 Vector = tuple[Operand, int]  # where, floats
 

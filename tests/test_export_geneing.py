@@ -15,7 +15,8 @@ import soundfile
 from geneing_files import random_model, to_bytes
 from linnet import format
 from linnet_export import export
-from linnet_export.geneing_file import (
+from linnet_export.families.residual_mel import BatchNorm, upsampling_matrix
+from linnet_export.readers.geneing_file import (
     Conv,
     Gru,
     Layer,
@@ -25,7 +26,6 @@ from linnet_export.geneing_file import (
     Stretch,
     read_model,
 )
-from linnet_export.residual_mel import BatchNorm, upsampling_matrix
 
 Float64 = npt.NDArray[np.float64]
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,7 @@ import pytest
 
 from linnet.features import log_mel
 from linnet.signal import decode, encode
-from linnet_export.hparams import expand, from_coqui
+from linnet_export.families.hparams import expand, from_coqui
 
 librosa = pytest.importorskip("librosa", reason="features need librosa (extra: audio)")
 

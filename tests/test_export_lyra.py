@@ -24,8 +24,8 @@ from linnet.format.operations import Gates, Linear, Logistics
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
 from linnet_export import export
-from linnet_export.describe import describe
-from linnet_export.lyra_files import read_folder
+from linnet_export.describing import describe
+from linnet_export.readers.lyra_files import read_folder
 from lyra_oracle import FOLDER, Layers, conditioning, step, uniforms
 
 pytestmark = [

@@ -13,9 +13,9 @@ from excitation_voices import excitation_checkpoint
 from geneing_files import random_model
 from geneing_files import to_bytes as geneing_bytes
 from linnet_export import export
-from linnet_export.architectures import build_voice
-from linnet_export.storage import Storage
-from linnet_export.writer import to_bytes
+from linnet_export.families.known import build_voice
+from linnet_export.writing.storage import Storage
+from linnet_export.writing.writer import to_bytes
 from voices import tiny_config, tiny_tensors
 
 

@@ -16,7 +16,7 @@ from linnet.format.blocks import BLOCKS, DTYPES, best_block, fill_ratio, pack, r
 from linnet.format.operations import Draw, Linear, Operand, Operation, Output
 from linnet.format.voice_file import Header, Tensor, VoiceFile
 from linnet.pruning import block_scores, keep_largest, prune
-from linnet_export.writer import to_bytes
+from linnet_export.writing.writer import to_bytes
 from voices import tiny_voice
 
 LAYOUTS = ["dense", *BLOCKS]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 import linnet
 from linnet import _core
 from linnet.format.operations import Bands, Logistics, Operand
-from linnet_export.program import Builder
-from linnet_export.storage import Storage
-from linnet_export.writer import to_bytes
+from linnet_export.building.builder import Builder
+from linnet_export.writing.storage import Storage
+from linnet_export.writing.writer import to_bytes
 from logistic_voices import FILTERS, logistic_voice
 
 U = 2.0**-24

@@ -28,7 +28,7 @@ from linnet.reference import matching as reference  # noqa: E402
 from linnet.reference.engine import ReferenceVoice  # noqa: E402
 from linnet_export import export, rematch  # noqa: E402
 from linnet_export.matching import PREFIX, matched  # noqa: E402
-from linnet_export.writer import to_bytes  # noqa: E402
+from linnet_export.writing.writer import to_bytes  # noqa: E402
 from varied_voices import varied_voices, with_match  # noqa: E402
 from voices import tiny_config, tiny_tensors, tiny_voice  # noqa: E402
 

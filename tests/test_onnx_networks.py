@@ -21,9 +21,9 @@ from linnet.cli import main
 from linnet.format.operations import Draw, Operand
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
-from linnet_export.architectures import build_voice
-from linnet_export.storage import Storage
-from linnet_export.writer import to_bytes
+from linnet_export.families.known import build_voice
+from linnet_export.writing.storage import Storage
+from linnet_export.writing.writer import to_bytes
 from random_programs import random_program
 from varied_voices import varied_voices
 from voices import tiny_config, tiny_tensors
@@ -31,8 +31,8 @@ from voices import tiny_config, tiny_tensors
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
-from linnet_export.onnx_arena import Place  # noqa: E402
-from linnet_export.onnx_networks import networks  # noqa: E402
+from linnet_export.onnx.arena import Place  # noqa: E402
+from linnet_export.onnx.networks import networks  # noqa: E402
 from onnx_bounds import with_bounds  # noqa: E402
 from onnx_voices import VOICES  # noqa: E402
 

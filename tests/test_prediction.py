@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from excitation_voices import excitation_checkpoint, excitation_voice
-from linnet_export.architectures import build_voice
-from linnet_export.storage import Storage
-from linnet_export.writer import to_bytes
+from linnet_export.families.known import build_voice
+from linnet_export.writing.storage import Storage
+from linnet_export.writing.writer import to_bytes
 
 pytest.importorskip("numba", reason="the reference needs Numba")
 

@@ -17,9 +17,9 @@ pytest.importorskip("numba", reason="analysing excitations needs Numba")
 import linnet  # noqa: E402
 from linnet.format.reading import read  # noqa: E402
 from linnet_export import export  # noqa: E402
-from linnet_export.architectures import build_voice  # noqa: E402
-from linnet_export.storage import Storage  # noqa: E402
-from linnet_export.writer import to_bytes  # noqa: E402
+from linnet_export.families.known import build_voice  # noqa: E402
+from linnet_export.writing.storage import Storage  # noqa: E402
+from linnet_export.writing.writer import to_bytes  # noqa: E402
 from linnet_training import block_scan, excitation  # noqa: E402
 from linnet_training import config as configuration  # noqa: E402
 from linnet_training.lpc_data import LpcCorpus  # noqa: E402

@@ -8,7 +8,7 @@ from dataclasses import replace
 from excitation_voices import excitation_voice
 from linnet.format.reading import read
 from linnet_export.matching import matched
-from linnet_export.writer import to_bytes
+from linnet_export.writing.writer import to_bytes
 from logistic_voices import logistic_voice
 from voices import tiny_config, tiny_voice
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.pruning import prune
-from linnet_export.architectures import build_voice
-from linnet_export.storage import Storage
-from linnet_export.writer import to_bytes
+from linnet_export.families.known import build_voice
+from linnet_export.writing.storage import Storage
+from linnet_export.writing.writer import to_bytes
 
 Tensors = dict[str, npt.NDArray[np.float32]]
 

@@ -15,17 +15,17 @@ from linnet.audio import score_recording
 from linnet.files import write_atomic
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
-from linnet_export import geneing, lyra, workload
-from linnet_export.architectures import build_voice
-from linnet_export.checkpoint import read_checkpoint
 from linnet_export.config import load_table, merge, read_matching, read_temperature
-from linnet_export.geneing_file import ModelFile, looks_like_model, read_model
-from linnet_export.hparams import from_coqui
-from linnet_export.lyra_files import read_folder
+from linnet_export.families import geneing, lyra, workload
+from linnet_export.families.hparams import from_coqui
+from linnet_export.families.known import build_voice
 from linnet_export.matching import matched
 from linnet_export.names import rename
-from linnet_export.storage import Layer, Storage
-from linnet_export.writer import to_bytes
+from linnet_export.readers.checkpoint import read_checkpoint
+from linnet_export.readers.geneing_file import ModelFile, looks_like_model, read_model
+from linnet_export.readers.lyra_files import read_folder
+from linnet_export.writing.storage import Layer, Storage
+from linnet_export.writing.writer import to_bytes
 
 PathLike = str | os.PathLike[str]
 

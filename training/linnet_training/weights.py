@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from linnet.format.reading import is_voice, read
-from linnet_export import lpc
+from linnet_export.families import lpc
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

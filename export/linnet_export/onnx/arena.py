@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.format.operations import Operand
-from linnet_export.onnx_graph import Graph, Value
+from linnet_export.onnx.graph import Graph, Value
 
 NOT_WRITTEN = -1
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from linnet_export.checkpoint import Checkpoint, parse_config
+from linnet_export.readers.checkpoint import Checkpoint, parse_config
 
 
 def is_npz(path: Path) -> bool:

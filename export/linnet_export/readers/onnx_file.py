@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from linnet_export.checkpoint import Checkpoint, parse_config
-from linnet_export.storage import Weights
+from linnet_export.readers.checkpoint import Checkpoint, parse_config
+from linnet_export.writing.storage import Weights
 
 ANONYMOUS = "onnx::"  # how torch.onnx begins the names of weights that it made itself
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from linnet_export.storage import Weights
+from linnet_export.writing.storage import Weights
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     Raises ValueError where the file is none of these or holds what it should not, OSError from the
     system.
     """
-    from linnet_export import npz, onnx_checkpoint, pytorch, pytorch_legacy, safetensors_file
+    from linnet_export.readers import npz, pytorch, pytorch_legacy, safetensors_file
+    from linnet_export.readers import onnx_file as onnx_checkpoint
 
     path = Path(path)
     with path.open("rb") as file:

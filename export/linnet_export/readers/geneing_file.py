@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from linnet_export.residual_mel import BatchNorm
-from linnet_export.storage import Weights
+from linnet_export.families.residual_mel import BatchNorm
+from linnet_export.writing.storage import Weights
 
 ELEMENT_SIZE = 4
 ROW_END = 255

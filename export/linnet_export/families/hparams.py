@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from linnet_export.config import merge
-from linnet_export.fatchord import LOGISTICS
-from linnet_export.projects import PROJECTS, SIZES
+from linnet_export.families.fatchord import LOGISTICS
+from linnet_export.families.projects import PROJECTS, SIZES
 
 PRESETS = tuple(PROJECTS)
 _MODES = {"RAW": "RAW", "MOL": "MOL", "waveform": "RAW", "mol": "MOL", "mold": "MOL"}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from linnet_export.storage import Weights
+from linnet_export.writing.storage import Weights
 
 
 class Tensors:

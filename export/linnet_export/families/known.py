@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from linnet.format.voice_file import VoiceFile
-from linnet_export import fatchord, fatchord_names, lpc, softmax, wavernn
+from linnet_export.building.tensors import Tensors, UnknownTensors
 from linnet_export.config import read_config
-from linnet_export.hparams import PRESETS, expand
+from linnet_export.families import fatchord, fatchord_names, lpc, softmax, wavernn
+from linnet_export.families.hparams import PRESETS, expand
 from linnet_export.matching import matched
-from linnet_export.storage import Storage, Weights
-from linnet_export.tensors import Tensors, UnknownTensors
+from linnet_export.writing.storage import Storage, Weights
 
 
 class Family(NamedTuple):

@@ -43,9 +43,9 @@ from linnet.files import write_atomic
 from linnet.format.operations import SPREADS, History, Operand, Operation, Upsample
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
-from linnet_export.onnx_arena import Arena, Piece, Place, Writes
-from linnet_export.onnx_graph import Graph, Value
-from linnet_export.onnx_operations import Drawn, Translator
+from linnet_export.onnx.arena import Arena, Piece, Place, Writes
+from linnet_export.onnx.graph import Graph, Value
+from linnet_export.onnx.operations import Drawn, Translator
 
 FEATURES = "features"
 _STATE = -1
@@ -96,8 +96,8 @@ def networks(file: VoiceFile) -> Networks:
     places = {**step.states, **step.imported, **step.drawn.places()}
     properties = {"linnet": json.dumps(_properties(file, frame.states, step.drawn))}
     return Networks(
-        step.graph.model(properties, "One step: see linnet_export.onnx_networks."),
-        frame.graph.model(properties, "One frame: see linnet_export.onnx_networks.")
+        step.graph.model(properties, "One step: see linnet_export.onnx.networks."),
+        frame.graph.model(properties, "One frame: see linnet_export.onnx.networks.")
         if file.frame_program
         else None,
         places,

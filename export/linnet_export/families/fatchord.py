@@ -34,11 +34,12 @@ from typing import Any
 import numpy as np
 
 from linnet.format.voice_file import VoiceFile
-from linnet_export.buffers import Buffer
+from linnet_export.building.buffers import Buffer
+from linnet_export.building.builder import Builder
+from linnet_export.building.gates import update_first
+from linnet_export.building.tensors import Tensors
 from linnet_export.config import Config, Signal
-from linnet_export.gates import update_first
-from linnet_export.program import Builder
-from linnet_export.residual_mel import (
+from linnet_export.families.residual_mel import (
     BatchNorm,
     Float64,
     MelNetwork,
@@ -46,8 +47,7 @@ from linnet_export.residual_mel import (
     fold,
     upsampling_matrix,
 )
-from linnet_export.storage import Storage, Weights
-from linnet_export.tensors import Tensors
+from linnet_export.writing.storage import Storage, Weights
 
 NAMES = r"upsample\.(resnet|up_layers)\..*|I\..*|rnn[12]\..*|fc[123]\..*"
 RESNET = "upsample.resnet"

@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 
 from linnet.format.voice_file import VoiceFile
-from linnet_export.buffers import Buffer
-from linnet_export.lyra_files import Float32, Layer
-from linnet_export.program import Builder
-from linnet_export.storage import Storage, Weights
+from linnet_export.building.buffers import Buffer
+from linnet_export.building.builder import Builder
+from linnet_export.readers.lyra_files import Float32, Layer
+from linnet_export.writing.storage import Storage, Weights
 
 # None of these stand in the files (lyra_config.cc, log_mel_spectrogram_extractor_impl.cc).
 SAMPLE_RATE = 16000  # Hz

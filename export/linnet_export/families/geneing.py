@@ -24,9 +24,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from linnet.format.voice_file import VoiceFile
+from linnet_export.building.builder import Builder
+from linnet_export.building.gates import update_first
 from linnet_export.config import Signal, read_integer
-from linnet_export.gates import update_first
-from linnet_export.geneing_file import (
+from linnet_export.families.residual_mel import (
+    BatchNorm,
+    Float64,
+    MelNetwork,
+    fold,
+    upsampling_matrix,
+)
+from linnet_export.readers.geneing_file import (
     Conv,
     Gru,
     Layer,
@@ -35,9 +43,7 @@ from linnet_export.geneing_file import (
     Smoothing,
     Stretch,
 )
-from linnet_export.program import Builder
-from linnet_export.residual_mel import BatchNorm, Float64, MelNetwork, fold, upsampling_matrix
-from linnet_export.storage import Storage, Weights
+from linnet_export.writing.storage import Storage, Weights
 
 SAMPLE_RATE = 16000  # Hz; the file does not say
 # Nor does it say what its features are; these are the defaults of the project that trained it (its

@@ -17,17 +17,17 @@ from __future__ import annotations
 from typing import Any
 
 from linnet.format.voice_file import VoiceFile
-from linnet_export.conditioning import (
+from linnet_export.building.builder import Builder
+from linnet_export.building.gates import update_first
+from linnet_export.building.tensors import Tensors
+from linnet_export.config import Config
+from linnet_export.families.conditioning import (
     CONDITIONING_NAMES,
     read_conditioning,
     require_conditioning,
 )
-from linnet_export.config import Config
-from linnet_export.gates import update_first
-from linnet_export.program import Builder
-from linnet_export.storage import Storage
-from linnet_export.tensors import Tensors
-from linnet_export.wavernn import GRU, GRU_NAMES
+from linnet_export.families.wavernn import GRU, GRU_NAMES
+from linnet_export.writing.storage import Storage
 
 NAMES = rf"{CONDITIONING_NAMES}|{GRU_NAMES}|embedding\.weight|fc\d+\.(weight|bias)"
 

@@ -16,8 +16,8 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from linnet_export.checkpoint import Checkpoint, split_state_dict
-from linnet_export.storage import Weights
+from linnet_export.readers.checkpoint import Checkpoint, split_state_dict
+from linnet_export.writing.storage import Weights
 
 # torch's storage classes and dtypes -> numpy; bfloat16 is held as uint16 until it is widened.
 _BFLOAT16 = "bfloat16"
@@ -133,7 +133,7 @@ def _load_zip(path: Path) -> Any:
 
 def read(path: Path) -> Checkpoint:
     """Read a file of torch.save. Raises ValueError for anything but tensors and a config."""
-    from linnet_export import pytorch_legacy
+    from linnet_export.readers import pytorch_legacy
 
     try:
         with path.open("rb") as file:

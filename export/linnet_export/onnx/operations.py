@@ -27,8 +27,8 @@ from linnet.format.operations import (
     bands_state_size,
 )
 from linnet.format.voice_file import VoiceFile
-from linnet_export.onnx_arena import Place
-from linnet_export.onnx_graph import Graph, Value
+from linnet_export.onnx.arena import Place
+from linnet_export.onnx.graph import Graph, Value
 
 _ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "exp": "Exp"}
 _GREATEST_GAIN = 256.0

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from linnet.format.voice_file import VoiceFile
+from linnet_export.building.builder import Builder
+from linnet_export.building.tensors import Tensors
 from linnet_export.config import Signal
-from linnet_export.program import Builder
-from linnet_export.storage import Storage, Weights
-from linnet_export.tensors import Tensors
-from linnet_export.wavernn import CLASSES, DualSoftmax, to_halves
+from linnet_export.families.wavernn import CLASSES, DualSoftmax, to_halves
+from linnet_export.writing.storage import Storage, Weights
 
 SAMPLE_RATE, HOP_LENGTH = 24000, 300  # not in the file; the paper's sample rate, and 12.5 ms
 LAYERS = ("wavernn_gru", "coarseproj", "coarselogit", "fineproj", "finelogit")

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from linnet_export.buffers import Buffer
-from linnet_export.program import Builder
-from linnet_export.storage import Weights
+from linnet_export.building.buffers import Buffer
+from linnet_export.building.builder import Builder
+from linnet_export.writing.storage import Weights
 
 Float64 = npt.NDArray[np.float64]
 Stages = list[tuple[int, Weights]]  # (repetition in time, odd smoothing filter), in turn

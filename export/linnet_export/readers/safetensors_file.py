@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from linnet_export.checkpoint import Checkpoint, parse_config
-from linnet_export.storage import Weights
+from linnet_export.readers.checkpoint import Checkpoint, parse_config
+from linnet_export.writing.storage import Weights
 
 _DTYPES = {
     "F64": "<f8",

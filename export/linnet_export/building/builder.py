@@ -29,9 +29,9 @@ from linnet.format.operations import (
     bands_state_size,
 )
 from linnet.format.voice_file import Header, Tensor, VoiceFile
-from linnet_export.buffers import Buffer, Layer, Slot
+from linnet_export.building.buffers import Buffer, Layer, Slot
 from linnet_export.config import Signal
-from linnet_export.storage import Storage, Weights
+from linnet_export.writing.storage import Storage, Weights
 
 
 class Builder:

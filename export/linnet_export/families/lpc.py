@@ -24,17 +24,17 @@ from typing import Any
 import numpy as np
 
 from linnet.format.voice_file import VoiceFile
-from linnet_export.conditioning import (
+from linnet_export.building.builder import Builder
+from linnet_export.building.gates import update_first
+from linnet_export.building.tensors import Tensors
+from linnet_export.config import Config
+from linnet_export.families.conditioning import (
     CONDITIONING_NAMES,
     read_conditioning,
     require_conditioning,
 )
-from linnet_export.config import Config
-from linnet_export.gates import update_first
-from linnet_export.program import Builder
-from linnet_export.storage import Storage, Weights
-from linnet_export.tensors import Tensors
-from linnet_export.wavernn import GRU, GRU_NAMES
+from linnet_export.families.wavernn import GRU, GRU_NAMES
+from linnet_export.writing.storage import Storage, Weights
 
 NAMES = rf"{CONDITIONING_NAMES}|{GRU_NAMES}|envelope\..*|O[12]\.(weight|bias)"
 PARTS = ("envelope.reflection", "envelope.gain", "O1", "O2")

@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 
 from linnet.format.voice_file import VoiceFile
-from linnet_export.buffers import Buffer
-from linnet_export.conditioning import (
+from linnet_export.building.buffers import Buffer
+from linnet_export.building.builder import Builder
+from linnet_export.building.tensors import Tensors
+from linnet_export.config import Config
+from linnet_export.families.conditioning import (
     CONDITIONING_NAMES,
     read_conditioning,
     require_conditioning,
 )
-from linnet_export.config import Config
-from linnet_export.program import Builder
-from linnet_export.storage import Storage, Weights
-from linnet_export.tensors import Tensors
+from linnet_export.writing.storage import Storage, Weights
 
 CLASSES = 256
 BYTE_SCALE = 2 / 255

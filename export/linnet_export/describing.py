@@ -11,11 +11,13 @@ import numpy as np
 
 from linnet.format.blocks import BLOCKS, DENSE, best_block, fill_ratio
 from linnet.table import table
-from linnet_export import architectures, lyra_files, workload
-from linnet_export.architectures import Family
-from linnet_export.checkpoint import read_checkpoint
-from linnet_export.geneing_file import looks_like_model, read_model, tensors
-from linnet_export.storage import Weights
+from linnet_export.families import known as architectures
+from linnet_export.families import workload
+from linnet_export.families.known import Family
+from linnet_export.readers import lyra_files
+from linnet_export.readers.checkpoint import read_checkpoint
+from linnet_export.readers.geneing_file import looks_like_model, read_model, tensors
+from linnet_export.writing.storage import Weights
 
 FAMILIES = {**architectures.FAMILIES, "workload-wavernn": Family(workload.build, workload.NAMES)}
 
