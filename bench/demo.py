@@ -17,7 +17,7 @@ import linnet
 import linnet_bench
 from linnet.audio import read_wav, write_wav
 from linnet.table import facts
-from linnet_training.measures import log_spectral_distance, log_spectrum_correlation
+from linnet_training.measures.audio import log_spectral_distance, log_spectrum_correlation
 
 Pcm = npt.NDArray[np.int16]
 

@@ -20,13 +20,13 @@ from linnet_export import export  # noqa: E402
 from linnet_export.families.known import build_voice  # noqa: E402
 from linnet_export.writing.storage import Storage  # noqa: E402
 from linnet_export.writing.writer import to_bytes  # noqa: E402
-from linnet_training import block_scan, excitation  # noqa: E402
 from linnet_training import config as configuration  # noqa: E402
-from linnet_training.lpc_data import LpcCorpus  # noqa: E402
-from linnet_training.lpc_model import LpcWaveRNN  # noqa: E402
-from linnet_training.preparation import prepare  # noqa: E402
-from linnet_training.train import save  # noqa: E402
-from linnet_training.train_lpc import LpcTrainer  # noqa: E402
+from linnet_training.data.lpc import LpcCorpus  # noqa: E402
+from linnet_training.data.preparation import prepare  # noqa: E402
+from linnet_training.loops.lpc import LpcTrainer  # noqa: E402
+from linnet_training.loops.trainer import save  # noqa: E402
+from linnet_training.networks import block_scan, excitation  # noqa: E402
+from linnet_training.networks.lpc import LpcWaveRNN  # noqa: E402
 
 U = 2.0**-24
 needs_scan = pytest.mark.skipif(not block_scan.AVAILABLE, reason="training was not compiled")

@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from linnet.features import complete
 from linnet_training.config import Config
-from linnet_training.log import Log
+from linnet_training.loops.log import Log
+from linnet_training.loops.weights import read_weights
 from linnet_training.pruner import Pruner
-from linnet_training.weights import read_weights
 
 
 def save(value: dict[str, Any], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Training segments from a prepared folder (`linnet_training.preparation`)."""
+"""Training segments from a prepared folder (`linnet_training.data.preparation`)."""
 
 from __future__ import annotations
 

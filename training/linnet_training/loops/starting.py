@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from linnet_training.config import Config
-from linnet_training.train import Trainer
+from linnet_training.loops.trainer import Trainer
 
 REACH = 3  # frames before and after that the conditioning sees
 
@@ -17,13 +17,13 @@ def start(config: Config, folder: Path) -> Trainer:
     if not (prepared / "prepared.json").exists():
         raise FileNotFoundError(f"{prepared}: no prepared data; run `linnet-train prepare` first")
     if name == "lpc-wavernn":
-        from linnet_training.lpc_data import LpcCorpus
-        from linnet_training.train_lpc import LpcTrainer
+        from linnet_training.data.lpc import LpcCorpus
+        from linnet_training.loops.lpc import LpcTrainer
 
         return LpcTrainer(config, LpcCorpus(prepared, config.signal.pre_emphasis, REACH), folder)
     if name == "wavernn-dual-softmax":
-        from linnet_training.data import Corpus
-        from linnet_training.train_wavernn import WaveRNNTrainer
+        from linnet_training.data.corpus import Corpus
+        from linnet_training.loops.wavernn import WaveRNNTrainer
 
         return WaveRNNTrainer(config, Corpus(prepared, config.signal_dict(), REACH), folder)
     raise ValueError(f"architecture {name!r} is neither wavernn-dual-softmax nor lpc-wavernn")

@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from linnet_training.block_scan import STREAMS, Blocks, BlockScan
-from linnet_training.envelope import Envelope
-from linnet_training.excitation import CLASSES, INPUTS
+from linnet_training.networks.block_scan import STREAMS, Blocks, BlockScan
+from linnet_training.networks.envelope import Envelope
+from linnet_training.networks.excitation import CLASSES, INPUTS
 
 
 class LpcWaveRNN(nn.Module):

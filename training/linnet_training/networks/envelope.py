@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from linnet_training.lpc_data import Recording
+from linnet_training.data.lpc import Recording
 
 # White noise added to the signal, as a share of its power. It bounds the gain of the inverse
 # filter, by which quantisation errors of the past enter the next excitation.

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from linnet_training.data import Segments
-from linnet_training.held_out import held_out_nats, stored
-from linnet_training.model import SILENCE, WaveRNN
-from linnet_training.train import Trainer
+from linnet_training.data.corpus import Segments
+from linnet_training.loops.held_out import held_out_nats, stored
+from linnet_training.loops.trainer import Trainer
+from linnet_training.networks.wavernn import SILENCE, WaveRNN
 
 
 class WaveRNNTrainer(Trainer):

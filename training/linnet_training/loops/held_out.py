@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from linnet_training.data import Utterance
-from linnet_training.model import SILENCE, WaveRNN
+from linnet_training.data.corpus import Utterance
+from linnet_training.networks.wavernn import SILENCE, WaveRNN
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from linnet_training import block_scan, envelope, excitation
-from linnet_training.block_scan import STREAMS, Blocks
-from linnet_training.data import Streams
-from linnet_training.held_out import stored
-from linnet_training.lpc_data import LpcCorpus, Recording
-from linnet_training.lpc_model import LpcWaveRNN
-from linnet_training.train import Trainer, save
+from linnet_training.data.corpus import Streams
+from linnet_training.data.lpc import LpcCorpus, Recording
+from linnet_training.loops.held_out import stored
+from linnet_training.loops.trainer import Trainer, save
+from linnet_training.networks import block_scan, envelope, excitation
+from linnet_training.networks.block_scan import STREAMS, Blocks
+from linnet_training.networks.lpc import LpcWaveRNN
 
 RECURRENT = "gru.weight_hh_l0"
 CHUNK = 10  # frames that are scored at a time, which bounds the memory

@@ -20,9 +20,9 @@ from typing import Any
 
 from linnet_training import config as configuration
 from linnet_training.config import Config, Rule
-from linnet_training.data import Corpus
-from linnet_training.study_report import DENSE, draw, table
-from linnet_training.train_wavernn import WaveRNNTrainer
+from linnet_training.data.corpus import Corpus
+from linnet_training.loops.wavernn import WaveRNNTrainer
+from linnet_training.measures.study_report import DENSE, draw, table
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from linnet.audio import to_int16
 from linnet.features import complete
-from linnet_training.measures import MEASURES, Pcm, clicks_per_minute, level, measure
-from linnet_training.recognition import Recogniser, words
+from linnet_training.measures.audio import MEASURES, Pcm, clicks_per_minute, level, measure
+from linnet_training.measures.recognition import Recogniser, words
 
 Mel = NDArray[np.float32]
 METHODS = {"voice": "voice", "griffin_lim": "Griffin-Lim, 60 iterations"}

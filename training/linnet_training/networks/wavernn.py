@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from linnet_training.scan import GruScan
+from linnet_training.networks.scan import GruScan
 
 SILENCE = 32768  # the 16-bit token of a zero sample: coarse 128, fine 0
 
