@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.pruning import prune
-from linnet_export.families.residual_mel import BatchNorm
+from linnet_export.building.batch_norm import BatchNorm
 from linnet_export.readers.geneing_file import (
     Conv,
     Gru,

@@ -15,7 +15,8 @@ import soundfile
 from geneing_files import random_model, to_bytes
 from linnet import format
 from linnet_export import export
-from linnet_export.families.residual_mel import BatchNorm, upsampling_matrix
+from linnet_export.building.batch_norm import BatchNorm
+from linnet_export.families.residual_mel import upsampling_matrix
 from linnet_export.readers.geneing_file import (
     Conv,
     Gru,

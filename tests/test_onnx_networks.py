@@ -21,7 +21,8 @@ from linnet.cli import main
 from linnet.format.operations import Draw, Operand
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
-from linnet_export.families.known import build_voice
+from linnet_export.exporting import build_voice
+from linnet_export.readers.checkpoint import Checkpoint
 from linnet_export.writing.storage import Storage
 from linnet_export.writing.writer import to_bytes
 from random_programs import random_program
@@ -229,7 +230,7 @@ def test_the_step_network_runs_on_its_own_states(architecture: str, shape: dict[
     config = tiny_config(architecture)
     tensors = tiny_tensors(config, **shape)
     tensors["gru.weight_hh_l0"] *= 0.05
-    trace = Trace(to_bytes(build_voice(tensors, config, Storage(), "calm")))
+    trace = Trace(to_bytes(build_voice(Checkpoint(tensors), config, Storage(), "calm")))
     inputs = {k: v for k, v in trace.inputs().items() if not is_state(k)}
     bounded, single = session(with_bounds(trace.found.step)), session(trace.found.step)
     states = zero_states(trace.found.places)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from excitation_voices import excitation_checkpoint, excitation_voice
-from linnet_export.families.known import build_voice
+from linnet_export.exporting import build_voice
+from linnet_export.readers.checkpoint import Checkpoint
 from linnet_export.writing.storage import Storage
 from linnet_export.writing.writer import to_bytes
 
@@ -79,7 +80,9 @@ def test_what_is_scored_is_followed_to_within_half_a_step() -> None:
     for part in ("reflection", "gain"):
         tensors[f"envelope.{part}.weight"][:] = 0
         tensors[f"envelope.{part}.bias"][:] = 0 if part == "reflection" else np.log(1 / 8)
-    voice = ReferenceVoice(to_bytes(build_voice(tensors, config, Storage("float32"), "flat")))
+    voice = ReferenceVoice(
+        to_bytes(build_voice(Checkpoint(tensors), config, Storage("float32"), "flat"))
+    )
     pcm = np.random.default_rng(0).integers(-20000, 20000, 100)
     run = _Run(voice, 0, 0, 1.0, list(pcm + 32768))
     heard = np.array(voice._samples(run, np.zeros((10, 5), np.float32)))
@@ -95,5 +98,7 @@ def test_silence_is_silent_where_the_voice_predicts_it() -> None:
     tensors["O2.weight"][:] = 0
     tensors["O2.bias"][:] = -100
     tensors["O2.bias"][128] = 100
-    voice = ReferenceVoice(to_bytes(build_voice(tensors, config, Storage("float32"), "silent")))
+    voice = ReferenceVoice(
+        to_bytes(build_voice(Checkpoint(tensors), config, Storage("float32"), "silent"))
+    )
     assert not voice.synthesize(np.zeros((10, 8), np.float32)).any()

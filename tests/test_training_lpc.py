@@ -17,7 +17,8 @@ pytest.importorskip("numba", reason="analysing excitations needs Numba")
 import linnet  # noqa: E402
 from linnet.format.reading import read  # noqa: E402
 from linnet_export import export  # noqa: E402
-from linnet_export.families.known import build_voice  # noqa: E402
+from linnet_export.exporting import build_voice  # noqa: E402
+from linnet_export.readers.checkpoint import Checkpoint  # noqa: E402
 from linnet_export.writing.storage import Storage  # noqa: E402
 from linnet_export.writing.writer import to_bytes  # noqa: E402
 from linnet_training import config as configuration  # noqa: E402
@@ -141,7 +142,9 @@ def test_the_runtime_scores_what_was_trained(corpus: LpcCorpus, tmp_path: Path) 
     trainer.run(quiet=True)
     saved = trainer.exported()
     tensors = {n: t.numpy() for n, t in saved["state_dict"].items()}
-    voice = linnet.load(to_bytes(build_voice(tensors, saved["config"], Storage("float16"), "t")))
+    voice = linnet.load(
+        to_bytes(build_voice(Checkpoint(tensors), saved["config"], Storage("float16"), "t"))
+    )
     recording = corpus.held_out[0]
     frames = len(recording.gains)
     pcm = np.empty(frames * corpus.hop, np.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,9 @@ import numpy as np
 
 from linnet.format.blocks import BLOCKS, DENSE, best_block, fill_ratio
 from linnet.table import table
-from linnet_export.families import known as architectures
-from linnet_export.families import workload
-from linnet_export.families.known import Family
-from linnet_export.readers import lyra_files
-from linnet_export.readers.checkpoint import read_checkpoint
-from linnet_export.readers.geneing_file import looks_like_model, read_model, tensors
-from linnet_export.writing.storage import Weights
-
-FAMILIES = {**architectures.FAMILIES, "workload-wavernn": Family(workload.build, workload.NAMES)}
+from linnet_export.building.tensors import Weights
+from linnet_export.families.known import nearest
+from linnet_export.readers.reading import read_checkpoint
 
 
 @dataclass(frozen=True)
@@ -69,29 +63,18 @@ def describe(checkpoint_path: str | os.PathLike[str]) -> Description:
 
     Raises ValueError for a file that is no checkpoint, OSError from the system.
     """
-    path = Path(checkpoint_path)
-    if path.is_dir():
-        found = lyra_files.tensors(lyra_files.read_folder(path))
-        return Description(_lines(found, ()), "lyra-wavegru", len(found), ())
-    with path.open("rb") as file:
-        start = file.read(20)
-    if looks_like_model(start):
-        found = tensors(read_model(path.read_bytes()))
-        return Description(_lines(found, ()), "geneing-wavernn", len(found), ())
-    checkpoint = read_checkpoint(path)
-    sorted_names = {family: FAMILIES[family].sort(checkpoint.tensors) for family in FAMILIES}
-    family = max(FAMILIES, key=lambda family: len(sorted_names[family][0]))
-    known, unknown = sorted_names[family]
-    n_known = len(known)
+    checkpoint = read_checkpoint(Path(checkpoint_path))
+    family = nearest(checkpoint)
+    known, unknown = family.sort(checkpoint)
     return Description(
         _lines(checkpoint.tensors, checkpoint.bfloat16),
-        family if n_known else None,
-        n_known,
+        family.name if known else None,
+        len(known),
         tuple(sorted(unknown)),
     )
 
 
-def _lines(tensors: dict[str, Weights], bfloat16: Collection[str]) -> tuple[TensorLine, ...]:
+def _lines(tensors: Mapping[str, Weights], bfloat16: Collection[str]) -> tuple[TensorLine, ...]:
     return tuple(
         _line(name, tensor, "bfloat16" if name in bfloat16 else tensor.dtype.name)
         for name, tensor in tensors.items()

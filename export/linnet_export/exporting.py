@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,13 @@ from linnet.audio import score_recording
 from linnet.files import write_atomic
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
-from linnet_export.config import load_table, merge, read_matching, read_temperature
-from linnet_export.families import geneing, lyra, workload
+from linnet_export.config import load_table, merge, read_matching
+from linnet_export.families import known as families
 from linnet_export.families.hparams import from_coqui
-from linnet_export.families.known import build_voice
 from linnet_export.matching import matched
 from linnet_export.names import rename
-from linnet_export.readers.checkpoint import read_checkpoint
-from linnet_export.readers.geneing_file import ModelFile, looks_like_model, read_model
-from linnet_export.readers.lyra_files import read_folder
+from linnet_export.readers.checkpoint import Checkpoint
+from linnet_export.readers.reading import read_checkpoint
 from linnet_export.writing.storage import Layer, Storage
 from linnet_export.writing.writer import to_bytes
 
@@ -151,13 +149,20 @@ def export(
         overrides["temperature"] = temperature
     if matching is not None:
         overrides["matching"] = matching
-    build = _builder(Path(checkpoint_path), _table(names), overrides, preset, name)
-    voice = build(storage)
+    path = Path(checkpoint_path)
+    checkpoint = read_checkpoint(path)
+    checkpoint = replace(checkpoint, tensors=rename(checkpoint.tensors, _table(names)))
+    whole = merge(from_coqui(checkpoint.config), from_coqui(overrides))
+    if preset is not None:
+        whole["preset"] = preset
+    stem = path.resolve().name if path.is_dir() else path.stem
+    voice_name = str(name or whole.get("name") or stem)
+    voice = build_voice(checkpoint, whole, storage, voice_name)
     data = to_bytes(voice)
     cost = None
     if score is not None:
-        whole = to_bytes(build(Storage("float32")))
-        before, after = (score_recording(linnet.load(v), score, mel) for v in (whole, data))
+        exact = to_bytes(build_voice(checkpoint, whole, Storage("float32"), voice_name))
+        before, after = (score_recording(linnet.load(v), score, mel) for v in (exact, data))
         cost = Cost(before, after)
     write_atomic(out_path, data)
     return _report(voice, storage.layers, os.fspath(out_path), len(data), cost)
@@ -181,61 +186,14 @@ def rematch(voice_path: PathLike, out_path: PathLike, matching: int) -> Report:
     return _report(voice, layers, os.fspath(out_path), len(data), None)
 
 
-def _builder(
-    path: Path,
-    names: Mapping[str, Any],
-    overrides: Mapping[str, Any],
-    preset: str | None,
-    name: str | None,
-) -> Callable[[Storage], VoiceFile]:
-    """The front end of a checkpoint, which builds its voice with the storage it is given."""
-    if path.is_dir():
-        unknown = set(overrides) - {"name", "training"}
-        if unknown:
-            raise ValueError(f"a folder's config may not hold {', '.join(sorted(unknown))}")
-        layers = read_folder(path)
-        metadata = lyra.metadata(str(name or overrides.get("name") or path.resolve().name))
-        metadata["training"] = overrides.get("training", metadata["training"])
-        return lambda storage: lyra.build(layers, storage, dict(metadata))
-    with path.open("rb") as file:
-        start = file.read(20)
-    if looks_like_model(start):
-        model = read_model(path.read_bytes())
-        voice_name = str(name or overrides.get("name") or path.stem)
-        return lambda storage: _geneing(model, storage, overrides, voice_name)
-    checkpoint = read_checkpoint(path)
-    tensors = rename(checkpoint.tensors, names)
-    config = merge(from_coqui(checkpoint.config), from_coqui(overrides))
-    if preset is not None:
-        config["preset"] = preset
-    voice_name = str(name or config.get("name") or path.stem)
-    if workload.recognises(tensors):
-        temperature, visits = read_temperature(config), read_matching(config)
-        return lambda storage: matched(
-            workload.build(tensors, storage, voice_name, temperature), visits
-        )
-    return lambda storage: build_voice(tensors, config, storage, voice_name)
-
-
-def _geneing(
-    model: ModelFile, storage: Storage, overrides: Mapping[str, Any], name: str
+def build_voice(
+    checkpoint: Checkpoint, config: Mapping[str, Any], storage: Storage, name: str
 ) -> VoiceFile:
-    known = {"name", "features", "training", "signal", "temperature", "matching"}
-    unknown = set(overrides) - known
-    signal = overrides.get("signal", {})
-    if unknown or set(signal) - {"companding"}:
-        raise ValueError(
-            "model.bin says the rest itself: its config may hold name, features, training, "
-            "temperature, matching and signal.companding, not "
-            f"{', '.join(sorted(unknown) or sorted(signal))}"
-        )
-    metadata = geneing.metadata(model, name)
-    features = overrides.get("features", {})
-    metadata["features"] = features if "kind" in features else merge(metadata["features"], features)
-    metadata["training"] = overrides.get("training", metadata["training"])
-    companding = str(signal.get("companding", "linear"))
-    voice = geneing.build(model, storage, metadata, companding, read_temperature(overrides))
-    return matched(voice, read_matching(overrides))
+    """A checkpoint's voice, matched as often as the config says; `storage` collects the report.
+
+    Raises ValueError for an unknown architecture, and for tensors or a config that do not fit it.
+    """
+    return matched(families.build(checkpoint, config, storage, name), read_matching(config))
 
 
 def _table(source: PathLike | Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -24,6 +24,7 @@ from linnet.features import complete, mel_basis, mel_centres, require_librosa
 from linnet.format.blocks import best_block, pack
 from linnet.format.operations import MOST_TRANSFORM, MOST_VISITS, Match
 from linnet.format.voice_file import Tensor, VoiceFile
+from linnet_export.families.known import of_voice
 
 PREFIX = "matching."
 # Of a correction, in logarithms: windows overlap, so that neighbours undo a part of it.
@@ -42,8 +43,9 @@ def matched(voice: VoiceFile, visits: int) -> VoiceFile:
     voice = without(voice)
     if visits == 0:
         return voice
-    if voice.metadata.get("architecture") == "lyra-wavegru":
-        raise ValueError("matching needs samples in step with their frames; Lyra's lag behind")
+    family = of_voice(voice)
+    if family is not None and family.unmatched:
+        raise ValueError(family.unmatched)
     features = definition(voice.metadata.get("features", {}))
     require_librosa("matching")
     parts = {PREFIX + name: values for name, values in _parts(features).items()}

@@ -12,14 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.files import write_atomic
+from linnet.signal import to_int16
 
 if TYPE_CHECKING:
     from linnet.voice import Voice
-
-
-def to_int16(samples: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
-    """Samples in [-1, 1] as 16 bits, rounded to nearest; what is louder is clipped."""
-    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def read_wav(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], int]:

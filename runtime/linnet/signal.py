@@ -21,9 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from linnet.audio import to_int16
-
 _KEYS = {"bits", "companding", "mu", "pre_emphasis", "grid"}
+
+
+def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
+    """Samples in [-1, 1] as 16 bits, rounded to nearest; what is louder is clipped."""
+    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def _parameters(signal: Mapping[str, Any]) -> tuple[int, bool, float, float]:

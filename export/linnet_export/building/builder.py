@@ -30,8 +30,9 @@ from linnet.format.operations import (
 )
 from linnet.format.voice_file import Header, Tensor, VoiceFile
 from linnet_export.building.buffers import Buffer, Layer, Slot
+from linnet_export.building.tensors import Weights
 from linnet_export.config import Signal
-from linnet_export.writing.storage import Storage, Weights
+from linnet_export.writing.storage import Storage
 
 
 class Builder:

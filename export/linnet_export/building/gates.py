@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from linnet_export.writing.storage import Weights
+from linnet_export.building.tensors import Weights
 
 
 def update_first(weights: Weights) -> Weights:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from linnet_export.writing.storage import Weights
+Weights = npt.NDArray[Any]
 
 
 class Tensors:

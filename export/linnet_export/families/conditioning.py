@@ -24,8 +24,7 @@ import numpy as np
 
 from linnet_export.building.buffers import Buffer
 from linnet_export.building.builder import Builder
-from linnet_export.building.tensors import Tensors
-from linnet_export.writing.storage import Weights
+from linnet_export.building.tensors import Tensors, Weights
 
 # The network's tensors, as a regular expression.
 CONDITIONING_NAMES = r"conditioning\.\d+\.(weight|bias)|upsample\.weight"

@@ -34,27 +34,22 @@ from typing import Any
 import numpy as np
 
 from linnet.format.voice_file import VoiceFile
+from linnet_export.building.batch_norm import BatchNorm, Float64, fold
 from linnet_export.building.buffers import Buffer
 from linnet_export.building.builder import Builder
 from linnet_export.building.gates import update_first
-from linnet_export.building.tensors import Tensors
+from linnet_export.building.tensors import Tensors, Weights
 from linnet_export.config import Config, Signal
-from linnet_export.families.residual_mel import (
-    BatchNorm,
-    Float64,
-    MelNetwork,
-    Stages,
-    fold,
-    upsampling_matrix,
-)
-from linnet_export.writing.storage import Storage, Weights
+from linnet_export.families import fatchord_names, hparams
+from linnet_export.families.family import configured
+from linnet_export.families.residual_mel import MelNetwork, Stages, upsampling_matrix
+from linnet_export.writing.storage import Storage
 
 NAMES = r"upsample\.(resnet|up_layers)\..*|I\..*|rnn[12]\..*|fc[123]\..*"
 RESNET = "upsample.resnet"
 NORM = ("weight", "bias", "running_mean", "running_var")
 NORM_EPSILON = 1e-5  # torch's default, which no state dict holds
 GRU = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-LOGISTICS = 30  # outputs of mode MOL: 10 weights, 10 means, 10 log scales
 LEAST_LOG_SCALE = math.log(1e-14)
 
 
@@ -157,7 +152,7 @@ class Network:
 
     @property
     def mode(self) -> str:
-        return "MOL" if len(self.fc3[1]) == LOGISTICS else "RAW"
+        return "MOL" if len(self.fc3[1]) == hparams.LOGISTICS else "RAW"
 
 
 def _network(tensors: Tensors, n_features: int) -> Network:
@@ -203,8 +198,8 @@ def _check(network: Network, config: Config) -> None:
         raise ValueError("a temperature divides the logits of mode RAW, and this is mode MOL")
     if network.mode == "MOL" and (signal.bits, signal.companding) != (16, "linear"):
         raise ValueError(
-            f"config signal has {signal.bits} bits, {signal.companding}; fc3.weight's {LOGISTICS} "
-            "rows are a mixture of logistics over 16 linear bits"
+            f"config signal has {signal.bits} bits, {signal.companding}; fc3.weight's "
+            f"{hparams.LOGISTICS} rows are a mixture of logistics over 16 linear bits"
         )
     if n_outputs == 2:
         raise ValueError("fc3.weight has 2 rows: a Gaussian is not supported")
@@ -298,3 +293,15 @@ def _mixture(builder: Builder, signal: Signal, outputs: Buffer, x: Buffer) -> No
     logits, means, log_scales = (outputs[i * n : (i + 1) * n] for i in range(3))
     builder.logistics(logits, means, log_scales, x, least_scale=LEAST_LOG_SCALE)
     builder.bands(x, pre_emphasis=signal.pre_emphasis)
+
+
+FAMILY = configured(
+    "fatchord-wavernn",
+    build,
+    NAMES,
+    canonical=fatchord_names.canonical,
+    expand=lambda config, tensors: hparams.expand(
+        config, len(fatchord_names.canonical(tensors).get("fc3.bias", ()))
+    ),
+    hint=f" (give its preset: {', '.join(hparams.PRESETS)})",
+)

@@ -24,16 +24,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from linnet.format.voice_file import VoiceFile
+from linnet_export.building.batch_norm import BatchNorm, Float64, fold
 from linnet_export.building.builder import Builder
 from linnet_export.building.gates import update_first
-from linnet_export.config import Signal, read_integer
-from linnet_export.families.residual_mel import (
-    BatchNorm,
-    Float64,
-    MelNetwork,
-    fold,
-    upsampling_matrix,
-)
+from linnet_export.building.tensors import Weights
+from linnet_export.config import Signal, merge, read_integer, read_temperature
+from linnet_export.families.family import Family, Tables
+from linnet_export.families.residual_mel import MelNetwork, upsampling_matrix
+from linnet_export.readers.checkpoint import Checkpoint
 from linnet_export.readers.geneing_file import (
     Conv,
     Gru,
@@ -43,7 +41,7 @@ from linnet_export.readers.geneing_file import (
     Smoothing,
     Stretch,
 )
-from linnet_export.writing.storage import Storage, Weights
+from linnet_export.writing.storage import Storage
 
 SAMPLE_RATE = 16000  # Hz; the file does not say
 # Nor does it say what its features are; these are the defaults of the project that trained it (its
@@ -145,7 +143,7 @@ def _columns(weights: Weights, start: int, stop: int) -> tuple[Weights, int, int
     return np.pad(weights[:, start:stop], ((0, 0), (before, behind))), before, behind
 
 
-def metadata(model: ModelFile, name: str) -> dict[str, Any]:
+def _metadata(model: ModelFile, config: Tables, name: str) -> dict[str, Any]:
     """What the file's metadata says, besides layers and signal."""
     channels = next(layer.weight.shape[1] for layer in model.layers if isinstance(layer, Conv))
     features: dict[str, Any] = {
@@ -155,26 +153,37 @@ def metadata(model: ModelFile, name: str) -> dict[str, Any]:
     }
     if (channels, model.hop_length) == (FEATURES["n_mels"], FEATURES["hop_length"]):
         features = dict(FEATURES)
+    own = config.get("features", {})
     return {
         "name": name,
         "architecture": "geneing-wavernn",
-        "features": features,
-        "training": {"source": "github.com/geneing/WaveRNN-Pytorch"},
+        "features": own if "kind" in own else merge(features, own),
+        "training": config.get("training", {"source": "github.com/geneing/WaveRNN-Pytorch"}),
     }
 
 
-def build(
-    model: ModelFile,
-    storage: Storage,
-    metadata: dict[str, Any],
-    companding: str = "linear",
-    temperature: float = 1.0,
-) -> VoiceFile:
+def _check(config: Tables) -> None:
+    known = {"name", "features", "training", "signal", "temperature", "matching"}
+    unknown, signal = set(config) - known, config.get("signal", {})
+    if unknown or set(signal) - {"companding"}:
+        raise ValueError(
+            "model.bin says the rest itself: its config may hold name, features, training, "
+            "temperature, matching and signal.companding, not "
+            f"{', '.join(sorted(unknown) or sorted(signal))}"
+        )
+
+
+def build(checkpoint: Checkpoint, config: Tables, name: str, storage: Storage) -> VoiceFile:
     """The voice. Raises ValueError naming what does not fit.
 
-    companding: "mu-law" where the network was trained on it, which the file does not say.
-    temperature: divides the logits.
+    The config's signal.companding is "mu-law" where the network was trained on it, which the file
+    does not say.
     """
+    _check(config)
+    model: ModelFile = checkpoint.layers
+    metadata = _metadata(model, config, name)
+    companding = str(config.get("signal", {}).get("companding", "linear"))
+    temperature = read_temperature(config)
     try:
         net = network(model)
     except ValueError as error:
@@ -251,3 +260,10 @@ def _signal(bits: int, companding: str) -> Signal:
     return Signal(
         bits, companding, 2.0**bits - 1 if companding == "mu-law" else 0.0, 0.0, "full-scale"
     )
+
+
+FAMILY = Family(
+    "geneing-wavernn",
+    build,
+    recognises=lambda checkpoint: isinstance(checkpoint.layers, ModelFile),
+)

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from linnet_export.config import merge
-from linnet_export.families.fatchord import LOGISTICS
 from linnet_export.families.projects import PROJECTS, SIZES
 
+LOGISTICS = 30  # outputs of mode MOL: 10 weights, 10 means, 10 log scales
 PRESETS = tuple(PROJECTS)
 _MODES = {"RAW": "RAW", "MOL": "MOL", "waveform": "RAW", "mol": "MOL", "mold": "MOL"}
 _NETWORK = ("mode", "pad", "upsample_factors", *SIZES)

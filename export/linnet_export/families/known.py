@@ -1,83 +1,89 @@
-"""The networks that the exporter knows, and finding the right one for a checkpoint's tensors."""
+"""The one list of families. Describing, exporting, matching and training ask it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from linnet.format.voice_file import VoiceFile
-from linnet_export.building.tensors import Tensors, UnknownTensors
-from linnet_export.config import read_config
-from linnet_export.families import fatchord, fatchord_names, lpc, softmax, wavernn
-from linnet_export.families.hparams import PRESETS, expand
-from linnet_export.matching import matched
-from linnet_export.writing.storage import Storage, Weights
+from linnet_export.building.tensors import UnknownTensors, Weights
+from linnet_export.families import fatchord, geneing, lpc, lyra, softmax, wavernn, workload
+from linnet_export.families.family import Family
+from linnet_export.readers.checkpoint import Checkpoint
+from linnet_export.writing.storage import Storage
+
+FAMILIES: tuple[Family, ...] = (
+    wavernn.FAMILY,
+    softmax.FAMILY,
+    lpc.FAMILY,
+    fatchord.FAMILY,
+    workload.FAMILY,
+    geneing.FAMILY,
+    lyra.FAMILY,
+)
+CONFIGURED = tuple(family for family in FAMILIES if family.recognises is None)
 
 
-class Family(NamedTuple):
-    """A front end: `names` matches its tensors' names, which `canonical` makes of a relative's."""
-
-    build: Callable[..., VoiceFile]
-    names: str
-    canonical: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
-
-    def sort(self, names: Iterable[str]) -> tuple[list[str], list[str]]:
-        """(known, unknown) of a checkpoint's names; those that a voice never needs are neither."""
-        theirs = {name: name for name in names}
-        try:
-            theirs = self.canonical(theirs)
-        except ValueError:
-            pass  # an incomplete relative: its names are unknown
-        known = [name for ours, name in theirs.items() if re.fullmatch(self.names, ours)]
-        return known, [name for name in theirs.values() if name not in known]
+def of_voice(voice: VoiceFile) -> Family | None:
+    """The family that a voice's metadata names."""
+    architecture = voice.metadata.get("architecture")
+    return next((family for family in FAMILIES if family.name == architecture), None)
 
 
-FAMILIES = {
-    "wavernn-dual-softmax": Family(wavernn.build, wavernn.NAMES),
-    "wavernn-softmax": Family(softmax.build, softmax.NAMES),
-    "lpc-wavernn": Family(lpc.build, lpc.NAMES),
-    "fatchord-wavernn": Family(fatchord.build, fatchord.NAMES, fatchord_names.canonical),
-}
-ARCHITECTURES = tuple(FAMILIES)
+def nearest(checkpoint: Checkpoint, among: tuple[Family, ...] = FAMILIES) -> Family:
+    """The family that knows most of the tensors' names."""
+    return max(among, key=lambda family: len(family.sort(checkpoint)[0]))
 
 
-def nearest(names: Iterable[str]) -> str:
-    """The architecture that knows most of the tensors' names."""
-    return max(FAMILIES, key=lambda architecture: len(FAMILIES[architecture].sort(names)[0]))
+def find(checkpoint: Checkpoint, config: Mapping[str, Any]) -> tuple[Family, dict[str, Any]]:
+    """A checkpoint's family, and its config without presets.
+
+    Raises ValueError where neither the content nor the config says the family.
+    """
+    for family in FAMILIES:
+        if family.recognises is not None and family.recognises(checkpoint):
+            return family, dict(config)
+    whole = dict(config)
+    for family in CONFIGURED:
+        whole = family.expand(whole, checkpoint.tensors)
+    architecture = whole.get("architecture")
+    for family in CONFIGURED:
+        if family.name == architecture:
+            return family, whole
+    likely = nearest(checkpoint, CONFIGURED)
+    raise ValueError(
+        f"architecture {architecture!r} is none of {', '.join(f.name for f in CONFIGURED)}; "
+        f"by the names of its tensors the nearest is {likely.name}{likely.hint}"
+    )
 
 
-def build_voice(
-    tensors: Mapping[str, Weights], config: Mapping[str, Any], storage: Storage, name: str
+def build(
+    checkpoint: Checkpoint, config: Mapping[str, Any], storage: Storage, name: str
 ) -> VoiceFile:
     """A checkpoint's voice; `storage` collects the report.
 
     Raises ValueError for an unknown architecture, and for tensors or a config that do not fit it.
     """
-    config = expand(config, len(fatchord_names.canonical(tensors).get("fc3.bias", ())))
-    architecture = config.get("architecture")
-    if architecture not in FAMILIES:
-        likely = nearest(tensors)
-        hint = f" (give its preset: {', '.join(PRESETS)})" if likely == "fatchord-wavernn" else ""
-        raise ValueError(
-            f"architecture {architecture!r} is none of {', '.join(ARCHITECTURES)}; "
-            f"by the names of its tensors the nearest is {likely}{hint}"
-        )
-    family = FAMILIES[architecture]
-    checked = read_config(config)
-    metadata: dict[str, Any] = {
-        "name": name,
-        "architecture": architecture,
-        "features": {"kind": "log-mel", **checked.features},
-        "signal": checked.signal.metadata(),
-        "training": checked.training,
-    }
+    family, whole = find(checkpoint, config)
     try:
-        voice = family.build(Tensors(family.canonical(tensors)), checked, storage, metadata)
+        return family.build(checkpoint, whole, name, storage)
     except UnknownTensors as error:
+        if family not in CONFIGURED:
+            raise
         raise ValueError(
-            f"not a {architecture} checkpoint: {error}; "
-            f"the nearest known architecture is {nearest(tensors)}"
+            f"not a {family.name} checkpoint: {error}; "
+            f"the nearest known architecture is {nearest(checkpoint, CONFIGURED).name}"
         ) from None
-    metadata["layers"] = storage.metadata()
-    return matched(voice, checked.matching)
+
+
+def checkpoint_of(voice: VoiceFile) -> dict[str, Weights]:
+    """The tensors that a voice was built from, as it stores them.
+
+    Raises ValueError for a family whose voices do not keep them.
+    """
+    family = of_voice(voice)
+    if family is None or family.checkpoint is None:
+        able = " or ".join(family.name for family in FAMILIES if family.checkpoint)
+        architecture = voice.metadata.get("architecture")
+        raise ValueError(f"only an {able} gives its checkpoint back, not {architecture!r}")
+    return family.checkpoint(voice)

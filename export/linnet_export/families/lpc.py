@@ -26,15 +26,16 @@ import numpy as np
 from linnet.format.voice_file import VoiceFile
 from linnet_export.building.builder import Builder
 from linnet_export.building.gates import update_first
-from linnet_export.building.tensors import Tensors
+from linnet_export.building.tensors import Tensors, Weights
 from linnet_export.config import Config
 from linnet_export.families.conditioning import (
     CONDITIONING_NAMES,
     read_conditioning,
     require_conditioning,
 )
+from linnet_export.families.family import configured
 from linnet_export.families.wavernn import GRU, GRU_NAMES
-from linnet_export.writing.storage import Storage, Weights
+from linnet_export.writing.storage import Storage
 
 NAMES = rf"{CONDITIONING_NAMES}|{GRU_NAMES}|envelope\..*|O[12]\.(weight|bias)"
 PARTS = ("envelope.reflection", "envelope.gain", "O1", "O2")
@@ -128,11 +129,7 @@ def build(
 
 
 def checkpoint(voice: VoiceFile) -> dict[str, Weights]:
-    """The tensors that a voice was built from, as it stores them: the inverse of `build`. Raises
-    ValueError for another architecture."""
-    architecture = voice.metadata.get("architecture")
-    if architecture != "lpc-wavernn":
-        raise ValueError(f"only an lpc-wavernn gives its checkpoint back, not {architecture!r}")
+    """The tensors that a voice was built from, as it stores them: the inverse of `build`."""
     found = {tensor.name: np.array(tensor.dense) for tensor in voice.tensors}
     tensors: dict[str, Weights] = {}
     for part in ("envelope.layers", "conditioning"):
@@ -158,3 +155,6 @@ def checkpoint(voice: VoiceFile) -> dict[str, Weights]:
         name: np.ascontiguousarray(values.reshape(-1) if "bias" in name else values)
         for name, values in tensors.items()
     }
+
+
+FAMILY = configured("lpc-wavernn", build, NAMES, checkpoint=checkpoint)

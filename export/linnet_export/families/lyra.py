@@ -29,8 +29,11 @@ import numpy as np
 from linnet.format.voice_file import VoiceFile
 from linnet_export.building.buffers import Buffer
 from linnet_export.building.builder import Builder
+from linnet_export.building.tensors import Weights
+from linnet_export.families.family import Family, Tables, refuse_keys
+from linnet_export.readers.checkpoint import Checkpoint
 from linnet_export.readers.lyra_files import Float32, Layer
-from linnet_export.writing.storage import Storage, Weights
+from linnet_export.writing.storage import Storage
 
 # None of these stand in the files (lyra_config.cc, log_mel_spectrogram_extractor_impl.cc).
 SAMPLE_RATE = 16000  # Hz
@@ -70,14 +73,14 @@ FEATURES: dict[str, Any] = {
 }
 
 
-def metadata(name: str) -> dict[str, Any]:
+def _metadata(config: Tables, name: str) -> dict[str, Any]:
     """What the file's metadata says, besides the layers."""
     return {
         "name": name,
         "architecture": "lyra-wavegru",
         "features": dict(FEATURES),
         "signal": {"bits": 16, "companding": "linear", "mu": 0.0, "pre_emphasis": 0.0},
-        "training": {"source": "github.com/google/lyra v0.0.2"},
+        "training": config.get("training", {"source": "github.com/google/lyra v0.0.2"}),
     }
 
 
@@ -119,8 +122,11 @@ def _apart(weights: Weights, dilation: int) -> Weights:
     return np.concatenate([before, between, now], axis=1)
 
 
-def build(layers: Mapping[str, Layer], storage: Storage, metadata: dict[str, Any]) -> VoiceFile:
+def build(checkpoint: Checkpoint, config: Tables, name: str, storage: Storage) -> VoiceFile:
     """The voice. Raises ValueError naming what does not fit."""
+    refuse_keys(config, frozenset({"name", "training"}), "a folder's config may not hold")
+    layers: Mapping[str, Layer] = checkpoint.layers
+    metadata = _metadata(config, name)
     _check(layers)
     n_bands = layers["ar_to_gates"].weights.shape[1]
     hidden, n_features = layers["gru_layer"].weights.shape[1], FEATURES["n_mels"]
@@ -197,3 +203,11 @@ def _conditioning(builder: Builder, layers: Mapping[str, Layer]) -> Buffer:
 
 def _stored(builder: Builder, layers: Mapping[str, Layer], name: str) -> Any:
     return builder.layer(name, layers[name].weights, bias=layers[name].bias)
+
+
+FAMILY = Family(
+    "lyra-wavegru",
+    build,
+    recognises=lambda checkpoint: isinstance(checkpoint.layers, dict),
+    unmatched="matching needs samples in step with their frames; Lyra's lag behind",
+)

@@ -26,6 +26,7 @@ from linnet_export.families.conditioning import (
     read_conditioning,
     require_conditioning,
 )
+from linnet_export.families.family import configured
 from linnet_export.families.wavernn import GRU, GRU_NAMES
 from linnet_export.writing.storage import Storage
 
@@ -87,3 +88,6 @@ def build(
     builder.draw(slot, logits, value, scale=signal.scale, offset=-1.0, initial_token=signal.silence)
     builder.output(signal, slot)
     return builder.voice(metadata)
+
+
+FAMILY = configured("wavernn-softmax", build, NAMES)

@@ -21,14 +21,15 @@ import numpy as np
 from linnet.format.voice_file import VoiceFile
 from linnet_export.building.buffers import Buffer
 from linnet_export.building.builder import Builder
-from linnet_export.building.tensors import Tensors
+from linnet_export.building.tensors import Tensors, Weights
 from linnet_export.config import Config
 from linnet_export.families.conditioning import (
     CONDITIONING_NAMES,
     read_conditioning,
     require_conditioning,
 )
-from linnet_export.writing.storage import Storage, Weights
+from linnet_export.families.family import configured
+from linnet_export.writing.storage import Storage
 
 CLASSES = 256
 BYTE_SCALE = 2 / 255
@@ -158,3 +159,6 @@ def build(
         network.byte(name, sums, byte_inputs, conditions[i], [first, second], biases[i])
     builder.output(config.signal, network.coarse, network.fine)
     return builder.voice(metadata)
+
+
+FAMILY = configured("wavernn-dual-softmax", build, NAMES)

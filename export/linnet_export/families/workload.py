@@ -9,17 +9,18 @@ H/2) for the current coarse byte.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from linnet.format.voice_file import VoiceFile
 from linnet_export.building.builder import Builder
-from linnet_export.building.tensors import Tensors
-from linnet_export.config import Signal
+from linnet_export.building.tensors import Tensors, Weights
+from linnet_export.config import Signal, read_temperature
+from linnet_export.families.family import Family, Tables
 from linnet_export.families.wavernn import CLASSES, DualSoftmax, to_halves
-from linnet_export.writing.storage import Storage, Weights
+from linnet_export.readers.checkpoint import Checkpoint
+from linnet_export.writing.storage import Storage
 
 SAMPLE_RATE, HOP_LENGTH = 24000, 300  # not in the file; the paper's sample rate, and 12.5 ms
 LAYERS = ("wavernn_gru", "coarseproj", "coarselogit", "fineproj", "finelogit")
@@ -27,15 +28,14 @@ NAMES = rf"({'|'.join(LAYERS)})\.(weight|bias|mask)|QRhat|What"
 ASSUMED_ORDER = (0, 1, 2)
 
 
-def recognises(tensors: Mapping[str, Weights]) -> bool:
+def recognises(checkpoint: Checkpoint) -> bool:
     """Whether these are the workload's tensors."""
-    return {"wavernn_gru.weight", "QRhat", "What"} <= set(tensors)
+    return {"wavernn_gru.weight", "QRhat", "What"} <= set(checkpoint.tensors)
 
 
-def build(
-    tensors: Mapping[str, Weights], storage: Storage, name: str, temperature: float = 1.0
-) -> VoiceFile:
+def build(checkpoint: Checkpoint, config: Tables, name: str, storage: Storage) -> VoiceFile:
     """The workload. Raises ValueError naming a tensor that is missing or has another shape."""
+    tensors, temperature = checkpoint.tensors, read_temperature(config)
     source = Tensors({key: value for key, value in tensors.items() if not key.endswith(".mask")})
     source.require(
         "QRhat", "What", *(f"{layer}.{kind}" for layer in LAYERS for kind in ("weight", "bias"))
@@ -81,3 +81,6 @@ def build(
         },
     }
     return builder.voice(metadata)
+
+
+FAMILY = Family("workload-wavernn", build, NAMES, recognises=recognises)

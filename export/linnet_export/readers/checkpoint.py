@@ -1,14 +1,13 @@
-"""Reading checkpoints: one function for every kind of file, chosen by its content."""
+"""A checkpoint as it was read, whatever kind of file it was."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from linnet_export.writing.storage import Weights
+from linnet_export.building.tensors import Weights
 
 
 @dataclass(frozen=True)
@@ -16,41 +15,13 @@ class Checkpoint:
     """Tensors by name, and what the file says about the network (empty where it says nothing).
 
     bfloat16: names of the tensors that the file holds in that type, which numpy has not.
+    layers: what a kind of file holds that belongs to one family; None for tensors by name alone.
     """
 
-    tensors: dict[str, Weights]
-    config: dict[str, Any]
+    tensors: Mapping[str, Weights]
+    config: dict[str, Any] = field(default_factory=dict)
     bfloat16: frozenset[str] = frozenset()
-
-
-def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a PyTorch, safetensors, npz or ONNX checkpoint.
-
-    Raises ValueError where the file is none of these or holds what it should not, OSError from the
-    system.
-    """
-    from linnet_export.readers import npz, pytorch, pytorch_legacy, safetensors_file
-    from linnet_export.readers import onnx_file as onnx_checkpoint
-
-    path = Path(path)
-    with path.open("rb") as file:
-        start = file.read(16)
-    if start[:4] == b"PK\x03\x04":
-        return npz.read(path) if npz.is_npz(path) else pytorch.read(path)
-    if start[8:9] == b"{" and path.suffix == ".safetensors":
-        return safetensors_file.read(path)
-    if path.suffix == ".onnx":
-        return onnx_checkpoint.read(path)
-    if start.startswith(pytorch_legacy.MAGIC):
-        return pytorch.read(path)
-    if start[:1] == b"\x80":
-        raise ValueError(
-            f"{path}: a bare pickle; arbitrary pickles are refused. Save it with torch.save"
-        )
-    raise ValueError(
-        f"{path}: not a checkpoint that linnet reads: PyTorch (.pt, .pth), .safetensors, .npz, "
-        ".onnx, or model.bin of geneing/WaveRNN-Pytorch"
-    )
+    layers: Any = None
 
 
 def parse_config(text: str, where: str) -> dict[str, Any]:

@@ -9,11 +9,13 @@ stands for columns 4g .. 4g + 3; one 255 ends the matrix.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from linnet_export.families.residual_mel import BatchNorm
-from linnet_export.writing.storage import Weights
+from linnet_export.building.batch_norm import BatchNorm
+from linnet_export.building.tensors import Weights
+from linnet_export.readers.checkpoint import Checkpoint
 
 ELEMENT_SIZE = 4
 ROW_END = 255
@@ -165,6 +167,12 @@ def read_model(data: bytes) -> ModelFile:
     return ModelFile(blocks, upsampling, hop, padding, tuple(layers))
 
 
+def read(path: Path) -> Checkpoint:
+    """A whole `model.bin`, whose layers are a ModelFile. Raises ValueError."""
+    model = read_model(path.read_bytes())
+    return Checkpoint(tensors(model), layers=model)
+
+
 def tensors(model: ModelFile) -> dict[str, Weights]:
     """All weights, named after their layers: number, kind, role. Matrices of gates are stacked."""
     found = {}
@@ -176,10 +184,10 @@ def tensors(model: ModelFile) -> dict[str, Weights]:
     return found
 
 
-def looks_like_model(data: bytes) -> bool:
-    """Whether the bytes begin as such a file: a plausible header and a convolution."""
-    if len(data) < 20:
+def recognises(path: Path, start: bytes) -> bool:
+    """Whether it begins with a plausible header and a convolution."""
+    if len(start) < 20:
         return False
-    blocks, upsampling, hop, padding, kind = np.frombuffer(data, "<i4", 5).tolist()
+    blocks, upsampling, hop, padding, kind = np.frombuffer(start, "<i4", 5).tolist()
     plausible = 0 <= blocks <= 64 and 1 <= upsampling <= 16 and 1 <= hop <= 65536
     return bool(plausible and 0 <= padding <= 64 and kind == 1)

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from linnet_export.readers.checkpoint import Checkpoint
+
 Float32 = npt.NDArray[np.float32]
 
 LAYERS = (
@@ -35,6 +37,17 @@ class Layer:
 
     weights: Float32  # (rows, cols)
     bias: Float32  # (rows,)
+
+
+def recognises(path: Path, start: bytes) -> bool:
+    """Whether it is a folder: no other checkpoint is one."""
+    return path.is_dir()
+
+
+def read(path: Path) -> Checkpoint:
+    """The whole folder, whose layers are a dict of Layer by name. Raises ValueError."""
+    layers = read_folder(path)
+    return Checkpoint(tensors(layers), layers=layers)
 
 
 def read_folder(path: Path) -> dict[str, Layer]:

@@ -10,8 +10,10 @@ import numpy as np
 from linnet_export.readers.checkpoint import Checkpoint, parse_config
 
 
-def is_npz(path: Path) -> bool:
-    """Whether a zip file holds arrays only, as numpy.savez writes them."""
+def recognises(path: Path, start: bytes) -> bool:
+    """Whether it is a zip file that holds arrays only, as numpy.savez writes them."""
+    if not start.startswith(b"PK\x03\x04"):
+        return False
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()

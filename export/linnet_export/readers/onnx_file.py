@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from linnet_export.building.tensors import Weights
 from linnet_export.readers.checkpoint import Checkpoint, parse_config
-from linnet_export.writing.storage import Weights
 
 ANONYMOUS = "onnx::"  # how torch.onnx begins the names of weights that it made itself
 
@@ -36,6 +36,11 @@ _GRU_ATTRIBUTES: dict[str, tuple[Any, Any, str]] = {
     "activations": (["Sigmoid", "Tanh"], ["Sigmoid", "Tanh"], "voices have no other gates"),
     "clip": (0.0, 0.0, "voices clip nothing"),
 }
+
+
+def recognises(path: Path, start: bytes) -> bool:
+    """Whether it has the name of such a file; its content has no mark."""
+    return path.suffix == ".onnx"
 
 
 def read(path: Path) -> Checkpoint:

@@ -12,7 +12,7 @@ import pickle
 from pathlib import Path
 from typing import IO, Any
 
-from linnet_export.readers.pytorch import Unpickler, item_size
+from linnet_export.readers.pickles import Unpickler, item_size
 
 MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 VERSION = 1001

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from linnet_export.building.tensors import Weights
 from linnet_export.readers.checkpoint import Checkpoint, parse_config
-from linnet_export.writing.storage import Weights
 
 _DTYPES = {
     "F64": "<f8",
@@ -21,6 +21,11 @@ _DTYPES = {
     "I32": "<i4",
     "U8": "u1",
 }
+
+
+def recognises(path: Path, start: bytes) -> bool:
+    """Whether it has the name of such a file, and begins with a header of JSON."""
+    return start[8:9] == b"{" and path.suffix == ".safetensors"
 
 
 def read(path: Path) -> Checkpoint:

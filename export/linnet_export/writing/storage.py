@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from linnet.format.blocks import (
     BLOCKS,
@@ -20,8 +19,7 @@ from linnet.format.blocks import (
     storage_dtype,
 )
 from linnet.pruning import prune
-
-Weights = npt.NDArray[Any]
+from linnet_export.building.tensors import Weights
 
 # Stored weights per nonzero above which zeros do not fit a block shape.
 MAX_FILL = 1.05

@@ -11,7 +11,6 @@ from linnet.format.reading import is_voice
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
-    from linnet_export import Report
 
 
 def add(parsers: Parsers) -> None:
@@ -81,7 +80,8 @@ def _refuse_options(options: argparse.Namespace, allowed: set[str], why: str) ->
             raise ValueError(f"--{name} {why}")
 
 
-def export(options: argparse.Namespace) -> Report:
+def export(options: argparse.Namespace) -> object:
+    """The report of what was written."""
     from linnet_export import export, rematch
 
     if is_voice(options.source):

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from linnet.audio import to_int16
+from linnet.signal import to_int16
 from linnet.features import complete, log_mel
 
 

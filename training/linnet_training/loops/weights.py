@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from linnet.format.reading import is_voice, read
-from linnet_export.families import lpc
+from linnet_export.families.known import checkpoint_of
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -16,7 +16,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     (rounded as it stores it). Raises ValueError for another file or voice, OSError,
     FormatError."""
     if is_voice(path):
-        return {name: torch.from_numpy(w) for name, w in lpc.checkpoint(read(path)).items()}
+        return {name: torch.from_numpy(w) for name, w in checkpoint_of(read(path)).items()}
     saved = torch.load(path, weights_only=True, map_location="cpu")
     if not isinstance(saved, dict) or "state_dict" not in saved:
         raise ValueError(f"{path} is neither a run's model.pt nor a .linnet file")

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linnet.audio import to_int16
 from linnet.features import complete
+from linnet.signal import to_int16
 from linnet_training.measures.audio import MEASURES, Pcm, clicks_per_minute, level, measure
 from linnet_training.measures.recognition import Recogniser, words
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linnet.audio import to_int16
+from linnet.signal import to_int16
 
 RATE = 16000
 
