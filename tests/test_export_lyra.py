@@ -104,12 +104,12 @@ def run(data: bytes) -> dict[str, list[npt.NDArray[np.float32]]]:
     The reference has the bits of every kernel set (test_the_engine_is_the_reference).
     """
     pytest.importorskip("numba", reason="the reference needs Numba")
-    from linnet.reference.engine import ReferenceVoice, _Run
+    from linnet.reference.engine import ReferenceVoice, Run
 
     voice = ReferenceVoice(data)
     file = voice.file
     forced = golden()["forced_bands"].astype(int)[FORCED_FRAME * 160 :] + 32768
-    run = _Run(voice, 0, 0, 1.0, [int(token) for token in forced.ravel()])
+    run = Run(voice, 0, 0, 1.0, [int(token) for token in forced.ravel()])
     results: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in TOLERANCE}
 
     def note(program: tuple[Any, ...], row: int) -> None:
@@ -117,11 +117,11 @@ def run(data: bytes) -> dict[str, list[npt.NDArray[np.float32]]]:
         for op in program:
             if isinstance(op, Linear):
                 tensor = file.tensors[op.weights]
-                values = run._at(op.out, row, tensor.shape[0]).copy()
+                values = run.at(op.out, row, tensor.shape[0]).copy()
                 values = by_file_order(values) if tensor.name in GATES else values
                 found.setdefault(tensor.name, []).append(values)
             elif isinstance(op, Gates):
-                found["state"] = [run._at(op.state, row, op.units).copy()]
+                found["state"] = [run.at(op.state, row, op.units).copy()]
         for name, values_ in found.items():
             results[name].append(np.concatenate(values_))
 
@@ -130,7 +130,7 @@ def run(data: bytes) -> dict[str, list[npt.NDArray[np.float32]]]:
         note(file.frame_program, 0)
     drawn = next(op for op in file.sample_program if isinstance(op, Logistics))
     for n in range(N_STEPS):
-        bands = run._at(drawn.out, 0, 4)
+        bands = run.at(drawn.out, 0, 4)
         np.testing.assert_array_equal(bands, golden()["tf_ar_in"][n])
         run.step(n // 20)
         note(file.sample_program, n // 20)

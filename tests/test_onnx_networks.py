@@ -16,7 +16,6 @@ import numpy.typing as npt
 import pytest
 
 from linnet import _core
-from linnet._program_checks import operand_ranges
 from linnet.cli import main
 from linnet.format.operations import Draw, Operand
 from linnet.format.reading import read
@@ -132,8 +131,8 @@ def overwritten(file: VoiceFile, logits: Place) -> bool:
         return at.offset, at.offset + at.stride * (n_rows - 1) + size
 
     start, stop = span(*logits)
-    ranges = operand_ranges(file)[len(file.frame_program) :]
-    for op, used in zip(file.sample_program, ranges, strict=True):
+    for op in file.sample_program:
+        used = op.operands(file.tensors_of(op), n_rows)
         written = [span(at, n) for what, at, n in used if what in ("out", "state")]
         if drawn and any(a < stop and b > start for a, b in written):
             return True

@@ -18,7 +18,7 @@ pytest.importorskip("numba", reason="the reference needs Numba")
 
 from linnet.format.operations import Output  # noqa: E402
 from linnet.reference import prediction  # noqa: E402
-from linnet.reference.engine import ReferenceVoice, _Run  # noqa: E402
+from linnet.reference.engine import ReferenceVoice, Run  # noqa: E402
 
 U = 2.0**-24
 VOICE = ReferenceVoice(excitation_voice())
@@ -63,7 +63,7 @@ def test_any_features_keep_the_state_finite_and_the_signal_bounded(
     mel: np.ndarray, seed: int
 ) -> None:
     voice = VOICE
-    run = _Run(voice, seed, 0, 1.0)
+    run = Run(voice, seed, 0, 1.0)
     for frame in mel.T:
         run.frame(np.ascontiguousarray(frame))
         for _ in range(voice.header.steps):
@@ -84,7 +84,7 @@ def test_what_is_scored_is_followed_to_within_half_a_step() -> None:
         to_bytes(build_voice(Checkpoint(tensors), config, Storage("float32"), "flat"))
     )
     pcm = np.random.default_rng(0).integers(-20000, 20000, 100)
-    run = _Run(voice, 0, 0, 1.0, list(pcm + 32768))
+    run = Run(voice, 0, 0, 1.0, list(pcm + 32768))
     heard = np.array(voice._samples(run, np.zeros((10, 5), np.float32)))
     # Half a step of 1/128 in v = log(1 + mu u / range) / log(1 + mu), u up to 1.85 * 8 gains.
     growth = 512 ** (1 / 256)

@@ -33,11 +33,11 @@ def varied_voices() -> dict[str, bytes]:
     }
 
 
-def with_match(voice: bytes, visits: int) -> bytes:
+def with_match(voice: bytes, iterations: int) -> bytes:
     """The voice, with samples that are matched to log-mel features. Of these, numbers of order 1
     stand for sounds well within the range of samples."""
     file = read(voice)
     features = {**tiny_config()["features"], "scale": 1.0, "offset": OFFSET}
     return to_bytes(
-        matched(replace(file, metadata={**file.metadata, "features": features}), visits)
+        matched(replace(file, metadata={**file.metadata, "features": features}), iterations)
     )

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet import _core
-from linnet.format import blocks
+from linnet.format import blocks, dtypes
 from linnet.format.description import recurrent_matrix
 from linnet.matrix import SparseMatrix
 from linnet.pruning import prune
@@ -80,7 +80,7 @@ def limit_timer(*matrices: SparseMatrix) -> Timer:
     """Times the stream limit of the stored weights of matrices, all of one storage type."""
     (dtype,) = {matrix.dtype for matrix in matrices}
     values = b"".join(matrix.packed.values.tobytes() for matrix in matrices)
-    return lambda repeats: _core.stream_limit(values, blocks.DTYPES[dtype], repeats)
+    return lambda repeats: _core.stream_limit(values, dtypes.DTYPES[dtype], repeats)
 
 
 def vector(size: int) -> Float32:

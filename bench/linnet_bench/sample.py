@@ -12,16 +12,10 @@ import numpy.typing as npt
 
 import linnet
 from linnet import _core
-from linnet.format import blocks
+from linnet.format import dtypes
 from linnet.format.operations import (
-    Draw,
-    Embedding,
-    Gates,
     Linear,
-    Logistics,
-    Match,
     Operation,
-    Upsample,
 )
 from linnet.format.voice_file import VoiceFile
 from linnet.speed import random_mel, sample_timer
@@ -129,7 +123,7 @@ def weights_limit_timer(voice: Voice) -> Timer:
         for dtype in {tensor.dtype for tensor in tensors}
     }
     return lambda repeats: sum(
-        _core.stream_limit(values, blocks.DTYPES[dtype], repeats)
+        _core.stream_limit(values, dtypes.DTYPES[dtype], repeats)
         for dtype, values in by_dtype.items()
     )
 
@@ -174,25 +168,7 @@ def profile(voice: Voice, seconds: float = PROFILE_SECONDS) -> Profile:
 
 def operation_name(op: Operation, file: VoiceFile) -> str:
     """An operation and what it works on, such as "linear gru.recurrent 3072 x 1024 4x4"."""
-    word = type(op).__name__.lower()
-    if isinstance(op, Linear):
-        packed = file.tensors[op.weights].packed
-        name = file.tensors[op.weights].name
-        return f"{word} {name} {packed.rows} x {packed.cols} {packed.layout}"
-    if isinstance(op, Gates):
-        return f"{word} {op.units}"
-    if isinstance(op, Draw):
-        return f"{word} {op.classes}"
-    if isinstance(op, Embedding):
-        return f"{word} {file.tensors[op.table].name}"
-    if isinstance(op, Upsample):
-        return f"{word} {op.channels}"
-    if isinstance(op, Match):
-        return f"{word} {op.visits} x {file.tensors[op.turns].packed.rows}"
-    if isinstance(op, Logistics):
-        return f"{word} {op.bands} x {op.mixtures}"
-    size = getattr(op, "size", None)
-    return word if size is None else f"{word} {size}"
+    return f"{op.name} {op.label(file.tensors_of(op))}".rstrip()
 
 
 def as_dict(times: Sequence[SampleTimes], profiles: Sequence[Profile]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from linnet.format.blocks import BLOCKS, DENSE, best_block, fill_ratio
+from linnet.format.blocks import BLOCKS, DENSE
+from linnet.format.choice import best_block, fill_ratio
 from linnet.table import table
 from linnet_export.building.tensors import Weights
 from linnet_export.families.known import nearest

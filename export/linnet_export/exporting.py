@@ -134,7 +134,7 @@ def export(
         "coqui" or "real-time-voice-cloning"; `hparams` of the config go over them.
     temperature: divides the logits, in the weights of the last layer: drawing at temperature 1 from
         the voice is drawing at this one from the network. None takes the config's, or 1.
-    matching: 0 .. 16 visits of every frame of the samples, which bring them to the features and
+    matching: 0 .. 16 iterations of every frame of the samples, which bring them to the features and
         make them later, by a window less two hops and a hop per visit. None takes the config's, or
         0.
     score: a wav file; the report then tells what pruning and rounding cost on it.
@@ -169,7 +169,7 @@ def export(
 
 
 def rematch(voice_path: PathLike, out_path: PathLike, matching: int) -> Report:
-    """A finished `.linnet` file with another number of visits that match its samples, 0 .. 16.
+    """A finished `.linnet` file with another number of iterations that match its samples, 0 .. 16.
 
     Its weights stay as they are. out_path may be voice_path: the new file appears whole or not at
     all. Raises FormatError or ValueError for what does not fit, OSError from the system.

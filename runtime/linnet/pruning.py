@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet.format.blocks import Bool, ceil_div
+from linnet.format.blocks import ceil_div
+from linnet.format.dtypes import Bool
 
 Scores = npt.NDArray[np.float64]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any, SupportsFloat, SupportsIndex
@@ -23,7 +22,7 @@ from linnet.arguments import (
 )
 from linnet.errors import FormatError
 from linnet.format.description import describe
-from linnet.format.reading import read
+from linnet.format.reading import decoded, read_metadata
 from linnet.format.voice_file import VoiceFile
 from linnet.progress import reporter
 
@@ -113,7 +112,7 @@ class Voice:
 
     def file(self) -> VoiceFile:
         """The file's tensors and programs."""
-        return read(self._bytes)
+        return decoded(self._bytes)
 
     def features(self, audio: npt.ArrayLike, sample_rate: int) -> Float32:
         """Audio (n_samples,) -> the features (n_mels, n_frames) that this voice was trained on.
@@ -249,12 +248,7 @@ class Voice:
 
 
 def _metadata(text: bytes) -> dict[str, Any]:
-    try:
-        metadata = json.loads(text.decode())
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"metadata: {error}") from None
-    if not isinstance(metadata, dict):
-        raise FormatError("metadata: not a JSON object")
+    metadata = read_metadata(text)
     for key in ("features", "signal"):
         if not isinstance(metadata.setdefault(key, {}), dict):
             raise FormatError(f"metadata: {key} is not a JSON object")

@@ -11,7 +11,7 @@ from linnet.format.blocks import GROUP, Packed, ceil_div
 from linnet.format.operations import (
     ACTIVATIONS,
     COMPANDINGS,
-    SPREADS,
+    SCALE_ACTIVATIONS,
     Add,
     Bands,
     Draw,
@@ -28,7 +28,8 @@ from linnet.format.operations import (
     Upsample,
     bands_state_size,
 )
-from linnet.format.voice_file import Header, Tensor, VoiceFile
+from linnet.format.tensor import Tensor
+from linnet.format.voice_file import Header, VoiceFile
 from linnet_export.building.buffers import Buffer, Layer, Slot
 from linnet_export.building.tensors import Weights
 from linnet_export.config import Signal
@@ -312,7 +313,7 @@ class Builder:
             Logistics(
                 mixtures,
                 out.size,
-                SPREADS.index(spread),
+                SCALE_ACTIVATIONS.index(spread),
                 logits.operand,
                 out.operand,
                 means.operand,

@@ -40,7 +40,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.files import write_atomic
-from linnet.format.operations import SPREADS, History, Operand, Operation, Upsample
+from linnet.format.operations import SCALE_ACTIVATIONS, History, Operand, Operation, Upsample
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
 from linnet_export.onnx.arena import Arena, Piece, Place, Writes
@@ -281,7 +281,7 @@ def _properties(file: VoiceFile, states: dict[str, Place], drawn: Drawn) -> dict
         properties["mixture"] = {
             "bands": mixture.bands,
             "mixtures": mixture.mixtures,
-            "spread": SPREADS[mixture.spread],
+            "spread": SCALE_ACTIVATIONS[mixture.scale_activation],
             "least_scale": mixture.least_scale,
         }
     if header.silence is not None:

@@ -7,17 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from linnet.format.blocks import (
-    BLOCKS,
-    DENSE,
-    TABLE,
-    Packed,
-    best_block,
-    block_shape,
-    fill_ratio,
-    pack,
-    storage_dtype,
-)
+from linnet.format.blocks import BLOCKS, DENSE, TABLE, Packed, block_shape, pack
+from linnet.format.choice import best_block, fill_ratio
+from linnet.format.dtypes import storage_type
 from linnet.pruning import prune
 from linnet_export.building.tensors import Weights
 
@@ -56,7 +48,7 @@ class Storage:
     layers: list[Layer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        storage_dtype(self.dtype)
+        storage_type(self.dtype)
         if self.block not in (None, DENSE):
             block_shape(self.block)
         if self.sparsity is not None:

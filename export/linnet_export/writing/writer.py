@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import zlib
 
-from linnet.format.blocks import BLOCKS, DTYPES, LAYOUTS
+from linnet.format.blocks import BLOCKS, LAYOUTS
+from linnet.format.dtypes import DTYPES
 from linnet.format.operations import NONE, encode
 from linnet.format.records import (
     CHECKSUM_FROM,

@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from linnet.cli.arguments import add_kernels, positive, sparsity
-from linnet.format.blocks import BLOCKS, DENSE, DTYPES
+from linnet.format.blocks import BLOCKS, DENSE
+from linnet.format.dtypes import DTYPES
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers

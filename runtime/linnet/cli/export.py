@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from linnet.cli.arguments import load_mel, sparsity, temperature
-from linnet.format.blocks import BLOCKS, DENSE, DTYPES
+from linnet.format.blocks import BLOCKS, DENSE
+from linnet.format.dtypes import DTYPES
 from linnet.format.reading import is_voice
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ def add(parsers: Parsers) -> None:
     parser.add_argument(
         "--matching",
         type=int,
-        metavar="VISITS",
-        help="bring the samples to the features, in so many visits; default: the config's, or 0",
+        metavar="ITERATIONS",
+        help="how often to bring the samples nearer to the features; default: the config's, or 0",
     )
     parser.add_argument(
         "--score", metavar="IN.wav", help="print its nats per sample before and after"

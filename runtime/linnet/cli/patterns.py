@@ -7,7 +7,8 @@ from io import BytesIO
 from typing import Any
 
 from linnet.files import write_atomic
-from linnet.format.blocks import BLOCKS, ceil_div, occupied_blocks
+from linnet.format.blocks import BLOCKS, ceil_div
+from linnet.format.choice import occupied_blocks
 from linnet.format.voice_file import VoiceFile
 
 

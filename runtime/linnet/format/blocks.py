@@ -1,4 +1,4 @@
-"""Block-sparse matrices: which blocks a matrix needs, and how the file stores them.
+"""Block-sparse matrices as the file stores them.
 
 Everything here follows export/FORMAT.md, "Tensors". Matrices are `(rows, cols)` arrays of y = W x;
 a block shape is rows x columns of W.
@@ -14,20 +14,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Float32 = npt.NDArray[np.float32]
-Bool = npt.NDArray[np.bool_]
+from linnet.format.dtypes import Float32, round_weights, storage_type, widen
 
 VECTOR, TABLE, DENSE = "vector", "table", "dense"
 
-# Name -> number in the file.
-LAYOUTS: Mapping[str, int] = MappingProxyType(
-    {VECTOR: 0, TABLE: 1, DENSE: 2, "4x4": 3, "16x1": 4, "1x16": 5, "1x4": 6}
-)
-DTYPES: Mapping[str, int] = MappingProxyType({"float16": 1, "bfloat16": 2, "float32": 3})
 
+@dataclass(frozen=True)
+class Layout:
+    """One order of weights in the file; `block` is rows x columns of a block, None without."""
+
+    name: str
+    number: int  # in the file
+    block: tuple[int, int] | None = None
+
+
+_LAYOUTS = (
+    Layout(VECTOR, 0),
+    Layout(TABLE, 1),
+    Layout(DENSE, 2),
+    Layout("4x4", 3, (4, 4)),
+    Layout("16x1", 4, (16, 1)),
+    Layout("1x16", 5, (1, 16)),
+    Layout("1x4", 6, (1, 4)),
+)
+# Name -> number in the file.
+LAYOUTS: Mapping[str, int] = MappingProxyType({one.name: one.number for one in _LAYOUTS})
 # Block shapes, as (rows, columns) of a block.
 BLOCKS: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {"4x4": (4, 4), "16x1": (16, 1), "1x16": (1, 16), "1x4": (1, 4)}
+    {one.name: one.block for one in _LAYOUTS if one.block is not None}
 )
 
 GROUP = 16  # floats or elements that vectors, table rows and dense panels are padded to
@@ -36,19 +50,6 @@ NO_BLOCK_ROW = 65535
 
 # Four block rows whose blocks are stored in turn.
 QUAD = np.dtype([("block_rows", "<u2", (4,)), ("steps", "<u4")])
-
-_STORAGE: Mapping[str, np.dtype[Any]] = {
-    "float16": np.dtype("<f2"),
-    "bfloat16": np.dtype("<u2"),
-    "float32": np.dtype("<f4"),
-}
-
-
-def storage_dtype(dtype: str) -> np.dtype[Any]:
-    """The numpy type of one stored weight; bfloat16 is held in uint16."""
-    if dtype not in _STORAGE:
-        raise ValueError(f"dtype {dtype!r} is none of {', '.join(_STORAGE)}")
-    return _STORAGE[dtype]
 
 
 def block_shape(block: str) -> tuple[int, int]:
@@ -62,49 +63,6 @@ def ceil_div(n: int, by: int) -> int:
     return -(-n // by)
 
 
-def round_weights(weights: npt.ArrayLike, dtype: str) -> npt.NDArray[Any]:
-    """Round to the storage type, to nearest even, keeping subnormals; once, also from float64.
-
-    Returns an array of `storage_dtype(dtype)` of the same shape. Raises ValueError where a weight
-    is NaN or infinite, or beyond the range of the type: the message names the largest value.
-    """
-    target = storage_dtype(dtype)
-    source = np.asarray(weights)
-    if source.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-        source = source.astype(np.float32)
-    if not np.isfinite(source).all():
-        raise ValueError("a weight is NaN or infinite")
-    with np.errstate(over="ignore"):
-        if dtype == "bfloat16":
-            bits = _float32_bits_rounded_to_odd(source)
-            odd = (bits >> np.uint32(16)) & np.uint32(1)
-            rounded = ((bits + np.uint32(0x7FFF) + odd) >> np.uint32(16)).astype(np.uint16)
-        else:
-            rounded = source.astype(target)
-    if not np.isfinite(widen(rounded, dtype)).all():
-        largest = float(source.ravel()[np.argmax(np.abs(source))])
-        raise ValueError(f"the largest weight, {largest:g}, is beyond the range of {dtype}")
-    return rounded.astype(target, copy=False)
-
-
-def _float32_bits_rounded_to_odd(source: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
-    """float32 bits of which the last says "inexact": rounding them again is rounding once."""
-    nearest = source.astype(np.float32)
-    bits = nearest.view(np.uint32) if nearest.ndim else nearest.reshape(1).view(np.uint32)[0:1]
-    if source.dtype == np.float64:
-        widened = nearest.astype(np.float64)
-        bits = bits - (np.abs(widened) > np.abs(source)).astype(np.uint32)
-        bits = bits | (widened != source).astype(np.uint32)
-    return bits.reshape(source.shape)
-
-
-def widen(stored: npt.NDArray[Any], dtype: str) -> Float32:
-    """Stored weights as float32, exactly; the same shape."""
-    if dtype == "bfloat16":
-        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return stored.astype(np.float32)
-
-
 @dataclass(frozen=True)
 class Packed:
     """One tensor as it stands in the file."""
@@ -113,7 +71,7 @@ class Packed:
     dtype: str
     rows: int
     cols: int
-    values: npt.NDArray[Any]  # (n,) of storage_dtype(dtype)
+    values: npt.NDArray[Any]  # (n,) of storage_type(dtype).stored
     n_blocks: int = 0
     columns: npt.NDArray[Any] | None = None  # (n_blocks,) uint8 or uint16, block layouts only
     quads: npt.NDArray[np.void] | None = None  # (ceil(block rows / 4),) of QUAD
@@ -124,12 +82,18 @@ class Packed:
         return 0 if self.columns is None else self.columns.dtype.itemsize
 
     @property
+    def padded_cols(self) -> int:
+        """Floats of x that a product reads: whole blocks."""
+        width = BLOCKS[self.layout][1] if self.layout in BLOCKS else 1
+        return ceil_div(self.cols, width) * width
+
+    @property
     def stored_weights(self) -> int:
         """Weights inside the matrix of the blocks that it needs; all of them without blocks."""
         if self.layout not in BLOCKS:
             return self.rows * self.cols
         (r, c), (block_row, block_col) = BLOCKS[self.layout], self.places()
-        needed = _nonzero(self.values.reshape(-1, r * c), self.dtype).any(axis=1)
+        needed = storage_type(self.dtype).nonzero(self.values.reshape(-1, r * c)).any(axis=1)
         inside = np.minimum(r, self.rows - r * block_row) * np.minimum(c, self.cols - c * block_col)
         return int(inside[needed].sum())
 
@@ -176,11 +140,11 @@ def pack(dense: npt.ArrayLike, layout: str, dtype: str) -> Packed:
     if layout in BLOCKS:
         return _pack_blocks(rounded, layout, dtype)
     if layout == TABLE:
-        values = _padded(rounded, rows, ceil_div(cols, GROUP) * GROUP).ravel()
+        values = padded(rounded, rows, ceil_div(cols, GROUP) * GROUP).ravel()
     else:  # a vector is a dense matrix of one column
         panels = ceil_div(rows, GROUP)
-        padded = _padded(rounded, panels * GROUP, cols)
-        values = padded.reshape(panels, GROUP, cols).transpose(0, 2, 1).ravel()
+        whole = padded(rounded, panels * GROUP, cols)
+        values = whole.reshape(panels, GROUP, cols).transpose(0, 2, 1).ravel()
     return Packed(layout, dtype, rows, cols, values)
 
 
@@ -190,9 +154,9 @@ def _pack_blocks(rounded: npt.NDArray[Any], block: str, dtype: str) -> Packed:
     block_rows, block_cols = ceil_div(rows, r), ceil_div(cols, c)
     if max(block_rows, block_cols) > MAX_BLOCKS_ASIDE:
         raise ValueError(f"{rows} x {cols} has more than 65535 block rows or columns of {block}")
-    padded = _padded(rounded, block_rows * r, block_cols * c)
-    grid = padded.reshape(block_rows, r, block_cols, c).transpose(0, 2, 1, 3)
-    occupied = _nonzero(grid, dtype).any(axis=(2, 3))
+    whole = padded(rounded, block_rows * r, block_cols * c)
+    grid = whole.reshape(block_rows, r, block_cols, c).transpose(0, 2, 1, 3)
+    occupied = storage_type(dtype).nonzero(grid).any(axis=(2, 3))
     counts = occupied.sum(axis=1)
     quads = np.zeros(ceil_div(block_rows, 4), QUAD)
     order = np.full(4 * quads.size, NO_BLOCK_ROW)
@@ -244,8 +208,8 @@ def unpack(packed: Packed) -> Float32:
         block_row, block_col = packed.places()
         real = block_row != NO_BLOCK_ROW
         np.add.at(grid, (block_row[real], block_col[real]), values.reshape(-1, r, c)[real])
-        padded = grid.transpose(0, 2, 1, 3).reshape(block_rows * r, block_cols * c)
-        return np.ascontiguousarray(padded[:rows, :cols])
+        whole = grid.transpose(0, 2, 1, 3).reshape(block_rows * r, block_cols * c)
+        return np.ascontiguousarray(whole[:rows, :cols])
     if packed.layout == TABLE:
         return np.ascontiguousarray(values.reshape(rows, -1)[:, :cols])
     if packed.layout == VECTOR:
@@ -254,72 +218,10 @@ def unpack(packed: Packed) -> Float32:
     return np.ascontiguousarray(panels[:rows])
 
 
-def _padded(matrix: npt.NDArray[Any], rows: int, cols: int) -> npt.NDArray[Any]:
+def padded(matrix: npt.NDArray[Any], rows: int, cols: int) -> npt.NDArray[Any]:
+    """The matrix with zeros below and on the right, to (rows, cols)."""
     if matrix.shape == (rows, cols):
         return matrix
-    padded = np.zeros((rows, cols), matrix.dtype)
-    padded[: matrix.shape[0], : matrix.shape[1]] = matrix
-    return padded
-
-
-def _nonzero(stored: npt.NDArray[Any], dtype: str) -> Bool:
-    """Which stored weights are neither +0 nor -0."""
-    return np.asarray((stored & np.uint16(0x7FFF) if dtype == "bfloat16" else stored) != 0)
-
-
-# ---- Which blocks a matrix needs
-
-
-def occupied_blocks(dense: npt.ArrayLike, block: str) -> Bool:
-    """Which blocks hold a nonzero: `(block rows, block columns)` booleans."""
-    r, c = block_shape(block)
-    nonzero = np.asarray(dense) != 0
-    rows, cols = nonzero.shape
-    block_rows, block_cols = ceil_div(rows, r), ceil_div(cols, c)
-    padded = _padded(nonzero, block_rows * r, block_cols * c)
-    return np.asarray(padded.reshape(block_rows, r, block_cols, c).any(axis=(1, 3)))
-
-
-def fill_ratio(dense: npt.ArrayLike, block: str) -> float:
-    """Weights that the block shape stores per nonzero weight; 1 where it fits, or none is there."""
-    matrix = np.asarray(dense)
-    r, c = block_shape(block)
-    nonzeros = int(np.count_nonzero(matrix))
-    return int(occupied_blocks(matrix, block).sum()) * r * c / nonzeros if nonzeros else 1.0
-
-
-def stored_bytes(dense: npt.ArrayLike, layout: str, dtype: str) -> int:
-    """Bytes that `pack` would need, without packing."""
-    matrix = np.asarray(dense)
-    rows, cols = matrix.shape
-    size = storage_dtype(dtype).itemsize
-    if layout == DENSE:
-        return int(ceil_div(rows, GROUP) * GROUP * cols * size)
-    r, c = block_shape(layout)
-    index_width = 1 if ceil_div(cols, c) <= 256 else 2
-    counts = np.sort(occupied_blocks(matrix, layout).sum(axis=1))[::-1]
-    n_blocks = 4 * int(counts[::4].sum())  # a quad is as long as its longest block row
-    return int(n_blocks * (r * c * size + index_width) + QUAD.itemsize * counts[::4].size)
-
-
-# The fastest kernels first: docs/benchmarks.md.
-_BY_SPEED = ("16x1", "4x4", "1x16", "1x4")
-
-
-def best_block(dense: npt.ArrayLike, dtype: str) -> str:
-    """The block shape that stores the matrix in the fewest bytes, or "dense".
-
-    Among shapes within a twentieth of the fewest bytes, the one with the fastest kernels. A shape
-    that would leave out less than half of its blocks is not considered: skipping them saves less
-    time than finding the others costs.
-    """
-    matrix = np.asarray(dense)
-    sizes = {
-        block: stored_bytes(matrix, block, dtype)
-        for block in _BY_SPEED
-        if occupied_blocks(matrix, block).mean() <= 0.5
-    }
-    fewest = min(sizes.values(), default=0)
-    if not sizes or fewest >= stored_bytes(matrix, DENSE, dtype):
-        return DENSE
-    return next(block for block in _BY_SPEED if sizes.get(block, fewest * 2) <= 1.05 * fewest)
+    whole = np.zeros((rows, cols), matrix.dtype)
+    whole[: matrix.shape[0], : matrix.shape[1]] = matrix
+    return whole

@@ -6,7 +6,8 @@ from typing import Any
 
 from linnet.format.blocks import VECTOR
 from linnet.format.operations import Gates, Linear
-from linnet.format.voice_file import Tensor, VoiceFile
+from linnet.format.tensor import Tensor
+from linnet.format.voice_file import VoiceFile
 
 
 def describe(file: VoiceFile) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def describe(file: VoiceFile) -> dict[str, Any]:
         "n_mels": header.n_features,
         "lookahead_frames": file.lookahead,
         "latency_ms": 1000 * file.lookahead * header.hop_length / header.sample_rate,
-        "matching": file.match.visits if file.match else 0,
+        "matching": file.match.iterations if file.match else 0,
         "hidden_size": recurrent.packed.cols if recurrent else 0,
         "sparsity": 1 - density(recurrent) if recurrent else 0.0,
         "block": recurrent.layout if recurrent else "",

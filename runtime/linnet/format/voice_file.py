@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-from linnet.format.blocks import Float32, Packed, ceil_div, unpack
-from linnet.format.operations import Match, Operation
+from linnet.format.blocks import ceil_div
+from linnet.format.operations import Match, Operation, Tensors
+from linnet.format.tensor import Tensor
 
 
 @dataclass(frozen=True)
@@ -38,31 +38,6 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Tensor:
-    """One tensor; its arrays are views of the file."""
-
-    name: str
-    packed: Packed
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.packed.rows, self.packed.cols
-
-    @property
-    def layout(self) -> str:
-        return self.packed.layout
-
-    @property
-    def dtype(self) -> str:
-        return self.packed.dtype
-
-    @cached_property
-    def dense(self) -> Float32:
-        """The weights as float32: `(rows, cols)`, for a vector `(rows,)`."""
-        return unpack(self.packed)
-
-
-@dataclass(frozen=True)
 class VoiceFile:
     """A whole file."""
 
@@ -85,7 +60,7 @@ class VoiceFile:
         if self.match is None:
             return 0
         window, _ = self.tensors[self.match.window].shape
-        return 2 * ceil_div(window // 2, self.header.hop_length) - 2 + self.match.visits
+        return 2 * ceil_div(window // 2, self.header.hop_length) - 2 + self.match.iterations
 
     @property
     def lookahead(self) -> int:
@@ -98,3 +73,8 @@ class VoiceFile:
             if tensor.name == name:
                 return tensor
         raise KeyError(name)
+
+    def tensors_of(self, operation: Operation) -> Tensors:
+        """The tensors that an operation reads, by the fields that hold their indices."""
+        indices = {name: getattr(operation, name) for name in operation.tensors}
+        return {name: self.tensors[i] for name, i in indices.items() if i is not None}

@@ -3,6 +3,7 @@
 Needs `pip install 'linnet[reference]'`.
 """
 
-from linnet.reference.engine import Matrix, ReferenceVoice, matvec
+from linnet.reference.engine import ReferenceVoice, matvec
+from linnet.reference.products import Matrix
 
 __all__ = ["Matrix", "ReferenceVoice", "matvec"]

@@ -230,9 +230,9 @@ def affine(token: int, scale: np.float32, offset: np.float32) -> np.float32:
 
 
 @compiled
-def expand(v: np.float32, log_1_mu: np.float32, inverse_mu: np.float32) -> np.float32:
+def expand(v: np.float32, log1p_mu: np.float32, inverse_mu: np.float32) -> np.float32:
     """The inverse of mu-law companding: sign(v) ((1 + mu)^|v| - 1) / mu."""
-    z = (exp(abs(v) * log_1_mu) - ONE) * inverse_mu
+    z = (exp(abs(v) * log1p_mu) - ONE) * inverse_mu
     signed: np.float32 = np.copysign(z, v)
     return signed
 

@@ -40,10 +40,10 @@ def rounded(v: np.float32, steps: np.float32) -> np.float32:
 
 
 @compiled
-def scale_of(parameter: np.float32, least: np.float32, spread: int) -> np.float32:
+def scale_of(parameter: np.float32, least: np.float32, activation: int) -> np.float32:
     """A logistic's scale: exp or softplus of its parameter."""
     s = parameter if parameter > least else least
-    return functions.exp(s) if spread == 0 else functions.softplus(s)
+    return functions.exp(s) if activation == 0 else functions.softplus(s)
 
 
 @compiled
@@ -103,7 +103,7 @@ def merge_bands(op: Bands, filters: Floats | None, bands: Floats, state: Floats)
 
 def token_value(op: Logistics, token: int) -> np.float32:
     """The value that a token stands for."""
-    if op.steps == 0:
+    if op.steps_per_unit == 0:
         step = np.float32(2) / np.float32(op.classes - 1)
         return np.float32(functions.affine(token, step, np.float32(-1)))
     return np.float32((token - 32768) / 32768)
@@ -114,15 +114,20 @@ def nats(op: Logistics, logits: Floats, means: Floats, scales: Floats, token: in
 
     logits, means, scales: (mixtures) of one band.
     """
-    if op.steps == 0:
+    if op.steps_per_unit == 0:
         half = 1 / (op.classes - 1)
         low, high = (2 * token - 1) * half - 1, (2 * token + 1) * half - 1
     else:
         n = token - 32768
-        low, high = (n if n > 0 else n - 1) / op.steps, (n if n < 0 else n + 1) / op.steps
+        low, high = (
+            (n if n > 0 else n - 1) / op.steps_per_unit,
+            (n if n < 0 else n + 1) / op.steps_per_unit,
+        )
     m, _, groups = functions.exponentials(logits, np.float32(1))
     total = math.log(float(functions.cumulated(groups)))
-    s = [float(scale_of(scale, np.float32(op.least_scale), op.spread)) for scale in scales]
+    s = [
+        float(scale_of(scale, np.float32(op.least_scale), op.scale_activation)) for scale in scales
+    ]
     with np.errstate(all="ignore"):
         a = (low - means.astype(np.float64)) / s
         b = (high - means.astype(np.float64)) / s

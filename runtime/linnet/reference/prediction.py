@@ -71,12 +71,12 @@ def token_of(
     scale: np.float32,
     offset: np.float32,
     mu: np.float32,
-    log_1_mu: np.float32,
+    log1p_mu: np.float32,
     classes: int,
 ) -> int:
     """The token whose excitation leads from the prediction nearest to the sample."""
     u = (sample - predicted[0]) / predicted[1]
-    size = functions.log(fma(abs(u), mu, ONE)) / log_1_mu
+    size = functions.log(fma(abs(u), mu, ONE)) / log1p_mu
     v = size if u > ZERO else -size
     z = clamped((v - offset) / scale, ZERO, np.float32(classes - 1))
     return int(np.rint(z))
