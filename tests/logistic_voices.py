@@ -59,7 +59,9 @@ def logistic_voice(
         for name, scale, bias in (("mix", 2, 0.0), ("means", 0.5, 0.0), ("scales", 1, -3.0))
     )
     if levels:
-        builder.logistics(logits, means, scales, drawn, spread="softplus", steps=32768.0)
+        builder.logistics(
+            logits, means, scales, drawn, scale_activation="softplus", steps_per_unit=32768.0
+        )
         builder.bands(drawn, FILTERS)
     else:
         builder.logistics(logits, means, scales, drawn, least_scale=LOG_SCALE_MIN)

@@ -35,7 +35,9 @@ def constant_voice(spread: str, n_samples: int) -> linnet.Voice:
     )
     drawn = builder.buffer(1)
     builder.begin_samples()
-    builder.logistics(logits, means, parameters, drawn, spread=spread, steps=STEPS)
+    builder.logistics(
+        logits, means, parameters, drawn, scale_activation=spread, steps_per_unit=STEPS
+    )
     builder.bands(drawn)
     return linnet.load(to_bytes(builder.voice({"name": "constant"})))
 
