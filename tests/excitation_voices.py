@@ -58,5 +58,5 @@ def excitation_voice(dtype: str = "float16", seed: int = 0) -> bytes:
     """The bytes of such a voice."""
     tensors, config = excitation_checkpoint(seed=seed)
     return to_bytes(
-        build_voice(Checkpoint(tensors), config, Storage(dtype, "4x4", 0.5), "excitation")
+        build_voice(Checkpoint(tensors), config, "excitation", Storage(dtype, "4x4", 0.5))
     )

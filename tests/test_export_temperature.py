@@ -30,7 +30,7 @@ def checkpoint(architecture: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def built(architecture: str, **changes: Any) -> linnet.Voice:
     tensors, config = checkpoint(architecture)
     return linnet.load(
-        to_bytes(build_voice(Checkpoint(tensors), {**config, **changes}, Storage(), "t"))
+        to_bytes(build_voice(Checkpoint(tensors), {**config, **changes}, "t", Storage()))
     )
 
 

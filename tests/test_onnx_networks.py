@@ -229,7 +229,7 @@ def test_the_step_network_runs_on_its_own_states(architecture: str, shape: dict[
     config = tiny_config(architecture)
     tensors = tiny_tensors(config, **shape)
     tensors["gru.weight_hh_l0"] *= 0.05
-    trace = Trace(to_bytes(build_voice(Checkpoint(tensors), config, Storage(), "calm")))
+    trace = Trace(to_bytes(build_voice(Checkpoint(tensors), config, "calm", Storage())))
     inputs = {k: v for k, v in trace.inputs().items() if not is_state(k)}
     bounded, single = session(with_bounds(trace.found.step)), session(trace.found.step)
     states = zero_states(trace.found.places)

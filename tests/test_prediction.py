@@ -81,7 +81,7 @@ def test_what_is_scored_is_followed_to_within_half_a_step() -> None:
         tensors[f"envelope.{part}.weight"][:] = 0
         tensors[f"envelope.{part}.bias"][:] = 0 if part == "reflection" else np.log(1 / 8)
     voice = ReferenceVoice(
-        to_bytes(build_voice(Checkpoint(tensors), config, Storage("float32"), "flat"))
+        to_bytes(build_voice(Checkpoint(tensors), config, "flat", Storage("float32")))
     )
     pcm = np.random.default_rng(0).integers(-20000, 20000, 100)
     run = Run(voice, 0, 0, 1.0, list(pcm + 32768))
@@ -99,6 +99,6 @@ def test_silence_is_silent_where_the_voice_predicts_it() -> None:
     tensors["O2.bias"][:] = -100
     tensors["O2.bias"][128] = 100
     voice = ReferenceVoice(
-        to_bytes(build_voice(Checkpoint(tensors), config, Storage("float32"), "silent"))
+        to_bytes(build_voice(Checkpoint(tensors), config, "silent", Storage("float32")))
     )
     assert not voice.synthesize(np.zeros((10, 8), np.float32)).any()

@@ -143,7 +143,7 @@ def test_the_runtime_scores_what_was_trained(corpus: LpcCorpus, tmp_path: Path) 
     saved = trainer.exported()
     tensors = {n: t.numpy() for n, t in saved["state_dict"].items()}
     voice = linnet.load(
-        to_bytes(build_voice(Checkpoint(tensors), saved["config"], Storage("float16"), "t"))
+        to_bytes(build_voice(Checkpoint(tensors), saved["config"], "t", Storage("float16")))
     )
     recording = corpus.held_out[0]
     frames = len(recording.gains)

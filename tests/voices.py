@@ -131,4 +131,4 @@ def tiny_voice(
     `tiny_tensors`."""
     config = tiny_config(architecture, **(config or {}))
     tensors = tiny_tensors(config, hidden, block, seed, **shape)
-    return to_bytes(build_voice(Checkpoint(tensors), config, Storage(dtype=dtype), "tiny"))
+    return to_bytes(build_voice(Checkpoint(tensors), config, "tiny", Storage(dtype=dtype)))

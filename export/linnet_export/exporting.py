@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,84 +23,11 @@ from linnet_export.matching import matched
 from linnet_export.names import rename
 from linnet_export.readers.checkpoint import Checkpoint
 from linnet_export.readers.reading import read_checkpoint
+from linnet_export.reporting import Cost, Report, report
 from linnet_export.writing.storage import Layer, Storage
 from linnet_export.writing.writer import to_bytes
 
 PathLike = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What pruning and rounding cost on a recording, in nats per sample."""
-
-    before: float  # with the checkpoint's own weights, in float32
-    after: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.after:.4f} nats per sample; {self.before:.4f} with the checkpoint's own "
-            f"weights ({self.after - self.before:+.4f})"
-        )
-
-
-@dataclass(frozen=True)
-class Report:
-    """What was written; str() is a table of the layers."""
-
-    name: str
-    architecture: str
-    path: str
-    file_bytes: int
-    layers: tuple[Layer, ...]
-    lookahead: int  # frames
-    latency: float  # seconds of audio that must follow before a sample can be made
-    cost: Cost | None  # where a recording was given to be scored
-
-    @property
-    def bytes_per_weight(self) -> float:
-        """Bytes of the whole file per stored weight of its matrices."""
-        return self.file_bytes / max(1, sum(layer.stored_weights for layer in self.layers))
-
-    def __str__(self) -> str:
-        head = (
-            "layer",
-            "shape",
-            "nonzeros",
-            "density",
-            "block",
-            "bytes",
-            "bytes/weight",
-            "rounding",
-        )
-        rows = [
-            (
-                layer.name,
-                f"{layer.rows} x {layer.cols}",
-                f"{layer.nonzeros:,}",
-                f"{layer.density:.1%}",
-                layer.block,
-                f"{layer.bytes:,}",
-                f"{layer.bytes_per_weight:.2f}",
-                f"{layer.rounding_error:.1e}",
-            )
-            for layer in self.layers
-        ]
-        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if i in (0, 1, 4) else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in [head, *rows]
-        ]
-        lines.append(
-            f"{self.path}: {self.architecture}, {self.file_bytes:,} bytes, "
-            f"{self.bytes_per_weight:.2f} per stored weight, "
-            f"look-ahead {self.lookahead} frames ({1000 * self.latency:.0f} ms)"
-        )
-        if self.cost is not None:
-            lines.append(str(self.cost))
-        return "\n".join(lines)
 
 
 def export(
@@ -143,29 +71,24 @@ def export(
 
     Raises ValueError for what does not fit, OSError from the system.
     """
-    storage = Storage(dtype, block, sparsity)
-    overrides = dict(_table(config))
-    if temperature is not None:
-        overrides["temperature"] = temperature
-    if matching is not None:
-        overrides["matching"] = matching
     path = Path(checkpoint_path)
+    storage = Storage(dtype, block, sparsity)
     checkpoint = read_checkpoint(path)
     checkpoint = replace(checkpoint, tensors=rename(checkpoint.tensors, _table(names)))
+    given = {"temperature": temperature, "matching": matching}
+    overrides = {**_table(config), **{k: v for k, v in given.items() if v is not None}}
     whole = merge(from_coqui(checkpoint.config), from_coqui(overrides))
     if preset is not None:
         whole["preset"] = preset
     stem = path.resolve().name if path.is_dir() else path.stem
-    voice_name = str(name or whole.get("name") or stem)
-    voice = build_voice(checkpoint, whole, storage, voice_name)
-    data = to_bytes(voice)
-    cost = None
+    build = partial(build_voice, checkpoint, whole, str(name or whole.get("name") or stem))
+    voice = build(storage)
+    data, cost = to_bytes(voice), None
     if score is not None:
-        exact = to_bytes(build_voice(checkpoint, whole, Storage("float32"), voice_name))
-        before, after = (score_recording(linnet.load(v), score, mel) for v in (exact, data))
-        cost = Cost(before, after)
+        exact = to_bytes(build(Storage("float32")))
+        cost = Cost(*(score_recording(linnet.load(v), score, mel) for v in (exact, data)))
     write_atomic(out_path, data)
-    return _report(voice, storage.layers, os.fspath(out_path), len(data), cost)
+    return report(voice, storage.layers, os.fspath(out_path), len(data), cost)
 
 
 def rematch(voice_path: PathLike, out_path: PathLike, matching: int) -> Report:
@@ -183,36 +106,20 @@ def rematch(voice_path: PathLike, out_path: PathLike, matching: int) -> Report:
         for layer in voice.metadata.get("layers", [])
         if isinstance(layer, dict) and set(layer) == known
     ]
-    return _report(voice, layers, os.fspath(out_path), len(data), None)
+    return report(voice, layers, os.fspath(out_path), len(data), None)
 
 
 def build_voice(
-    checkpoint: Checkpoint, config: Mapping[str, Any], storage: Storage, name: str
+    checkpoint: Checkpoint, config: Mapping[str, Any], name: str, storage: Storage
 ) -> VoiceFile:
     """A checkpoint's voice, matched as often as the config says; `storage` collects the report.
 
     Raises ValueError for an unknown architecture, and for tensors or a config that do not fit it.
     """
-    return matched(families.build(checkpoint, config, storage, name), read_matching(config))
+    return matched(families.build(checkpoint, config, name, storage), read_matching(config))
 
 
 def _table(source: PathLike | Mapping[str, Any] | None) -> Mapping[str, Any]:
     if source is None:
         return {}
     return source if isinstance(source, Mapping) else load_table(os.fspath(source))
-
-
-def _report(
-    voice: VoiceFile, layers: list[Layer], path: str, file_bytes: int, cost: Cost | None
-) -> Report:
-    header, lookahead = voice.header, voice.lookahead
-    return Report(
-        voice.metadata["name"],
-        voice.metadata["architecture"],
-        path,
-        file_bytes,
-        tuple(layers),
-        lookahead,
-        lookahead * header.hop_length / header.sample_rate,
-        cost,
-    )

@@ -37,11 +37,12 @@ from linnet.format.voice_file import VoiceFile
 from linnet_export.building.batch_norm import BatchNorm, Float64, fold
 from linnet_export.building.buffers import Buffer
 from linnet_export.building.builder import Builder
-from linnet_export.building.gates import update_first
 from linnet_export.building.tensors import Tensors, Weights
 from linnet_export.config import Config, Signal
 from linnet_export.families import fatchord_names, hparams
 from linnet_export.families.family import configured
+from linnet_export.families.gru import PARTS as GRU_PARTS
+from linnet_export.families.gru import Gru, read_gru
 from linnet_export.families.residual_mel import MelNetwork, Stages, upsampling_matrix
 from linnet_export.writing.storage import Storage
 
@@ -49,7 +50,6 @@ NAMES = r"upsample\.(resnet|up_layers)\..*|I\..*|rnn[12]\..*|fc[123]\..*"
 RESNET = "upsample.resnet"
 NORM = ("weight", "bias", "running_mean", "running_var")
 NORM_EPSILON = 1e-5  # torch's default, which no state dict holds
-GRU = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 LEAST_LOG_SCALE = math.log(1e-14)
 
 
@@ -64,7 +64,7 @@ def _require(tensors: Tensors) -> tuple[int, int]:
     tensors.require(*(f"upsample.up_layers.{2 * i + 1}.weight" for i in range(max(stages, 1))))
     for name in (f"{RESNET}.conv_out", "I", "fc1", "fc2", "fc3"):
         tensors.require(f"{name}.weight", f"{name}.bias")
-    tensors.require(*(f"{rnn}.{kind}" for rnn in ("rnn1", "rnn2") for kind in GRU))
+    tensors.require(*(f"{rnn}.{kind}" for rnn in ("rnn1", "rnn2") for kind in GRU_PARTS))
     tensors.finish()
     return blocks, max(stages, 1)
 
@@ -115,29 +115,6 @@ def _mel_network(tensors: Tensors, blocks: int, stages: Stages, n_features: int)
 
 
 @dataclass(frozen=True)
-class Gru:
-    """Gates in the file's order."""
-
-    name: str
-    inputs: Weights  # (3H, inputs)
-    recurrent: Weights  # (3H, H)
-    input_bias: Weights  # (3H,)
-    recurrent_bias: Weights  # (3H,)
-
-    def step(self, builder: Builder, state: Buffer, gate_inputs: Buffer) -> None:
-        """Emit the new state; gate_inputs (3H), with their biases."""
-        recurrent = builder.linear(
-            f"{self.name}.recurrent",
-            self.recurrent,
-            state,
-            bias=self.recurrent_bias,
-            prunable=True,
-            parts=(1, 3),
-        )
-        builder.gates(recurrent, gate_inputs, state)
-
-
-@dataclass(frozen=True)
 class Network:
     """The layers under their roles, sizes checked."""
 
@@ -167,21 +144,15 @@ def _network(tensors: Tensors, n_features: int) -> Network:
         weight = tensors.get(f"{name}.weight", rows, cols)
         return weight, tensors.get(f"{name}.bias", weight.shape[0])
 
-    def gru(name: str, n_inputs: int) -> Gru:
-        size = 3 * hidden
-        shapes = ((size, n_inputs), (size, hidden), (size,), (size,))
-        parts = (
-            update_first(tensors.get(f"{name}.{kind}", *shape))
-            for kind, shape in zip(GRU, shapes, strict=True)
-        )
-        return Gru(name, *parts)
-
     inputs = linear("I", None, 1 + n_features + quarter)
     hidden = len(inputs[1])
     fc1 = linear("fc1", None, hidden + quarter)
     size = len(fc1[1])
     fc2, fc3 = linear("fc2", size, size + quarter), linear("fc3", None, size)
-    rnns = gru("rnn1", hidden), gru("rnn2", hidden + quarter)
+    rnns = (
+        read_gru(tensors, "rnn1", hidden, hidden),
+        read_gru(tensors, "rnn2", hidden + quarter, hidden),
+    )
     return Network(mel, [scale for scale, _ in stages], inputs, *rnns, fc1, fc2, fc3)
 
 
@@ -226,6 +197,23 @@ def _check(network: Network, config: Config) -> None:
             )
 
 
+def _frame_program(builder: Builder, net: Network, bias: Float64, weight: Float64) -> list[Buffer]:
+    """Emit it; what the frame gives to I with rnn1's gates, to rnn2, fc1 and fc2."""
+    hidden, n, size = len(net.inputs[1]), net.mel.n_features, len(net.fc1[1])
+    aux, quarter = net.mel.aux(builder), net.mel.n_aux // 4
+    a1, a2, a3, a4 = (aux[i * quarter : (i + 1) * quarter] for i in range(4))
+    frames = net.mel.frames(builder, len(bias))
+    builder.linear("I.aux", weight[:, 1 + n :], a1, bias=bias, out=frames[-len(bias) :])
+    per_frame = builder.linear("I.features", weight[:, 1 : 1 + n], builder.features)
+    start = net.mel.upsampled(builder, per_frame, frames)
+    parts = (
+        ("rnn2.aux", net.rnn2.inputs[:, hidden:], a2, net.rnn2.input_bias),
+        ("fc1.aux", net.fc1[0][:, hidden:], a3, net.fc1[1]),
+        ("fc2.aux", net.fc2[0][:, size:], a4, net.fc2[1]),
+    )
+    return [start, *(builder.linear(name, w, a, bias=b) for name, w, a, b in parts)]
+
+
 def build(
     tensors: Tensors, config: Config, storage: Storage, metadata: dict[str, Any]
 ) -> VoiceFile:
@@ -234,24 +222,14 @@ def build(
     _check(net, config)
     builder = Builder(config.sample_rate, config.hop_length, config.n_features, storage)
     builder.lookahead = net.mel.lookahead
-    aux, quarter = net.mel.aux(builder), net.mel.n_aux // 4
-    a1, a2, a3, a4 = (aux[i * quarter : (i + 1) * quarter] for i in range(4))
-    hidden, n = len(net.inputs[1]), config.n_features
-    (w1, b1), (w2, b2), (w3, b3) = net.fc1, net.fc2, net.fc3
-    size = len(b1)
-
+    hidden, size = len(net.inputs[1]), len(net.fc1[1])
     # y, and behind it the inputs of rnn1's gates.
-    inputs, rnn1, rnn2 = net.inputs, net.rnn1, net.rnn2
+    inputs, rnn1 = net.inputs, net.rnn1
     weight, bias = inputs[0].astype(np.float64), inputs[1].astype(np.float64)
     weight = np.concatenate([weight, rnn1.inputs @ weight])
     bias = np.concatenate([bias, rnn1.inputs @ bias + rnn1.input_bias])
-    frames = net.mel.frames(builder, len(bias))
-    builder.linear("I.aux", weight[:, 1 + n :], a1, bias=bias, out=frames[-len(bias) :])
-    per_frame = builder.linear("I.features", weight[:, 1 : 1 + n], builder.features)
-    start = net.mel.upsampled(builder, per_frame, frames)
-    rnn2_aux = builder.linear("rnn2.aux", rnn2.inputs[:, hidden:], a2, bias=rnn2.input_bias)
-    fc1_aux = builder.linear("fc1.aux", w1[:, hidden:], a3, bias=b1)
-    fc2_aux = builder.linear("fc2.aux", w2[:, size:], a4, bias=b2)
+    start, *auxiliary = _frame_program(builder, net, bias, weight)
+    rnn2_aux, fc1_aux, fc2_aux = auxiliary
 
     h1, h2, x = builder.buffer(hidden), builder.buffer(hidden), builder.buffer(1)
     builder.begin_samples()
@@ -259,18 +237,21 @@ def build(
     y = both[:hidden]
     rnn1.step(builder, h1, both[hidden:])
     builder.add(y, h1, y)
+    columns = net.rnn2.inputs[:, :hidden]
     gate_inputs = builder.linear(
-        "rnn2.input", rnn2.inputs[:, :hidden], y, add=rnn2_aux, prunable=True, parts=(1, 3)
+        "rnn2.input", columns, y, add=rnn2_aux, prunable=True, parts=(1, 3)
     )
-    rnn2.step(builder, h2, gate_inputs)
+    net.rnn2.step(builder, h2, gate_inputs)
     builder.add(y, h2, y)
-    one = builder.linear("fc1", w1[:, :hidden], y, add=fc1_aux, activation="relu", prunable=True)
-    two = builder.linear("fc2", w2[:, :size], one, add=fc2_aux, activation="relu", prunable=True)
+    relu: dict[str, Any] = {"activation": "relu", "prunable": True}
+    one = builder.linear("fc1", net.fc1[0][:, :hidden], y, add=fc1_aux, **relu)
+    two = builder.linear("fc2", net.fc2[0][:, :size], one, add=fc2_aux, **relu)
+    weight, bias = net.fc3
     if net.mode == "RAW":
-        outputs = builder.logits("fc3", w3, two, b3, config.temperature)
+        outputs = builder.logits("fc3", weight, two, bias, config.temperature)
         _softmax(builder, config.signal, outputs, x)
     else:  # the parameters of a mixture are few, and each of them matters
-        _mixture(builder, config.signal, builder.linear("fc3", w3, two, bias=b3), x)
+        _mixture(builder, config.signal, builder.linear("fc3", weight, two, bias=bias), x)
     return builder.voice(metadata)
 
 

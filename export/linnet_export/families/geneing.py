@@ -19,12 +19,13 @@ the parts of I start at multiples of four, their inputs next to zeros.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from linnet.format.voice_file import VoiceFile
 from linnet_export.building.batch_norm import BatchNorm, Float64, fold
+from linnet_export.building.buffers import Buffer
 from linnet_export.building.builder import Builder
 from linnet_export.building.gates import update_first
 from linnet_export.building.tensors import Weights
@@ -84,6 +85,45 @@ class Network:
     fc2: Linear  # (2^bits, P)
 
 
+class Parts(NamedTuple):
+    """The file's layers in their order."""
+
+    first: tuple[Float64, Float64]
+    residual: list[tuple[Float64, Float64]]
+    last: Conv
+    stretch: Stretch
+    stages: list[tuple[Stretch, Smoothing]]
+    inputs: Linear
+    gru: Gru
+    fc1: Linear
+    fc2: Linear
+
+
+def _check_sizes(model: ModelFile, parts: Parts, n_left: int) -> None:
+    first, residual, last, stretch, stages, inputs, gru, fc1, fc2 = parts
+    pad, hop = model.padding, model.hop_length
+    width, features, k = first[0].shape
+    aux, hidden, classes = last.weight.shape[0], gru.recurrent.shape[1], fc2.weight.shape[0]
+    steps = int(np.prod([stage.time for stage, _ in stages]))
+    expected = {
+        "layers after the last": (n_left, 0),
+        "frames of the first convolution": (k, 2 * pad + 1),
+        "residual convolutions": ({w.shape for w, _ in residual} - {(width, width, 1)}, set()),
+        "the convolution after them": (last.weight.shape, (aux, width, 1)),
+        "aux rows": (aux % 2, 0),
+        "stretching of aux": ((stretch.time, stretch.frequency), (hop, 1)),
+        "stretching of the features": ((steps, {s.frequency for s, _ in stages}), (hop, {1})),
+        "the input layer": (inputs.weight.shape, (hidden, features + aux // 2)),
+        "inputs of the GRU": (gru.input.shape, (3, hidden, hidden)),
+        "columns of fc1": (fc1.weight.shape[1], hidden + aux // 2),
+        "columns of fc2": (fc2.weight.shape[1], fc1.weight.shape[0]),
+        "classes": (classes, 1 << (classes.bit_length() - 1)),
+    }
+    for what, (have, want) in expected.items():
+        if have != want:
+            raise ValueError(f"{what}: {have}, not {want}")
+
+
 def network(model: ModelFile) -> Network:
     """Assign roles to the layers. Raises ValueError where order or sizes are not the network's."""
     layers = list(model.layers)
@@ -106,27 +146,9 @@ def network(model: ModelFile) -> Network:
     stretch = take(Stretch)
     stages = [(take(Stretch), take(Smoothing)) for _ in range(model.upsampling_layers)]
     inputs, gru, fc1, fc2 = take(Linear), take(Gru), take(Linear), take(Linear)
-    pad, hop = model.padding, model.hop_length
-    width, features, k = first[0].shape
-    aux, hidden, classes = last.weight.shape[0], gru.recurrent.shape[1], fc2.weight.shape[0]
-    steps = int(np.prod([stage.time for stage, _ in stages]))
-    expected = {
-        "layers after the last": (len(layers), 0),
-        "frames of the first convolution": (k, 2 * pad + 1),
-        "residual convolutions": ({w.shape for w, _ in residual} - {(width, width, 1)}, set()),
-        "the convolution after them": (last.weight.shape, (aux, width, 1)),
-        "aux rows": (aux % 2, 0),
-        "stretching of aux": ((stretch.time, stretch.frequency), (hop, 1)),
-        "stretching of the features": ((steps, {s.frequency for s, _ in stages}), (hop, {1})),
-        "the input layer": (inputs.weight.shape, (hidden, features + aux // 2)),
-        "inputs of the GRU": (gru.input.shape, (3, hidden, hidden)),
-        "columns of fc1": (fc1.weight.shape[1], hidden + aux // 2),
-        "columns of fc2": (fc2.weight.shape[1], fc1.weight.shape[0]),
-        "classes": (classes, 1 << (classes.bit_length() - 1)),
-    }
-    for what, (have, want) in expected.items():
-        if have != want:
-            raise ValueError(f"{what}: {have}, not {want}")
+    parts = Parts(first, residual, last, stretch, stages, inputs, gru, fc1, fc2)
+    _check_sizes(model, parts, len(layers))
+    pad, aux = model.padding, len(last.weight)
     mel = MelNetwork(
         pad,
         first,
@@ -137,7 +159,10 @@ def network(model: ModelFile) -> Network:
     return Network(mel, inputs, gru, fc1, fc2)
 
 
-def _columns(weights: Weights, start: int, stop: int) -> tuple[Weights, int, int]:
+Columns = tuple[Weights, int, int]  # with zeros before and behind, and how many of either
+
+
+def _columns(weights: Weights, start: int, stop: int) -> Columns:
     """Columns start .. stop, with zeros before and behind to whole groups of four; how many."""
     before, behind = start % 4, -stop % 4
     return np.pad(weights[:, start:stop], ((0, 0), (before, behind))), before, behind
@@ -173,6 +198,53 @@ def _check(config: Tables) -> None:
         )
 
 
+def _sample_rate(model: ModelFile, metadata: dict[str, Any], n_features: int) -> int:
+    """The sample rate, once the features are known to have the sizes of the file."""
+    definition = {"sample_rate": SAMPLE_RATE, **metadata["features"]}
+    for key, size in (("n_mels", n_features), ("hop_length", model.hop_length)):
+        if definition.get(key, size) != size:
+            raise ValueError(f"config features.{key} is {definition[key]}; model.bin has {size}")
+    return read_integer(definition, "features", "sample_rate", 1, 384000)
+
+
+def _frame_program(
+    builder: Builder, net: Network, matrices: tuple[Columns, Columns]
+) -> tuple[Buffer, Buffer]:
+    """Emit it; what the frame gives to I, for every sample, and to fc1."""
+    (input_m, _, _), (input_a, before_a, behind_a) = matrices
+    hidden, aux = net.gru.recurrent.shape[1], net.mel.n_aux
+    aux_rows = builder.buffer(before_a + aux + behind_a)
+    net.mel.aux(builder, aux_rows[before_a : before_a + aux])
+    per_frame = builder.linear("input.features", input_m, builder.features_with_margin)
+    # Rows of aux behind a1 meet the zero columns that fill its last group.
+    a1 = aux_rows[0 : before_a + aux // 2 - 1 + behind_a]
+    frames = net.mel.frames(builder, hidden)
+    builder.linear("input.aux", input_a, a1, bias=net.inputs.bias, out=frames[-hidden:])
+    inputs = net.mel.upsampled(builder, per_frame, frames)
+    a2 = aux_rows[before_a + aux // 2 : before_a + aux]
+    fc1 = net.fc1
+    return inputs, builder.linear("fc1.aux", fc1.weight[:, hidden:], a2, bias=fc1.bias)
+
+
+def _gates(builder: Builder, gru: Gru, state: Buffer, y: Buffer) -> None:
+    """Emit the GRU's step; its inputs are pruned like its recurrent matrix."""
+    recurrent, gate_inputs = (
+        builder.linear(
+            name,
+            update_first(w.reshape(-1, w.shape[2])),
+            source,
+            bias=update_first(b.reshape(-1)),
+            prunable=True,
+            parts=(1, 3),
+        )
+        for name, w, b, source in (
+            ("gru.recurrent", gru.recurrent, gru.recurrent_bias, state),
+            ("gru.input", gru.input, gru.input_bias, y),
+        )
+    )
+    builder.gates(recurrent, gate_inputs, state)
+
+
 def build(checkpoint: Checkpoint, config: Tables, name: str, storage: Storage) -> VoiceFile:
     """The voice. Raises ValueError naming what does not fit.
 
@@ -189,28 +261,13 @@ def build(checkpoint: Checkpoint, config: Tables, name: str, storage: Storage) -
     except ValueError as error:
         raise ValueError(f"model.bin: {error}") from None
     hidden, aux, features = net.gru.recurrent.shape[1], net.mel.n_aux, net.mel.n_features
-    definition = {"sample_rate": SAMPLE_RATE, **metadata["features"]}
-    for key, size in (("n_mels", features), ("hop_length", model.hop_length)):
-        if definition.get(key, size) != size:
-            raise ValueError(f"config features.{key} is {definition[key]}; model.bin has {size}")
-    sample_rate = read_integer(definition, "features", "sample_rate", 1, 384000)
+    sample_rate = _sample_rate(model, metadata, features)
     signal = _signal(net.fc2.weight.shape[0].bit_length() - 1, companding)
-    input_m, before_m, behind_m = _columns(net.inputs.weight, 1, 1 + features)
-    input_a, before_a, behind_a = _columns(net.inputs.weight, 1 + features, features + aux // 2)
-
-    margin = (before_m, behind_m)
-    builder = Builder(sample_rate, model.hop_length, features, storage, margin)
+    of_features = _columns(net.inputs.weight, 1, 1 + features)
+    of_aux = _columns(net.inputs.weight, 1 + features, features + aux // 2)
+    builder = Builder(sample_rate, model.hop_length, features, storage, of_features[1:])
     builder.lookahead = net.mel.lookahead
-    aux_rows = builder.buffer(before_a + aux + behind_a)
-    net.mel.aux(builder, aux_rows[before_a : before_a + aux])
-    per_frame = builder.linear("input.features", input_m, builder.features_with_margin)
-    # Rows of aux behind a1 meet the zero columns that fill its last group.
-    a1 = aux_rows[0 : before_a + aux // 2 - 1 + behind_a]
-    frames = net.mel.frames(builder, hidden)
-    builder.linear("input.aux", input_a, a1, bias=net.inputs.bias, out=frames[-hidden:])
-    inputs = net.mel.upsampled(builder, per_frame, frames)
-    a2 = aux_rows[before_a + aux // 2 : before_a + aux]
-    fc1_aux = builder.linear("fc1.aux", net.fc1.weight[:, hidden:], a2, bias=net.fc1.bias)
+    inputs, fc1_aux = _frame_program(builder, net, (of_features, of_aux))
 
     state, value = builder.buffer(hidden), builder.buffer(1)
     slot = builder.slot(1 << signal.bits)
@@ -219,35 +276,14 @@ def build(checkpoint: Checkpoint, config: Tables, name: str, storage: Storage) -
     if companding == "mu-law":
         x = builder.embedding("input.values", signal.values()[:, None], slot)
     y = builder.linear("input.sample", net.inputs.weight[:, :1], x, add=inputs)
-    recurrent, gate_inputs = (
-        builder.linear(
-            name,
-            update_first(w.reshape(3 * hidden, hidden)),
-            source,
-            bias=update_first(b.reshape(3 * hidden)),
-            prunable=True,
-            parts=(1, 3),
-        )
-        for name, w, b, source in (
-            ("gru.recurrent", net.gru.recurrent, net.gru.recurrent_bias, state),
-            ("gru.input", net.gru.input, net.gru.input_bias, y),
-        )
-    )
-    builder.gates(recurrent, gate_inputs, state)
+    _gates(builder, net.gru, state, y)
     builder.add(y, state, y)
     hidden_layer = builder.linear(
         "fc1", net.fc1.weight[:, :hidden], y, add=fc1_aux, activation="relu", prunable=True
     )
     logits = builder.logits("fc2", net.fc2.weight, hidden_layer, net.fc2.bias, temperature)
-    builder.draw(
-        slot,
-        logits,
-        value,
-        scale=signal.scale,
-        offset=-1.0,
-        initial_token=signal.silence,
-        initial_value=0.0,
-    )
+    first: dict[str, Any] = {"initial_token": signal.silence, "initial_value": 0.0}
+    builder.draw(slot, logits, value, scale=signal.scale, offset=-1.0, **first)
     builder.output(signal, slot)
     metadata["signal"] = signal.metadata()
     metadata["layers"] = storage.metadata()

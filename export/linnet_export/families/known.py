@@ -58,7 +58,7 @@ def find(checkpoint: Checkpoint, config: Mapping[str, Any]) -> tuple[Family, dic
 
 
 def build(
-    checkpoint: Checkpoint, config: Mapping[str, Any], storage: Storage, name: str
+    checkpoint: Checkpoint, config: Mapping[str, Any], name: str, storage: Storage
 ) -> VoiceFile:
     """A checkpoint's voice; `storage` collects the report.
 

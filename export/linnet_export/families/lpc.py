@@ -19,22 +19,25 @@ Gates stand in torch's order: reset, update, candidate.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from linnet.format.voice_file import VoiceFile
+from linnet_export.building.buffers import Buffer
 from linnet_export.building.builder import Builder
 from linnet_export.building.gates import update_first
 from linnet_export.building.tensors import Tensors, Weights
 from linnet_export.config import Config
 from linnet_export.families.conditioning import (
     CONDITIONING_NAMES,
+    Conditioning,
     read_conditioning,
     require_conditioning,
 )
 from linnet_export.families.family import configured
-from linnet_export.families.wavernn import GRU, GRU_NAMES
+from linnet_export.families.gru import GRU, GRU_NAMES, Gru, read_gru
 from linnet_export.writing.storage import Storage
 
 NAMES = rf"{CONDITIONING_NAMES}|{GRU_NAMES}|envelope\..*|O[12]\.(weight|bias)"
@@ -43,10 +46,17 @@ INPUTS = 3
 ROOT = 1 / 8  # of the roots that the network was trained with
 
 
-def build(
-    tensors: Tensors, config: Config, storage: Storage, metadata: dict[str, Any]
-) -> VoiceFile:
-    """The voice of a checkpoint. Raises ValueError naming the tensor or the config's key."""
+@dataclass(frozen=True)
+class Network:
+    """The layers under their roles, sizes checked."""
+
+    envelope: Conditioning
+    conditioning: Conditioning
+    gru: Gru
+    parts: dict[str, tuple[Weights, Weights]]  # PARTS: weight, bias
+
+
+def _network(tensors: Tensors, config: Config) -> Network:
     prefixes = ("envelope.layers", "conditioning")
     numbers = [require_conditioning(tensors, prefix) for prefix in prefixes]
     tensors.require(*GRU, *(f"{part}.{kind}" for part in PARTS for kind in ("weight", "bias")))
@@ -60,40 +70,41 @@ def build(
     )
     if envelope.kernels != conditioning.kernels:
         raise ValueError("envelope and conditioning see different numbers of frames")
-    recurrent = tensors.get("gru.weight_hh_l0", None, None)
-    hidden = recurrent.shape[1]
-    recurrent = update_first(tensors.get("gru.weight_hh_l0", 3 * hidden, hidden))
-    input_weights = update_first(
-        tensors.get("gru.weight_ih_l0", 3 * hidden, INPUTS + conditioning.channels)
-    )
-    input_bias, recurrent_bias = (
-        update_first(tensors.get(f"gru.bias_{which}_l0", 3 * hidden)) for which in ("ih", "hh")
-    )
+    gru = read_gru(tensors, "gru", INPUTS + conditioning.channels)
 
-    builder = Builder(config.sample_rate, config.hop_length, config.n_features, storage)
-    filters = envelope.build(builder)
-    order = tensors.get("envelope.reflection.weight", None, envelope.channels).shape[0]
-    reflection = builder.linear(
-        "envelope.reflection",
-        tensors.get("envelope.reflection.weight", order, envelope.channels),
-        filters,
-        bias=tensors.get("envelope.reflection.bias", order),
-        activation="tanh",
-    )
-    gain = builder.linear(
-        "envelope.gain",
-        tensors.get("envelope.gain.weight", 1, envelope.channels),
-        filters,
-        bias=tensors.get("envelope.gain.bias", 1),
-        activation="exp",
+    def part(name: str, rows: int | None, columns: int) -> tuple[Weights, Weights]:
+        weight = tensors.get(f"{name}.weight", rows, columns)
+        return weight, tensors.get(f"{name}.bias", len(weight))
+
+    reflection = part("envelope.reflection", None, envelope.channels)
+    gain = part("envelope.gain", 1, envelope.channels)
+    o1 = part("O1", None, gru.hidden)
+    o2 = part("O2", 1 << signal.bits, len(o1[1]))
+    parts = dict(zip(PARTS, (reflection, gain, o1, o2), strict=True))
+    return Network(envelope, conditioning, gru, parts)
+
+
+def _frame_program(builder: Builder, net: Network) -> tuple[Buffer, Buffer, Buffer]:
+    """Emit it; prediction coefficients, gain, and what the frame gives the gates."""
+    filters = net.envelope.build(builder)
+    reflection, gain = (
+        builder.linear(name, net.parts[name][0], filters, bias=net.parts[name][1], activation=how)
+        for name, how in (("envelope.reflection", "tanh"), ("envelope.gain", "exp"))
     )
     coefficients = builder.step_up(reflection)
-    given = builder.linear(
-        "gru.conditioning",
-        input_weights[:, INPUTS:],
-        conditioning.build(builder),
-        bias=input_bias,
-    )
+    frame = net.conditioning.build(builder)
+    columns = net.gru.inputs[:, INPUTS:]
+    given = builder.linear("gru.conditioning", columns, frame, bias=net.gru.input_bias)
+    return coefficients, gain, given
+
+
+def build(
+    tensors: Tensors, config: Config, storage: Storage, metadata: dict[str, Any]
+) -> VoiceFile:
+    """The voice of a checkpoint. Raises ValueError naming the tensor or the config's key."""
+    net, signal = _network(tensors, config), config.signal
+    builder = Builder(config.sample_rate, config.hop_length, config.n_features, storage)
+    coefficients, gain, given = _frame_program(builder, net)
 
     builder.begin_samples()
     # One vector: prediction, gain, their two roots, and the last token's value behind them.
@@ -101,28 +112,14 @@ def build(
     past = builder.predict(coefficients, gain, vector[0:4], signal.least_gain)
     inputs, value = vector[2:5], vector[4:5]
     slot = builder.slot(1 << signal.bits)
-    state = builder.buffer(hidden)
-    columns = input_weights[:, [1, 2, 0]] * np.array([ROOT, ROOT, 1.0])
+    state = builder.buffer(net.gru.hidden)
+    columns = net.gru.inputs[:, [1, 2, 0]] * np.array([ROOT, ROOT, 1.0])
     sums = builder.linear("gru.input", columns, inputs, add=given)
-    products = builder.linear(
-        "gru.recurrent", recurrent, state, bias=recurrent_bias, prunable=True, parts=(1, 3)
-    )
-    builder.gates(products, sums, state)
-    hidden_layer = builder.linear(
-        "O1",
-        tensors.get("O1.weight", None, hidden),
-        state,
-        bias=tensors.get("O1.bias", None),
-        activation="relu",
-        prunable=True,
-    )
-    logits = builder.logits(
-        "O2",
-        tensors.get("O2.weight", slot.classes, hidden_layer.size),
-        hidden_layer,
-        tensors.get("O2.bias", slot.classes),
-        config.temperature,
-    )
+    net.gru.step(builder, state, sums)
+    weight, bias = net.parts["O1"]
+    hidden = builder.linear("O1", weight, state, bias=bias, activation="relu", prunable=True)
+    weight, bias = net.parts["O2"]
+    logits = builder.logits("O2", weight, hidden, bias, config.temperature)
     builder.draw(slot, logits, value, scale=signal.scale, offset=-1.0, initial_token=signal.silence)
     builder.output(signal, slot, excited=(vector[0:2], past))
     return builder.voice(metadata)

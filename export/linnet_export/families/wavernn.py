@@ -25,18 +25,17 @@ from linnet_export.building.tensors import Tensors, Weights
 from linnet_export.config import Config
 from linnet_export.families.conditioning import (
     CONDITIONING_NAMES,
+    Conditioning,
     read_conditioning,
     require_conditioning,
 )
 from linnet_export.families.family import configured
+from linnet_export.families.gru import GRU, GRU_NAMES, Gru
 from linnet_export.writing.storage import Storage
 
 CLASSES = 256
 BYTE_SCALE = 2 / 255
-GRU = ("gru.weight_ih_l0", "gru.weight_hh_l0", "gru.bias_ih_l0", "gru.bias_hh_l0")
 HEADS = ("O1", "O2", "O3", "O4")
-# Names of a checkpoint's tensors, as regular expressions.
-GRU_NAMES = r"gru\.(weight|bias)_[ih]h_l0"
 NAMES = rf"{CONDITIONING_NAMES}|{GRU_NAMES}|O[1-4]\.(weight|bias)"
 
 
@@ -100,6 +99,45 @@ class DualSoftmax:
         self.builder.draw(slot, logits, out, scale=BYTE_SCALE, offset=-1.0, initial_token=initial)
 
 
+def _gru(tensors: Tensors, channels: int) -> Gru:
+    """The GRU, its rows as `to_halves` gives them."""
+    hidden = tensors.get("gru.weight_hh_l0", None, None).shape[1]
+    if hidden % 2:
+        raise ValueError(f"gru.weight_hh_l0: {hidden} units do not make two halves")
+    size = 3 * hidden
+    shapes = ((size, 3 + channels), (size, hidden), (size,), (size,))
+    parts = (tensors.get(name, *shape) for name, shape in zip(GRU, shapes, strict=True))
+    gru = Gru("gru", *map(to_halves, parts))
+    if gru.inputs[: size // 2, 2].any():
+        raise ValueError(
+            "gru.weight_ih_l0: column 2, the current coarse byte, is not zero for the first half "
+            "of the units"
+        )
+    return gru
+
+
+def _conditions(
+    builder: Builder, conditioning: Conditioning, gru: Gru
+) -> tuple[list[Buffer], list[Weights | None]]:
+    """Emit the frame program: what it gives the gates of either half, and the biases that are left.
+
+    An upsampling may not weigh a bias as 1, so then it enters with the sample's own inputs.
+    """
+    frame = conditioning.build(builder)
+    names = [f"gru.{byte}_conditioning" for byte in ("coarse", "fine")]
+    matrices, biases = np.split(gru.inputs[:, 3:], 2), np.split(gru.input_bias, 2)
+    if conditioning.upsampling is None:
+        parts = zip(names, matrices, biases, strict=True)
+        frames = [builder.linear(name, matrix, frame, bias=bias) for name, matrix, bias in parts]
+        return frames, [None, None]
+    size = len(matrices[0])
+    together = builder.buffer(2 * size)
+    for i, (name, matrix) in enumerate(zip(names, matrices, strict=True)):
+        builder.linear(name, matrix, frame, out=together[i * size : (i + 1) * size])
+    rows = conditioning.upsampled(builder, together)
+    return [rows[0:size], rows[size : 2 * size]], [*biases]
+
+
 def build(
     tensors: Tensors, config: Config, storage: Storage, metadata: dict[str, Any]
 ) -> VoiceFile:
@@ -111,51 +149,22 @@ def build(
         raise ValueError(f"config signal.bits is {config.signal.bits}; a dual softmax makes 16")
 
     conditioning = read_conditioning(tensors, n_convolutions, config.n_features, config.hop_length)
-    recurrent = tensors.get("gru.weight_hh_l0", None, None)
-    hidden = recurrent.shape[1]
-    if hidden % 2:
-        raise ValueError(f"gru.weight_hh_l0: {hidden} units do not make two halves")
-    recurrent = tensors.get("gru.weight_hh_l0", 3 * hidden, hidden)
-    inputs = to_halves(tensors.get("gru.weight_ih_l0", 3 * hidden, 3 + conditioning.channels))
-    input_bias = to_halves(tensors.get("gru.bias_ih_l0", 3 * hidden))
-    recurrent_bias = to_halves(tensors.get("gru.bias_hh_l0", 3 * hidden))
+    gru = _gru(tensors, conditioning.channels)
+    hidden = gru.hidden
     size = 3 * hidden // 2
-    if inputs[:size, 2].any():
-        raise ValueError(
-            "gru.weight_ih_l0: column 2, the current coarse byte, is not zero for the first half "
-            "of the units"
-        )
 
     def head(name: str, rows: int | None, cols: int) -> tuple[str, Weights, Weights]:
         weight = tensors.get(f"{name}.weight", rows, cols)
         return name, weight, tensors.get(f"{name}.bias", weight.shape[0])
 
     builder = Builder(config.sample_rate, config.hop_length, config.n_features, storage)
-    frame = conditioning.build(builder)
-    # An upsampling may not weigh the bias as 1, so then it enters with the sample's own inputs.
-    per_frame = conditioning.upsampling is None
-    parts, biases = [], []
-    for name, rows in (("coarse", slice(0, size)), ("fine", slice(size, 2 * size))):
-        bias = input_bias[rows]
-        biases.append(None if per_frame else bias)
-        parts.append((f"gru.{name}_conditioning", inputs[rows, 3:], bias if per_frame else None))
-    if per_frame:
-        conditions = [
-            builder.linear(name, matrix, frame, bias=bias) for name, matrix, bias in parts
-        ]
-    else:
-        together = builder.buffer(2 * size)
-        for i, (name, matrix, _) in enumerate(parts):
-            builder.linear(name, matrix, frame, out=together[i * size : (i + 1) * size])
-        rows_ = conditioning.upsampled(builder, together)
-        conditions = [rows_[0:size], rows_[size : 2 * size]]
-
+    conditions, biases = _conditions(builder, conditioning, gru)
     network = DualSoftmax(builder, hidden, config.temperature)
-    sums = network.begin(to_halves(recurrent), recurrent_bias)
+    sums = network.begin(gru.recurrent, gru.recurrent_bias)
     for i, name in enumerate(("coarse", "fine")):
         first = head(HEADS[2 * i], None, hidden // 2)
         second = head(HEADS[2 * i + 1], CLASSES, first[1].shape[0])
-        byte_inputs = inputs[i * size : (i + 1) * size, : 2 + i]
+        byte_inputs = gru.inputs[i * size : (i + 1) * size, : 2 + i]
         network.byte(name, sums, byte_inputs, conditions[i], [first, second], biases[i])
     builder.output(config.signal, network.coarse, network.fine)
     return builder.voice(metadata)
