@@ -82,7 +82,7 @@ def products() -> Iterator[Row]:
     }
     for block, matrix in sparse.items():
         alternatives[block] = product_timer(matrix)
-        alternatives[f"limit {block}"] = limit_timer(matrix)
+        alternatives[f"limit {block}"] = limit_timer(matrix.packed)
         alternatives |= {f"{name} {block}": t for name, t in rivals(weights[block], block).items()}
     with one_library_thread(), pinned():
         t = interleaved(alternatives, ROUNDS)

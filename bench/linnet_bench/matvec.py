@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from linnet.format import blocks
+from linnet.format.dtypes import STORAGE_TYPES
 from linnet.matrix import SparseMatrix
 from linnet_bench.products import UNSTRUCTURED, limit_timer, product_timer, random_weights
 from linnet_bench.rivals import rivals
 from linnet_bench.timing import Timer, interleaved, one_library_thread
 
-SHORT_DTYPES = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}
+SHORT_DTYPES = {stored.name: stored.short for stored in STORAGE_TYPES}
 PAPER_DENSE = (224, 384, 1024)
 PAPER_SPARSE = ((512, 0.8), (1024, 0.95), (2048, 0.964))
 # Dense and sparse matrices of about as many weights: 50,176 and 52,429; 147,456 and 150,995.
@@ -107,7 +108,7 @@ def measure(case: Case, kernels: Sequence[str]) -> Measured:
         for name in kernels:
             matrix = SparseMatrix(weights, layout, dtype, name)
             alternatives[f"{name} {short}"] = product_timer(matrix)
-        alternatives[f"limit {short}"] = limit_timer(matrix)
+        alternatives[f"limit {short}"] = limit_timer(matrix.packed)
     alternatives |= rivals(weights, case.block)
     with one_library_thread():
         times = interleaved(alternatives)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from linnet import _core
 from linnet.format import blocks, dtypes
+from linnet.format.blocks import Packed
 from linnet.format.description import recurrent_matrix
 from linnet.matrix import SparseMatrix
 from linnet.pruning import prune
@@ -54,7 +55,7 @@ def time_products(matrix: SparseMatrix, rounds: int | None = None) -> ProductTim
                 "sparse": product_timer(matrix),
                 "dense": product_timer(dense),
                 "numpy": timer(lambda: np.dot(weights, x, out=y)),
-                "stream_limit": limit_timer(matrix),
+                "stream_limit": limit_timer(matrix.packed),
             },
             rounds,
         )
@@ -76,11 +77,15 @@ def product_timer(matrix: SparseMatrix) -> Timer:
     return lambda repeats: matrix.time(x, repeats)
 
 
-def limit_timer(*matrices: SparseMatrix) -> Timer:
-    """Times the stream limit of the stored weights of matrices, all of one storage type."""
-    (dtype,) = {matrix.dtype for matrix in matrices}
-    values = b"".join(matrix.packed.values.tobytes() for matrix in matrices)
-    return lambda repeats: _core.stream_limit(values, dtypes.DTYPES[dtype], repeats)
+def limit_timer(*matrices: Packed) -> Timer:
+    """Times the stream limit of the stored weights of matrices, those of each type together."""
+    by_type = {
+        dtypes.DTYPES[dtype]: b"".join(m.values.tobytes() for m in matrices if m.dtype == dtype)
+        for dtype in {matrix.dtype for matrix in matrices}
+    }
+    return lambda repeats: sum(
+        _core.stream_limit(values, number, repeats) for number, values in by_type.items()
+    )
 
 
 def vector(size: int) -> Float32:

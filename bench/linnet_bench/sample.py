@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 import linnet
 from linnet import _core
-from linnet.format import dtypes
 from linnet.format.operations import (
     Linear,
     Operation,
@@ -20,6 +19,7 @@ from linnet.format.operations import (
 from linnet.format.voice_file import VoiceFile
 from linnet.speed import random_mel, sample_timer
 from linnet.voice import Source, Voice
+from linnet_bench.products import limit_timer
 from linnet_bench.timing import Timer, interleaved, pinned
 
 PROFILE_SECONDS = 0.5
@@ -113,19 +113,9 @@ def measure(source: Source, kernels: Sequence[str], threads: Sequence[int]) -> l
 
 def weights_limit_timer(voice: Voice) -> Timer:
     """Times the stream limit of all weights that the sample program multiplies with once."""
-    tensors = [
-        voice.file().tensors[op.weights]
-        for op in voice.file().sample_program
-        if isinstance(op, Linear)
-    ]
-    by_dtype = {
-        dtype: b"".join(t.packed.values.tobytes() for t in tensors if t.dtype == dtype)
-        for dtype in {tensor.dtype for tensor in tensors}
-    }
-    return lambda repeats: sum(
-        _core.stream_limit(values, dtypes.DTYPES[dtype], repeats)
-        for dtype, values in by_dtype.items()
-    )
+    file = voice.file()
+    linears = (op for op in file.sample_program if isinstance(op, Linear))
+    return limit_timer(*(file.tensors[op.weights].packed for op in linears))
 
 
 def profile(voice: Voice, seconds: float = PROFILE_SECONDS) -> Profile:

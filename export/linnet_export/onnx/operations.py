@@ -136,7 +136,7 @@ class Translator:
         """Raises ValueError for an operation without a translation."""
         for op in program:
             if type(op) not in _TRANSLATIONS:
-                raise ValueError(f"the operation {type(op).__name__.lower()!r} has no ONNX form")
+                raise ValueError(f"the operation {op.name!r} has no ONNX form")
             _TRANSLATIONS[type(op)](self, op)
 
     def weights(self, tensor: int, suffix: str = "", shape: tuple[int, ...] = ()) -> str:

@@ -130,7 +130,7 @@ def program_table(operations: list[OperationFacts]) -> str:
 
 def program_line(op: Operation, file: VoiceFile) -> str:
     """One operation as text: its name, its tensors by name, its places in the arena."""
-    words = [type(op).__name__.lower()]
+    words = [op.name]
     for name, value in vars(op).items():
         if value is None or (name == "activation" and value == 0):
             continue

@@ -21,27 +21,32 @@ VECTOR, TABLE, DENSE = "vector", "table", "dense"
 
 @dataclass(frozen=True)
 class Layout:
-    """One order of weights in the file; `block` is rows x columns of a block, None without."""
+    """One order of weights in the file."""
 
     name: str
     number: int  # in the file
-    block: tuple[int, int] | None = None
+    block: tuple[int, int] | None = None  # rows x columns of a block; None without blocks
+    rank: int = 0  # of the block shapes by the speed of their kernels, docs/benchmarks.md
 
 
 _LAYOUTS = (
     Layout(VECTOR, 0),
     Layout(TABLE, 1),
     Layout(DENSE, 2),
-    Layout("4x4", 3, (4, 4)),
-    Layout("16x1", 4, (16, 1)),
-    Layout("1x16", 5, (1, 16)),
-    Layout("1x4", 6, (1, 4)),
+    Layout("4x4", 3, (4, 4), rank=2),
+    Layout("16x1", 4, (16, 1), rank=1),
+    Layout("1x16", 5, (1, 16), rank=3),
+    Layout("1x4", 6, (1, 4), rank=4),
 )
 # Name -> number in the file.
 LAYOUTS: Mapping[str, int] = MappingProxyType({one.name: one.number for one in _LAYOUTS})
 # Block shapes, as (rows, columns) of a block.
 BLOCKS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {one.name: one.block for one in _LAYOUTS if one.block is not None}
+)
+# Their names, those with the fastest kernels first.
+BLOCKS_BY_SPEED = tuple(
+    one.name for one in sorted(_LAYOUTS, key=lambda one: one.rank) if one.block is not None
 )
 
 GROUP = 16  # floats or elements that vectors, table rows and dense panels are padded to

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from linnet.format.blocks import DENSE, GROUP, QUAD, block_shape, ceil_div, padded
+from linnet.format.blocks import BLOCKS_BY_SPEED, DENSE, GROUP, QUAD, block_shape, ceil_div, padded
 from linnet.format.dtypes import Bool, storage_type
 
 
@@ -41,10 +41,6 @@ def stored_bytes(dense: npt.ArrayLike, layout: str, dtype: str) -> int:
     return int(n_blocks * (r * c * size + index_width) + QUAD.itemsize * counts[::4].size)
 
 
-# The fastest kernels first: docs/benchmarks.md.
-_BY_SPEED = ("16x1", "4x4", "1x16", "1x4")
-
-
 def best_block(dense: npt.ArrayLike, dtype: str) -> str:
     """The block shape that stores the matrix in the fewest bytes, or "dense".
 
@@ -55,10 +51,10 @@ def best_block(dense: npt.ArrayLike, dtype: str) -> str:
     matrix = np.asarray(dense)
     sizes = {
         block: stored_bytes(matrix, block, dtype)
-        for block in _BY_SPEED
+        for block in BLOCKS_BY_SPEED
         if occupied_blocks(matrix, block).mean() <= 0.5
     }
     fewest = min(sizes.values(), default=0)
     if not sizes or fewest >= stored_bytes(matrix, DENSE, dtype):
         return DENSE
-    return next(block for block in _BY_SPEED if sizes.get(block, fewest * 2) <= 1.05 * fewest)
+    return next(block for block in BLOCKS_BY_SPEED if sizes.get(block, fewest * 2) <= 1.05 * fewest)

@@ -9,6 +9,7 @@ by `tensors`; slots are numbers of token slots.
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -56,7 +57,8 @@ class Operation:
 
     @property
     def name(self) -> str:
-        return type(self).__name__.lower()
+        """As the core calls it, such as "step_up"."""
+        return re.sub(r"\B(?=[A-Z])", "_", type(self).__name__).lower()
 
     def multiply_adds(self, tensors: Tensors) -> int:
         """Of one run, without activations and draws."""
