@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from linnet.signal import to_int16
 from linnet.features import complete, log_mel
+from linnet.signal import to_int16
 
 
 def is_held_out(name: str, fraction: float) -> bool:
@@ -84,6 +84,24 @@ def read(path: Path, rate: int, trim_db: float = 0.0) -> NDArray[np.float32]:
     return mono
 
 
+def padded(audio: NDArray[np.float32], silence: int, hop: int) -> NDArray[np.int16]:
+    """A recording as 16 bits with `silence` samples at both ends, in whole hops; nothing of one
+    without any sound."""
+    pcm = to_int16(np.pad(audio, silence) if audio.any() else audio[:0])
+    return np.pad(pcm, (0, -len(pcm) % hop))
+
+
+def held_out_names(names: list[str], speakers: dict[str, str], fraction: float) -> set[str]:
+    """About that fraction of each speaker's recordings; of several, at least one and not all."""
+    found: set[str] = set()
+    for speaker in sorted({speakers[name] for name in names}):
+        own = [name for name in names if speakers[name] == speaker]
+        chosen = [name for name in own if is_held_out(name, fraction)]
+        # A handful of files may leave one side empty by chance.
+        found.update((chosen or [min(own)])[: len(own) - 1])
+    return found
+
+
 def prepare(
     wavs: Path,
     folder: Path,
@@ -113,14 +131,10 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
 
     def one(name: str) -> float:
-        audio = read(named[name], rate, trim_db)
-        if not audio.any():
-            return 0.0
-        audio = np.pad(audio, round(pad_seconds * rate))
-        pcm = to_int16(audio)
-        pcm = np.pad(pcm, (0, -len(pcm) % hop))
-        np.savez(folder / f"{name}.npz", features=log_mel(pcm, rate, wanted), pcm=pcm)
-        return len(pcm) / rate
+        pcm = padded(read(named[name], rate, trim_db), round(pad_seconds * rate), hop)
+        if pcm.any():
+            np.savez(folder / f"{name}.npz", features=log_mel(pcm, rate, wanted), pcm=pcm)
+        return len(pcm) / rate if pcm.any() else 0.0
 
     with ThreadPoolExecutor(jobs) as pool:
         done = tqdm(pool.map(one, named), total=len(named), desc="prepare", mininterval=1)
@@ -128,12 +142,7 @@ def prepare(
     silent = [name for name in named if not seconds[name]]
     unseen = [n for n in named if seconds[n] and speakers[n] in held_out_speakers]
     seen = [n for n in named if seconds[n] and speakers[n] not in held_out_speakers]
-    test: set[str] = set()
-    for speaker in sorted({speakers[n] for n in seen}):
-        names = [n for n in seen if speakers[n] == speaker]
-        chosen = [n for n in names if is_held_out(n, held_out)]
-        # A handful of files may leave one side empty by chance.
-        test.update((chosen or [min(names)])[: len(names) - 1])
+    test = held_out_names(seen, speakers, held_out)
     if not test and not unseen:
         raise ValueError(f"{wavs}: no speaker has two recordings with sound, one to hold out")
     index = {

@@ -6,12 +6,14 @@ config, what the exporter reads), log.csv and curves.png.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
 import os
 import signal as signals
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -263,41 +265,20 @@ class Trainer(ABC):
         self.folder.mkdir(parents=True, exist_ok=True)
         t = self.config.training
         log = Log(self.folder / "log.csv", self.parts, self.step)
-        stopped: list[int] = []
-        handlers = {
-            s: signals.signal(s, lambda number, frame: stopped.append(number))
-            for s in (signals.SIGTERM, signals.SIGINT)
-        }
-        total, done = (t.steps, self.step) if t.steps else (t.hours * 3600, self.seconds)
-        bar = tqdm(
-            total=round(total), initial=round(done), desc=self.config.name, disable=quiet,
-            unit="step" if t.steps else "s", miniters=0, mininterval=1 if os.isatty(2) else 30,
-        )  # fmt: skip
-        sums, count = np.zeros(len(self.parts)), 0
-        last = saved = logged = evaluated = time.monotonic()
-        try:
+        with stopped_by_signals() as stopped, self._bar(quiet) as bar:
+            losses: list[list[float]] = []
+            last = saved = logged = evaluated = time.monotonic()
             while self.progress < 1 and not stopped:
+                self._note_before_pruning()
+                losses.append(self.update())
                 row: tuple[float, ...] = ()
-                p = self.config.pruning
-                unpruned = self.progress >= p.start and p.rules and t.evaluate_seconds
-                if unpruned and "held_out_nats_before_pruning" not in self.notes:
-                    self.notes["held_out_nats_before_pruning"] = list(self.evaluate())
-                sums += self.update()
-                count += 1
                 now = time.monotonic()
                 if t.evaluate_seconds and now - evaluated > t.evaluate_seconds:
-                    row = self.evaluate()
-                    self.notes["held_out_nats"] = list(row)
+                    row = self._noted(self.evaluate())
                     evaluated = now = time.monotonic()
                 if row or now - logged > t.log_seconds:
-                    log.write(self.row(sums / count, row))
-                    if row:
-                        log.draw()
-                    nats = "+".join(f"{x:.3f}" for x in sums / count)
-                    bar.set_postfix_str(
-                        f"step {self.step} nats {nats} sparse {self.pruner.sparsity():.2f}"
-                    )
-                    sums, count, logged = np.zeros(len(self.parts)), 0, now
+                    self._report(log, bar, np.mean(losses, axis=0), row)
+                    losses, logged = [], now
                 if now - saved > t.checkpoint_seconds:
                     self.write()
                     saved = now = time.monotonic()
@@ -307,13 +288,50 @@ class Trainer(ABC):
                 bar.update(0)
             if self.progress >= 1:
                 longest = max(u.features.shape[1] for u in self.corpus.held_out)
-                row = self.evaluate(None, t.final_frames or longest)
-                self.notes["held_out_nats"] = list(row)
-                log.write(self.row(sums / max(count, 1), row))
+                row = self._noted(self.evaluate(None, t.final_frames or longest))
+                log.write(self.row(np.sum(losses, axis=0) / max(len(losses), 1), row))
             self.write()
             log.draw()
-        finally:
-            bar.close()
             self.interrupted = bool(stopped)
-            for number, handler in handlers.items():
-                signals.signal(number, handler)
+
+    def _bar(self, quiet: bool) -> Any:
+        t = self.config.training
+        total, done = (t.steps, self.step) if t.steps else (t.hours * 3600, self.seconds)
+        return tqdm(
+            total=round(total), initial=round(done), desc=self.config.name, disable=quiet,
+            unit="step" if t.steps else "s", miniters=0, mininterval=1 if os.isatty(2) else 30,
+        )  # fmt: skip
+
+    def _note_before_pruning(self) -> None:
+        p, noted = self.config.pruning, "held_out_nats_before_pruning" in self.notes
+        due = self.progress >= p.start and p.rules and self.config.training.evaluate_seconds
+        if due and not noted:
+            self.notes["held_out_nats_before_pruning"] = list(self.evaluate())
+
+    def _noted(self, held_out: tuple[float, ...]) -> tuple[float, ...]:
+        self.notes["held_out_nats"] = list(held_out)
+        return held_out
+
+    def _report(
+        self, log: Log, bar: Any, train: NDArray[np.float64], held_out: tuple[float, ...]
+    ) -> None:
+        log.write(self.row(train, held_out))
+        if held_out:
+            log.draw()
+        nats = "+".join(f"{x:.3f}" for x in train)
+        bar.set_postfix_str(f"step {self.step} nats {nats} sparse {self.pruner.sparsity():.2f}")
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[list[int]]:
+    """Gives a list that SIGTERM and Ctrl-C are noted in, in place of what they did before."""
+    stopped: list[int] = []
+    handlers = {
+        number: signals.signal(number, lambda number, frame: stopped.append(number))
+        for number in (signals.SIGTERM, signals.SIGINT)
+    }
+    try:
+        yield stopped
+    finally:
+        for number, handler in handlers.items():
+            signals.signal(number, handler)

@@ -110,19 +110,10 @@ def evaluate(
             "voice": voice.synthesize(mel, seed=0, temperature=temperature),
             "griffin_lim": griffin_lim(mel, definition),
         }
-        row: dict[str, Any] = {
-            "name": name,
-            "speaker": speakers.get(name, ""),
-            "kind": kind,
-            "seconds": len(pcm) / rate,
-            "nats": float(np.mean(voice.score(mel, pcm))),
-            "clicks": clicks_per_minute(pcm, rate),
-            **{method: measure(pcm, other, rate) for method, other in made.items()},
-        }
+        row = {"name": name, "speaker": speakers.get(name, ""), "kind": kind}
+        row |= measured(voice, mel, pcm, made)
         if recogniser and name in texts:
-            row["words"] = {"spoken": len(words(texts[name]).split())}
-            for method, heard in {"recording": pcm, **made}.items():
-                row["words"][method] = recogniser.errors(heard, rate, texts[name])
+            row["words"] = counted(recogniser, {"recording": pcm, **made}, rate, texts[name])
         if clips:
             write(clips, name, {"recording": pcm, **made}, rate)
         rows.append(row)
@@ -135,6 +126,25 @@ def evaluate(
     if len(present) > 1:
         result["speakers"] = {s: means([r for r in rows if r["speaker"] == s]) for s in present}
     return {**result, "utterances": rows}
+
+
+def measured(voice: Any, mel: Any, pcm: Pcm, made: dict[str, Pcm]) -> dict[str, Any]:
+    """A recording's own figures, and the measures of what was made from its features."""
+    rate = voice.sample_rate
+    return {
+        "seconds": len(pcm) / rate,
+        "nats": float(np.mean(voice.score(mel, pcm))),
+        "clicks": clicks_per_minute(pcm, rate),
+        **{method: measure(pcm, other, rate) for method, other in made.items()},
+    }
+
+
+def counted(
+    recogniser: Recogniser, sounds: dict[str, Pcm], rate: int, text: str
+) -> dict[str, float]:
+    """The words that were spoken, and how many of them each sound gets wrong."""
+    errors = {kind: recogniser.errors(heard, rate, text) for kind, heard in sounds.items()}
+    return {"spoken": len(words(text).split()), **errors}
 
 
 def silent(voice: Any, temperature: float) -> Pcm:
