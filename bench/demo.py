@@ -14,10 +14,10 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 import linnet
-from linnet import bench
+import linnet_bench
 from linnet.audio import read_wav, write_wav
-from linnet.commands.table import facts
-from linnet_training.measures import log_spectral_distance, log_spectrum_correlation
+from linnet.table import facts
+from linnet_training.measures.audio import log_spectral_distance, log_spectrum_correlation
 
 Pcm = npt.NDArray[np.int16]
 
@@ -49,7 +49,7 @@ def main(voice_path: Path, clip_path: Path, lag: int) -> None:
 
 def figures(voice: linnet.Voice) -> list[tuple[str, object]]:
     """What the voice is and how fast it runs here."""
-    info, times = voice.info(), bench.time_voice(voice)
+    info, times = voice.info(), linnet_bench.time_voice(voice)
     rows: list[tuple[str, object]] = [
         ("voice", f"{info['name']} ({info['architecture']})"),
         ("hidden size", info["hidden_size"]),
@@ -57,7 +57,7 @@ def figures(voice: linnet.Voice) -> list[tuple[str, object]]:
         ("block", f"{info['block']} {info['dtype']}"),
         ("file", f"{info['file_bytes']:,} bytes"),
         ("bytes per stored weight", f"{info['bytes_per_weight']:.2f}, everything included"),
-        ("cpu", bench.cpu_name()),
+        ("cpu", linnet_bench.cpu_name()),
         ("kernels", voice.kernels),
         (
             "real-time factor",
@@ -65,9 +65,9 @@ def figures(voice: linnet.Voice) -> list[tuple[str, object]]:
             f" ({1 / times.real_time_factor:.1f} x faster than real time)",
         ),
     ]
-    matrix = bench.voice_matrix(voice)
+    matrix = linnet_bench.voice_matrix(voice)
     if matrix is not None:
-        product = bench.time_products(matrix)
+        product = linnet_bench.time_products(matrix)
         rows += [
             (
                 f"product {product.rows} x {product.cols}",

@@ -19,9 +19,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from linnet.commands.table import table
-from linnet.format import VoiceFile, read
-from linnet.operations import Draw, Gates, Linear
+from linnet.format.operations import Draw, Gates, Linear
+from linnet.format.reading import read
+from linnet.format.voice_file import VoiceFile
+from linnet.table import table
 from linnet_export import export
 
 ROOT = Path(__file__).resolve().parent.parent

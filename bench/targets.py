@@ -22,11 +22,14 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 
 import linnet  # noqa: E402
-from linnet.bench.machine import cpu_name, environment  # noqa: E402
-from linnet.bench.products import limit_timer, product_timer, random_weights  # noqa: E402
-from linnet.bench.rivals import rivals  # noqa: E402
-from linnet.bench.sample import random_mel, sample_timer, weights_limit_timer  # noqa: E402
-from linnet.bench.timing import (  # noqa: E402
+from linnet.matrix import SparseMatrix  # noqa: E402
+from linnet.speed import random_mel, sample_timer  # noqa: E402
+from linnet.table import table  # noqa: E402
+from linnet_bench.machine import cpu_name, environment  # noqa: E402
+from linnet_bench.products import limit_timer, product_timer, random_weights  # noqa: E402
+from linnet_bench.rivals import rivals  # noqa: E402
+from linnet_bench.sample import weights_limit_timer  # noqa: E402
+from linnet_bench.timing import (  # noqa: E402
     Timer,
     core,
     interleaved,
@@ -34,8 +37,6 @@ from linnet.bench.timing import (  # noqa: E402
     pinned,
     timer,
 )
-from linnet.commands.table import table  # noqa: E402
-from linnet.matrix import SparseMatrix  # noqa: E402
 from linnet_export import export  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,7 +82,7 @@ def products() -> Iterator[Row]:
     }
     for block, matrix in sparse.items():
         alternatives[block] = product_timer(matrix)
-        alternatives[f"limit {block}"] = limit_timer(matrix)
+        alternatives[f"limit {block}"] = limit_timer(matrix.packed)
         alternatives |= {f"{name} {block}": t for name, t in rivals(weights[block], block).items()}
     with one_library_thread(), pinned():
         t = interleaved(alternatives, ROUNDS)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from linnet.features import complete
-from linnet_export.architectures import build_voice
-from linnet_export.storage import Storage
-from linnet_export.writer import to_bytes
+from linnet_export.exporting import build_voice
+from linnet_export.readers.checkpoint import Checkpoint
+from linnet_export.writing.storage import Storage
+from linnet_export.writing.writer import to_bytes
 
 SIGNAL = {
     "bits": 8,
@@ -56,4 +57,6 @@ def excitation_checkpoint(
 def excitation_voice(dtype: str = "float16", seed: int = 0) -> bytes:
     """The bytes of such a voice."""
     tensors, config = excitation_checkpoint(seed=seed)
-    return to_bytes(build_voice(tensors, config, Storage(dtype, "4x4", 0.5), "excitation"))
+    return to_bytes(
+        build_voice(Checkpoint(tensors), config, "excitation", Storage(dtype, "4x4", 0.5))
+    )

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.pruning import prune
-from linnet_export.geneing_file import (
+from linnet_export.building.batch_norm import BatchNorm
+from linnet_export.readers.geneing_file import (
     Conv,
     Gru,
     Layer,
@@ -17,7 +18,6 @@ from linnet_export.geneing_file import (
     Smoothing,
     Stretch,
 )
-from linnet_export.residual_mel import BatchNorm
 
 Float32 = npt.NDArray[np.float32]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from linnet.blocks import ceil_div
-from linnet_export.program import Builder
-from linnet_export.storage import Storage
-from linnet_export.writer import to_bytes
+from linnet.format.blocks import ceil_div
+from linnet_export.building.builder import Builder
+from linnet_export.writing.storage import Storage
+from linnet_export.writing.writer import to_bytes
 
 # Coefficients of a half-band filter's two branches, |z| < 1.
 FILTERS = np.array([[0.25, 0.75], [0.0625, 0.5]])
@@ -59,7 +59,9 @@ def logistic_voice(
         for name, scale, bias in (("mix", 2, 0.0), ("means", 0.5, 0.0), ("scales", 1, -3.0))
     )
     if levels:
-        builder.logistics(logits, means, scales, drawn, spread="softplus", steps=32768.0)
+        builder.logistics(
+            logits, means, scales, drawn, scale_activation="softplus", steps_per_unit=32768.0
+        )
         builder.bands(drawn, FILTERS)
     else:
         builder.logistics(logits, means, scales, drawn, least_scale=LOG_SCALE_MIN)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from linnet import blocks
-from linnet.format import Header, Tensor, VoiceFile
-from linnet.operations import (
+from linnet.format import blocks, dtypes
+from linnet.format.operations import (
     Add,
     Bands,
     Draw,
@@ -24,7 +23,9 @@ from linnet.operations import (
     Upsample,
     bands_state_size,
 )
-from linnet_export.writer import to_bytes
+from linnet.format.tensor import Tensor
+from linnet.format.voice_file import Header, VoiceFile
+from linnet_export.writing.writer import to_bytes
 
 Vector = tuple[Operand, int]  # where, floats
 
@@ -79,7 +80,7 @@ class _Builder:
         return self.rng.normal(0, 1, shape)
 
     def dtype(self) -> str:
-        return str(self.rng.choice(list(blocks.DTYPES)))
+        return str(self.rng.choice(list(dtypes.DTYPES)))
 
     def linear(self, source: Vector, rows: int, add: Vector | None = None) -> Vector:
         layout = str(self.rng.choice(["dense", *blocks.BLOCKS]))
@@ -192,7 +193,7 @@ def _match(build: _Builder, n_features: int, hop: int) -> Match:
     n = 16 << build.pick(0, 3)
     size = 2 * build.pick(1, n // 2)
     angles = 2 * np.pi * np.arange(n // 2) / n
-    turns = np.concatenate([np.cos(angles), np.sin(angles)])
+    twiddles = np.concatenate([np.cos(angles), np.sin(angles)])
     synthesis = build.rng.random(size) * min(hop / size, 1)
     bands = np.abs(build.numbers(n_features, n // 2 + 1))
     spread = build.rng.random((n // 2 + 1, n_features)) / n_features
@@ -200,11 +201,11 @@ def _match(build: _Builder, n_features: int, hop: int) -> Match:
     return Match(
         build.tensor(build.rng.random(size), "vector", "float32"),
         build.tensor(synthesis, "vector", "float32"),
-        build.tensor(turns, "vector", "float32"),
+        build.tensor(twiddles, "vector", "float32"),
         build.tensor(bands, str(build.rng.choice(layouts)), build.dtype()),
         build.tensor(spread, str(build.rng.choice(layouts)), build.dtype()),
         power=build.pick(1, 2),
-        visits=build.pick(1, 5),
+        iterations=build.pick(1, 5),
         scale=float(np.float32(build.rng.normal(0, 1))),
         offset=float(np.float32(build.rng.normal(0, 1))),
         floor=1.0,
@@ -313,7 +314,7 @@ def _tokens(build: _Builder, features: Vector, others: list[Vector]) -> int:
             scale=float(np.float32(2 / (256 * classes[0] if dual else classes[0]))),
             offset=-1.0,
             mu=mu,
-            log_1_mu=float(np.float32(np.log(1 + mu))),
+            log1p_mu=float(np.float32(np.log(1 + mu))),
             inverse_mu=float(np.float32(1 / mu)),
             pre_emphasis=float(np.float32(build.rng.uniform(-0.9, 0.9))),
         )

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 import linnet
+import linnet_bench
 import mca
-from linnet import _hooks, bench
-from linnet.bench import matvec, sample, sweep, timing
-from linnet.bench.matvec import Case, Measured
-from linnet.bench.products import random_weights, vector
-from linnet.bench.sweep import Sweep
+from linnet import _hooks
 from linnet.cli import main
+from linnet_bench import matvec, sample, sweep, timing
+from linnet_bench.matvec import Case, Measured
+from linnet_bench.products import random_weights, vector
+from linnet_bench.sweep import Sweep
 from varied_voices import varied_voices
 from voices import tiny_voice
 
@@ -57,7 +58,7 @@ def test_profiling_changes_no_bit_and_names_every_operation(kernels: str, lookah
     np.testing.assert_array_equal(profiled["samples"], whole[: (6 - lookahead) * 20])
 
     file = voice.file()
-    profile = bench.profile(voice)
+    profile = linnet_bench.profile(voice)
     assert profile.kernels == kernels
     assert [part.program for part in profile.parts].count("frame") == len(file.frame_program)
     sample_parts = [part.operation for part in profile.parts if part.program == "sample"]
@@ -70,7 +71,7 @@ def test_profiling_changes_no_bit_and_names_every_operation(kernels: str, lookah
 
 def test_a_profile_names_the_match() -> None:
     voice = linnet.load(varied_voices()["matched-thrice"])
-    profile = bench.profile(voice, seconds=0.05)
+    profile = linnet_bench.profile(voice, seconds=0.05)
     (match,) = [part for part in profile.parts if part.program == "after"]
     assert match.operation == "match 3 x 64"
     assert 0 < match.microseconds < profile.microseconds
@@ -133,7 +134,7 @@ def test_random_weights_have_the_sparsity_asked_for(block: str) -> None:
 
 
 def test_the_rivals_multiply_the_same_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
-    from linnet.bench import rivals
+    from linnet_bench import rivals
 
     products: list[Any] = []
 

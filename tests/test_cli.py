@@ -151,7 +151,7 @@ def test_failures_are_one_line_and_leave_no_output(
     folder: Path, capsys: pytest.CaptureFixture[str], command: str, message: str
 ) -> None:
     np.save("turned.npy", MEL.T)
-    Path("text.npy").write_text("no array")
+    Path("text.npy").write_text(20 * "no array")
     write_wav(folder / "stereo.wav", np.zeros(200, np.int16), channels=2)
     write_wav(folder / "long.wav", np.zeros(101, np.int16))
     before = sorted(os.listdir())

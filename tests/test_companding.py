@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linnet.companding import decode, encode, silence
+from linnet.signal import decode, encode, silence
 
 MU_LAW: dict[str, Any] = {"bits": 16, "companding": "mu-law", "mu": 255, "pre_emphasis": 0.85}
 LINEAR: dict[str, Any] = {"bits": 16, "companding": "linear", "pre_emphasis": 0.0}

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba", reason="the reference needs Numba")
 
-from linnet import SparseMatrix, _hooks, blocks, kernels  # noqa: E402
-from linnet import _reference_functions as functions  # noqa: E402
-from linnet.reference import matvec  # noqa: E402
+from linnet import SparseMatrix, _hooks, kernels  # noqa: E402
+from linnet.format import blocks, dtypes  # noqa: E402
+from linnet.reference import functions  # noqa: E402
+from linnet.reference.engine import matvec  # noqa: E402
 
 Floats = npt.NDArray[np.float32]
 
@@ -90,7 +91,7 @@ def assert_near_float64(y: Floats, dense: Floats, x: Floats, bias: Floats) -> No
 
 
 @each_set
-@pytest.mark.parametrize("dtype", list(blocks.DTYPES))
+@pytest.mark.parametrize("dtype", list(dtypes.DTYPES))
 @pytest.mark.parametrize("layout", LAYOUTS)
 @every_example
 @given(
@@ -140,7 +141,7 @@ def test_products_with_wide_column_indices(name: str, block: str) -> None:
 
 
 @each_set
-@pytest.mark.parametrize("dtype", list(blocks.DTYPES))
+@pytest.mark.parametrize("dtype", list(dtypes.DTYPES))
 @pytest.mark.parametrize("cols", range(1, 7))
 def test_products_with_few_columns(name: str, dtype: str, cols: int) -> None:
     for rows in (1, 15, 16, 17, 100):
@@ -224,7 +225,7 @@ def test_upsampling(name: str, rows: int, window: int, channels: int, seed: int)
 
 
 @each_set
-@pytest.mark.parametrize(("dtype", "number"), blocks.DTYPES.items())
+@pytest.mark.parametrize(("dtype", "number"), dtypes.DTYPES.items())
 def test_every_16_bit_weight_is_widened_exactly(name: str, dtype: str, number: int) -> None:
     stored = np.arange(2**16, dtype=np.uint32)
     if dtype == "float32":
@@ -234,6 +235,6 @@ def test_every_16_bit_weight_is_widened_exactly(name: str, dtype: str, number: i
     else:
         bits = stored.astype(np.uint16)
     values = bits.view(np.float16) if dtype == "float16" else bits
-    wide = values.view(np.float32) if dtype == "float32" else blocks.widen(values, dtype)
+    wide = values.view(np.float32) if dtype == "float32" else dtypes.widen(values, dtype)
     finite = np.isfinite(wide)
     assert_same_bits(_hooks.widen(name, number, values[finite].tobytes()), wide[finite])

@@ -12,8 +12,8 @@ from random_programs import random_program
 pytest.importorskip("numba", reason="the reference needs Numba")
 
 from linnet import _core, kernels  # noqa: E402
-from linnet.operations import COMPANDINGS, Draw, Logistics, Output  # noqa: E402
-from linnet.reference import ReferenceVoice  # noqa: E402
+from linnet.format.operations import COMPANDINGS, Draw, Logistics, Output  # noqa: E402
+from linnet.reference.engine import ReferenceVoice  # noqa: E402
 
 N_FRAMES = 5
 

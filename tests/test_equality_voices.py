@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("numba", reason="the reference needs Numba")
 
 from linnet import _core, kernels  # noqa: E402
-from linnet.reference import ReferenceVoice  # noqa: E402
+from linnet.reference.engine import ReferenceVoice  # noqa: E402
 from varied_voices import varied_voices  # noqa: E402
 
 N_FRAMES = 60

@@ -15,11 +15,11 @@ import numpy.typing as npt
 import pytest
 
 from linnet import format
-from linnet.blocks import BLOCKS
-from linnet.operations import History, Linear
+from linnet.files import write_atomic
+from linnet.format.blocks import BLOCKS
+from linnet.format.operations import History, Linear
 from linnet.pruning import prune
 from linnet_export import export
-from linnet_export.writer import write_atomic
 from voices import Tensors, tiny_config, tiny_tensors
 
 CONFIG = tiny_config()

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 torch = pytest.importorskip("torch", reason="the oracle is a PyTorch module")
-reference = pytest.importorskip("linnet.reference", reason="the reference needs numba")
+reference = pytest.importorskip("linnet.reference.engine", reason="the reference needs numba")
 
 import linnet  # noqa: E402
 from fatchord import CONFIG, WaveRNN, save  # noqa: E402
@@ -29,19 +29,19 @@ Tokens = npt.NDArray[np.int64]
 def engine_logits(path: Path, mel: npt.NDArray[np.float32], tokens: Tokens) -> Float64:
     """(n, K) of the reference; that the engine's are the same bits shows in its scores."""
     voice = reference.ReferenceVoice(path)
-    run = reference._Run(voice, 0, 0, 1.0, tokens.tolist())
-    logits, forced, draw_logistic = [], run._forced, run._draw_logistic
+    run = reference.Run(voice, 0, 0, 1.0, tokens.tolist())
+    logits, forced, draw_logistic = [], run.forced, run.draw_logistic
 
     def record(draw: Any, values: npt.NDArray[np.float32], i: int) -> int:
         logits.append(values.copy())
         return int(forced(draw, values, i))
 
     def record_mixture(op: Any, i: int, band: int) -> np.float32:
-        parts = (run._at(part, i, op.mixtures) for part in (op.input, op.means, op.scales))
+        parts = (run.at(part, i, op.mixtures) for part in (op.input, op.means, op.scales))
         logits.append(np.concatenate(list(parts)))
         return np.float32(draw_logistic(op, i, band))
 
-    run._forced, run._draw_logistic = record, record_mixture
+    run.forced, run.draw_logistic = record, record_mixture
     voice._samples(run, mel)
     for name in kernels():
         stream = _core.Stream(_core.Model.from_buffer(path.read_bytes()), kernels=name)

@@ -15,7 +15,9 @@ import soundfile
 from geneing_files import random_model, to_bytes
 from linnet import format
 from linnet_export import export
-from linnet_export.geneing_file import (
+from linnet_export.building.batch_norm import BatchNorm
+from linnet_export.families.residual_mel import upsampling_matrix
+from linnet_export.readers.geneing_file import (
     Conv,
     Gru,
     Layer,
@@ -25,7 +27,6 @@ from linnet_export.geneing_file import (
     Stretch,
     read_model,
 )
-from linnet_export.residual_mel import BatchNorm, upsampling_matrix
 
 Float64 = npt.NDArray[np.float64]
 ROOT = Path(__file__).parents[1]
@@ -163,7 +164,7 @@ def test_upsampling_matrix_is_the_chain_of_stretching_and_smoothing() -> None:
 
 @needs_data
 def test_the_exported_network_scores_as_the_one_read(tmp_path: Path) -> None:
-    reference = pytest.importorskip("linnet.reference", reason="the reference needs numba")
+    reference = pytest.importorskip("linnet.reference.engine", reason="the reference needs numba")
     mel, _, tokens = recording()
     mel, tokens = mel[:, 100:103], tokens[20000:20600]
     export(DATA / "model.bin", tmp_path / "voice.linnet", dtype="float32")
@@ -208,7 +209,7 @@ def test_trailing_bytes_are_refused() -> None:
 def test_files_of_every_size_compute_what_they_hold(
     tmp_path: Path, sizes: dict[str, Any], mu_law: bool
 ) -> None:
-    reference = pytest.importorskip("linnet.reference", reason="the reference needs numba")
+    reference = pytest.importorskip("linnet.reference.engine", reason="the reference needs numba")
     model = random_model(**sizes)
     path = tmp_path / "model.bin"
     path.write_bytes(to_bytes(model))

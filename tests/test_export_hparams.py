@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from linnet.companding import decode, encode
 from linnet.features import log_mel
-from linnet_export.hparams import expand, from_coqui
+from linnet.signal import decode, encode
+from linnet_export.families.hparams import expand, from_coqui
 
 librosa = pytest.importorskip("librosa", reason="features need librosa (extra: audio)")
 

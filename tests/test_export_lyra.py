@@ -20,11 +20,12 @@ import pytest
 
 import linnet
 from linnet import _core
-from linnet.format import VoiceFile, read
-from linnet.operations import Gates, Linear, Logistics
+from linnet.format.operations import Gates, Linear, Logistics
+from linnet.format.reading import read
+from linnet.format.voice_file import VoiceFile
 from linnet_export import export
-from linnet_export.describe import describe
-from linnet_export.lyra_files import read_folder
+from linnet_export.describing import describe
+from linnet_export.readers.lyra_files import read_folder
 from lyra_oracle import FOLDER, Layers, conditioning, step, uniforms
 
 pytestmark = [
@@ -103,12 +104,12 @@ def run(data: bytes) -> dict[str, list[npt.NDArray[np.float32]]]:
     The reference has the bits of every kernel set (test_the_engine_is_the_reference).
     """
     pytest.importorskip("numba", reason="the reference needs Numba")
-    from linnet.reference import ReferenceVoice, _Run
+    from linnet.reference.engine import ReferenceVoice, Run
 
     voice = ReferenceVoice(data)
     file = voice.file
     forced = golden()["forced_bands"].astype(int)[FORCED_FRAME * 160 :] + 32768
-    run = _Run(voice, 0, 0, 1.0, [int(token) for token in forced.ravel()])
+    run = Run(voice, 0, 0, 1.0, [int(token) for token in forced.ravel()])
     results: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in TOLERANCE}
 
     def note(program: tuple[Any, ...], row: int) -> None:
@@ -116,11 +117,11 @@ def run(data: bytes) -> dict[str, list[npt.NDArray[np.float32]]]:
         for op in program:
             if isinstance(op, Linear):
                 tensor = file.tensors[op.weights]
-                values = run._at(op.out, row, tensor.shape[0]).copy()
+                values = run.at(op.out, row, tensor.shape[0]).copy()
                 values = by_file_order(values) if tensor.name in GATES else values
                 found.setdefault(tensor.name, []).append(values)
             elif isinstance(op, Gates):
-                found["state"] = [run._at(op.state, row, op.units).copy()]
+                found["state"] = [run.at(op.state, row, op.units).copy()]
         for name, values_ in found.items():
             results[name].append(np.concatenate(values_))
 
@@ -129,7 +130,7 @@ def run(data: bytes) -> dict[str, list[npt.NDArray[np.float32]]]:
         note(file.frame_program, 0)
     drawn = next(op for op in file.sample_program if isinstance(op, Logistics))
     for n in range(N_STEPS):
-        bands = run._at(drawn.out, 0, 4)
+        bands = run.at(drawn.out, 0, 4)
         np.testing.assert_array_equal(bands, golden()["tf_ar_in"][n])
         run.step(n // 20)
         note(file.sample_program, n // 20)
@@ -201,8 +202,7 @@ def test_rounding_moves_a_layer_by_no_more_than_its_weights(folder: Path) -> Non
 
 def test_the_original_random_numbers_draw_the_original_samples() -> None:
     pytest.importorskip("numba", reason="the reference needs Numba")
-    from linnet import _reference_functions as functions
-    from linnet import _reference_logistics as logistics
+    from linnet.reference import functions, logistics
 
     g = golden()
     numbers = uniforms(8 * N_STEPS)
@@ -223,8 +223,8 @@ def test_the_original_random_numbers_draw_the_original_samples() -> None:
 
 def test_its_bands_of_a_recording_are_merged_to_the_recording(folder: Path) -> None:
     pytest.importorskip("numba", reason="the reference needs Numba")
-    from linnet import _reference_logistics as logistics
-    from linnet.operations import Bands
+    from linnet.format.operations import Bands
+    from linnet.reference import logistics
 
     file = read(voice_bytes("float32", folder))
     op = file.sample_program[-1]
@@ -249,7 +249,7 @@ def test_its_bands_of_a_recording_are_merged_to_the_recording(folder: Path) -> N
 
 def test_the_engine_is_the_reference(folder: Path) -> None:
     pytest.importorskip("numba", reason="the reference needs Numba")
-    from linnet.reference import ReferenceVoice
+    from linnet.reference.engine import ReferenceVoice
 
     data = voice_bytes("float16", folder)
     reference = ReferenceVoice(data)

@@ -15,7 +15,7 @@ from linnet_export import export
 from test_export import conditioning_in_float64, save_npz
 from voices import Tensors, tiny_config, tiny_tensors
 
-reference = pytest.importorskip("linnet.reference", reason="the reference needs numba")
+reference = pytest.importorskip("linnet.reference.engine", reason="the reference needs numba")
 
 Float64 = npt.NDArray[np.float64]
 Tokens = npt.NDArray[np.int64]

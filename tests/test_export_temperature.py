@@ -13,9 +13,10 @@ from excitation_voices import excitation_checkpoint
 from geneing_files import random_model
 from geneing_files import to_bytes as geneing_bytes
 from linnet_export import export
-from linnet_export.architectures import build_voice
-from linnet_export.storage import Storage
-from linnet_export.writer import to_bytes
+from linnet_export.exporting import build_voice
+from linnet_export.readers.checkpoint import Checkpoint
+from linnet_export.writing.storage import Storage
+from linnet_export.writing.writer import to_bytes
 from voices import tiny_config, tiny_tensors
 
 
@@ -28,7 +29,9 @@ def checkpoint(architecture: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def built(architecture: str, **changes: Any) -> linnet.Voice:
     tensors, config = checkpoint(architecture)
-    return linnet.load(to_bytes(build_voice(tensors, {**config, **changes}, Storage(), "t")))
+    return linnet.load(
+        to_bytes(build_voice(Checkpoint(tensors), {**config, **changes}, "t", Storage()))
+    )
 
 
 def assert_folded(plain: linnet.Voice, folded: linnet.Voice, temperature: float) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 pytest.importorskip("numba", reason="the reference needs Numba")
 
-from linnet import _reference_functions as functions  # noqa: E402
-from linnet._reference_numba import compiled  # noqa: E402
+from linnet.reference import functions  # noqa: E402
+from linnet.reference.exact import compiled  # noqa: E402
 
 Floats = npt.NDArray[np.float32]
 
@@ -140,8 +140,8 @@ def test_relu_of_nan_is_zero() -> None:
 def test_mu_law_expansion_is_within_its_bound() -> None:
     mu = 255
     v = np.linspace(-1, 1, 4097, dtype=np.float32)
-    log_1_mu, inverse_mu = np.float32(math.log(1 + mu)), np.float32(1 / mu)
-    y = np.array([functions.expand(x, log_1_mu, inverse_mu) for x in v], np.float64)
+    log1p_mu, inverse_mu = np.float32(math.log(1 + mu)), np.float32(1 / mu)
+    y = np.array([functions.expand(x, log1p_mu, inverse_mu) for x in v], np.float64)
     exact = np.copysign(np.expm1(np.abs(v.astype(np.float64)) * math.log(1 + mu)) / mu, v)
     # The argument of exp carries two roundings, exp its own, then come the difference, 1 / mu and
     # the product: all relative to at most (1 + mu) / mu.

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import linnet
 from linnet import _core
-from linnet.operations import Bands, Logistics, Operand
-from linnet_export.program import Builder
-from linnet_export.storage import Storage
-from linnet_export.writer import to_bytes
+from linnet.format.operations import Bands, Logistics, Operand
+from linnet_export.building.builder import Builder
+from linnet_export.writing.storage import Storage
+from linnet_export.writing.writer import to_bytes
 from logistic_voices import FILTERS, logistic_voice
 
 U = 2.0**-24
@@ -35,7 +35,9 @@ def constant_voice(spread: str, n_samples: int) -> linnet.Voice:
     )
     drawn = builder.buffer(1)
     builder.begin_samples()
-    builder.logistics(logits, means, parameters, drawn, spread=spread, steps=STEPS)
+    builder.logistics(
+        logits, means, parameters, drawn, scale_activation=spread, steps_per_unit=STEPS
+    )
     builder.bands(drawn)
     return linnet.load(to_bytes(builder.voice({"name": "constant"})))
 
@@ -80,7 +82,7 @@ def test_the_probabilities_of_all_tokens_add_up_to_1(
     steps: float, classes: int, tokens: range
 ) -> None:
     pytest.importorskip("numba", reason="the reference needs Numba")
-    from linnet import _reference_logistics as reference
+    from linnet.reference import logistics as reference
 
     place = Operand(0)
     op = Logistics(3, 1, 0, place, place, place, place, -86.0, 0, steps, classes)
@@ -125,7 +127,7 @@ def rounding_error(coefficients: npt.NDArray[np.float64], largest: float) -> flo
 
 def test_two_bands_are_merged_by_all_pass_filters() -> None:
     pytest.importorskip("numba", reason="the reference needs Numba")
-    from linnet import _reference_logistics as reference
+    from linnet.reference import logistics as reference
 
     rng = np.random.default_rng(0)
     bands = rng.integers(-20000, 20000, (400, 2))

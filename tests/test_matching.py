@@ -20,15 +20,15 @@ pytest.importorskip("librosa", reason="features need librosa")
 
 import linnet  # noqa: E402
 from linnet import _core  # noqa: E402
-from linnet import _reference_matching as reference  # noqa: E402
 from linnet.audio import read_wav  # noqa: E402
 from linnet.cli import main  # noqa: E402
 from linnet.features import complete, log_mel  # noqa: E402
-from linnet.format import read  # noqa: E402
-from linnet.reference import ReferenceVoice  # noqa: E402
+from linnet.format.reading import read  # noqa: E402
+from linnet.reference import matching as reference  # noqa: E402
+from linnet.reference.engine import ReferenceVoice  # noqa: E402
 from linnet_export import export, rematch  # noqa: E402
 from linnet_export.matching import PREFIX, matched  # noqa: E402
-from linnet_export.writer import to_bytes  # noqa: E402
+from linnet_export.writing.writer import to_bytes  # noqa: E402
 from varied_voices import varied_voices, with_match  # noqa: E402
 from voices import tiny_config, tiny_tensors, tiny_voice  # noqa: E402
 
@@ -37,7 +37,7 @@ EPS = np.finfo(np.float32).eps
 Floats = npt.NDArray[np.float32]
 
 
-def turns(n: int) -> Floats:
+def twiddles(n: int) -> Floats:
     angles = 2 * np.pi * np.arange(n // 2) / n
     return np.concatenate([np.cos(angles), np.sin(angles)]).astype(np.float32)
 
@@ -46,14 +46,14 @@ def turns(n: int) -> Floats:
 def test_the_transform_is_fouriers(log_n: int, seed: int) -> None:
     n = 1 << log_n
     x = np.random.default_rng(seed).normal(0, 1, n).astype(np.float32)
-    re, im = reference.forwards(turns(n), x)
+    re, im = reference.forwards(twiddles(n), x)
     exact = np.fft.rfft(x.astype(np.float64))
     # Each of log2(n) stages, of which the last joins even and odd numbers, rounds a turn, a
     # product, a sum of two products and a difference: at most 4 eps of what it holds, whose norm
     # grows by the square root of 2 from stage to stage, as the result's does.
     bound = 4 * EPS * log_n * np.sqrt(n) * np.linalg.norm(x)
     assert np.linalg.norm(re + 1j * im - exact) <= bound
-    again = reference.backwards(turns(n), re, im)
+    again = reference.backwards(twiddles(n), re, im)
     assert np.linalg.norm(again - n * x) <= 2 * np.sqrt(n) * bound
 
 
@@ -64,10 +64,12 @@ def visited(samples: Floats, mel: Floats, **features: Any) -> Floats:
     voice = ReferenceVoice(to_bytes(file))
     match = file.match
     assert match is not None
-    tensors = voice._tensors
-    bands, spread = tensors[match.bands].product, tensors[match.spread].product
-    window, synthesis, turns = (tensors[i] for i in (match.window, match.synthesis, match.turns))
-    return reference.run(match, samples, mel, window, synthesis, turns, bands, spread)
+    tensors = voice.tensors
+    bands, spread = tensors[match.to_bands].product, tensors[match.to_bins].product
+    window, synthesis, twiddles = (
+        tensors[i] for i in (match.window, match.synthesis, match.twiddles)
+    )
+    return reference.run(match, samples, mel, window, synthesis, twiddles, bands, spread)
 
 
 DEFINITIONS: list[dict[str, Any]] = [
@@ -113,8 +115,8 @@ def test_the_bundled_voice_comes_nearer_to_the_features_visit_by_visit() -> None
     audio, rate = read_wav(str(REPOSITORY / "voices" / "slt-heldout.wav"))
     file = read(str(REPOSITORY / "voices" / "slt.linnet"))
     distances = []
-    for visits in range(4):
-        voice = linnet.load(to_bytes(matched(file, visits)))
+    for iterations in range(4):
+        voice = linnet.load(to_bytes(matched(file, iterations)))
         mel = voice.features(audio, rate)[:, :100]
         distances.append(np.abs(voice.features(voice.synthesize(mel), rate) - mel).mean())
     assert distances == sorted(distances, reverse=True) and distances[1] < 0.7 * distances[0]
@@ -159,15 +161,15 @@ def test_a_voice_out_of_step_with_its_frames_is_refused() -> None:
 def test_silence_stays_silent() -> None:
     voice = linnet.load((REPOSITORY / "voices" / "slt.linnet").read_bytes())
     mel = voice.features(np.zeros(16000, np.int16), 16000)
-    for visits in (1, 4):
-        samples = linnet.load(to_bytes(matched(voice.file(), visits))).synthesize(mel)
+    for iterations in (1, 4):
+        samples = linnet.load(to_bytes(matched(voice.file(), iterations))).synthesize(mel)
         assert not samples.any()
 
 
-@pytest.mark.parametrize("visits", [1, 3, 16])
+@pytest.mark.parametrize("iterations", [1, 3, 16])
 @pytest.mark.parametrize("n_frames", [0, 1, 2, 7])
-def test_utterances_shorter_than_the_delay_are_whole(visits: int, n_frames: int) -> None:
-    data = with_match(tiny_voice(seed=3), visits)
+def test_utterances_shorter_than_the_delay_are_whole(iterations: int, n_frames: int) -> None:
+    data = with_match(tiny_voice(seed=3), iterations)
     mel = np.random.default_rng(0).normal(0, 1, (10, n_frames)).astype(np.float32)
     samples = linnet.load(data).synthesize(mel)
     assert samples.shape == (20 * n_frames,)
@@ -206,7 +208,7 @@ class Pushed:
 def test_frames_are_taken_until_a_sample_waits_and_available_keeps_its_word() -> None:
     run = Pushed(varied_voices()["matched-thrice"])
     lookahead = run.voice.lookahead
-    assert lookahead == 1 + 2 * 2 - 2 + 3  # its own, a window of 64 at hops of 20, three visits
+    assert lookahead == 1 + 2 * 2 - 2 + 3  # its own, a window of 64 at hops of 20, three iterations
     assert run.push(40) == lookahead + 1
     made: list[npt.NDArray[np.int16]] = []
     random, run_pushed = np.random.default_rng(0), run.pushed
@@ -258,8 +260,8 @@ def test_what_was_matched_cannot_be_scored() -> None:
 
 def test_without_its_match_a_voice_is_the_same_file_again() -> None:
     plain = tiny_voice()
-    for visits in (1, 3, 16):
-        assert to_bytes(matched(read(with_match(plain, visits)), 0)) == with_match(plain, 0)
+    for iterations in (1, 3, 16):
+        assert to_bytes(matched(read(with_match(plain, iterations)), 0)) == with_match(plain, 0)
 
 
 def test_info_tells_of_the_delay() -> None:
@@ -315,7 +317,7 @@ def test_the_command_line_changes_the_match_of_a_voice(
     assert "look-ahead 6 frames" in capsys.readouterr().out
     assert main(["inspect", "--no-speed", str(path)]) == 0
     shown = capsys.readouterr().out
-    assert "2 visits of every frame" in shown and "match" in shown
+    assert "2 iterations of every frame" in shown and "match" in shown
     assert main(["export", str(path), "--sparsity", "0.5", "-o", str(path)]) == 1
     assert "--sparsity is for checkpoints" in capsys.readouterr().err
     assert main(["export", str(path), "--dtype", "bfloat16", "-o", str(path)]) == 1
@@ -338,11 +340,11 @@ def damaged(**words: Any) -> bytes:
     [
         {"window": "gru.recurrent.bias", "synthesis": "gru.recurrent.bias"},
         {"synthesis": "O1.bias"},
-        {"turns": "O1.bias"},
-        {"turns": "bands"},
+        {"twiddles": "O1.bias"},
+        {"twiddles": "bands"},
         {"window": 10_000},
-        {"bands": "spread"},
-        {"spread": "bands"},
+        {"to_bands": "spread"},
+        {"to_bins": "bands"},
         {"power": 0},
         {"power": 3},
         {"floor": 0.0},
@@ -351,8 +353,8 @@ def damaged(**words: Any) -> bytes:
         {"strength": float("inf")},
         {"limit": -1.0},
         {"limit": 81.0},
-        {"visits": 0},
-        {"visits": 17},
+        {"iterations": 0},
+        {"iterations": 17},
     ],
 )
 def test_a_match_that_does_not_fit_is_a_format_error(words: dict[str, Any]) -> None:

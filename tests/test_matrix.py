@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import linnet
-from linnet import _core, blocks
+from linnet import _core
+from linnet.format import blocks, choice, dtypes
 
 SHAPES = st.tuples(st.integers(1, 70), st.integers(1, 70))
 LAYOUTS = st.sampled_from([*blocks.BLOCKS, "dense"])
@@ -29,21 +30,21 @@ def pruned(shape: tuple[int, int], block: str, seed: int) -> npt.NDArray[np.floa
 
 
 @settings(deadline=None)
-@given(SHAPES, LAYOUTS, st.sampled_from(list(blocks.DTYPES)), st.integers(0, 99))
+@given(SHAPES, LAYOUTS, st.sampled_from(list(dtypes.DTYPES)), st.integers(0, 99))
 def test_what_is_stored(shape: tuple[int, int], block: str, dtype: str, seed: int) -> None:
     dense = pruned(shape, block, seed)
     matrix = linnet.SparseMatrix(dense, block, dtype)
     assert (matrix.shape, matrix.block, matrix.dtype) == (shape, block, dtype)
     assert matrix.kernels == linnet.kernels()[0]
-    rounded = blocks.widen(blocks.round_weights(dense, dtype), dtype)
+    rounded = dtypes.widen(dtypes.round_weights(dense, dtype), dtype)
     np.testing.assert_array_equal(matrix.to_dense(), rounded)
     if block == "dense":
         assert matrix.nnz == dense.size
     else:
-        stored = np.kron(blocks.occupied_blocks(dense, block), np.ones(blocks.BLOCKS[block]))
+        stored = np.kron(choice.occupied_blocks(dense, block), np.ones(blocks.BLOCKS[block]))
         assert matrix.nnz == np.count_nonzero(stored[: shape[0], : shape[1]])
     assert matrix.density == matrix.nnz / dense.size
-    assert matrix.nbytes == blocks.stored_bytes(dense, block, dtype)
+    assert matrix.nbytes == choice.stored_bytes(dense, block, dtype)
 
 
 @settings(deadline=None)

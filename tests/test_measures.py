@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("librosa", reason="measures need it")
 
-from linnet_training.measures import clicks, level  # noqa: E402
-from linnet_training.recognition import Recogniser, words  # noqa: E402
+from linnet_training.measures.audio import clicks, level  # noqa: E402
+from linnet_training.measures.recognition import Recogniser, words  # noqa: E402
 
 Int16 = npt.NDArray[np.int16]
 RATE = 16000

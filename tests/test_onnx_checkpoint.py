@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from linnet_export import export
-from linnet_export.checkpoint import read_checkpoint
+from linnet_export.readers.reading import read_checkpoint
 from test_export import save_npz
 from test_export_networks import gru
 from voices import tiny_config, tiny_tensors

@@ -16,13 +16,14 @@ import numpy.typing as npt
 import pytest
 
 from linnet import _hooks
-from linnet._program_checks import operand_ranges
 from linnet.cli import main
-from linnet.format import VoiceFile, read
-from linnet.operations import Draw, Operand
-from linnet_export.architectures import build_voice
-from linnet_export.storage import Storage
-from linnet_export.writer import to_bytes
+from linnet.format.operations import Draw, Operand
+from linnet.format.reading import read
+from linnet.format.voice_file import VoiceFile
+from linnet_export.exporting import build_voice
+from linnet_export.readers.checkpoint import Checkpoint
+from linnet_export.writing.storage import Storage
+from linnet_export.writing.writer import to_bytes
 from random_programs import random_program
 from varied_voices import varied_voices
 from voices import tiny_config, tiny_tensors
@@ -30,8 +31,8 @@ from voices import tiny_config, tiny_tensors
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
-from linnet_export.onnx_arena import Place  # noqa: E402
-from linnet_export.onnx_networks import networks  # noqa: E402
+from linnet_export.onnx.arena import Place  # noqa: E402
+from linnet_export.onnx.networks import networks  # noqa: E402
 from onnx_bounds import with_bounds  # noqa: E402
 from onnx_voices import VOICES  # noqa: E402
 
@@ -130,8 +131,8 @@ def overwritten(file: VoiceFile, logits: Place) -> bool:
         return at.offset, at.offset + at.stride * (n_rows - 1) + size
 
     start, stop = span(*logits)
-    ranges = operand_ranges(file)[len(file.frame_program) :]
-    for op, used in zip(file.sample_program, ranges, strict=True):
+    for op in file.sample_program:
+        used = op.operands(file.tensors_of(op), n_rows)
         written = [span(at, n) for what, at, n in used if what in ("out", "state")]
         if drawn and any(a < stop and b > start for a, b in written):
             return True
@@ -228,7 +229,7 @@ def test_the_step_network_runs_on_its_own_states(architecture: str, shape: dict[
     config = tiny_config(architecture)
     tensors = tiny_tensors(config, **shape)
     tensors["gru.weight_hh_l0"] *= 0.05
-    trace = Trace(to_bytes(build_voice(tensors, config, Storage(), "calm")))
+    trace = Trace(to_bytes(build_voice(Checkpoint(tensors), config, "calm", Storage())))
     inputs = {k: v for k, v in trace.inputs().items() if not is_state(k)}
     bounded, single = session(with_bounds(trace.found.step)), session(trace.found.step)
     states = zero_states(trace.found.places)

@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from excitation_voices import excitation_checkpoint, excitation_voice
-from linnet_export.architectures import build_voice
-from linnet_export.storage import Storage
-from linnet_export.writer import to_bytes
+from linnet_export.exporting import build_voice
+from linnet_export.readers.checkpoint import Checkpoint
+from linnet_export.writing.storage import Storage
+from linnet_export.writing.writer import to_bytes
 
 pytest.importorskip("numba", reason="the reference needs Numba")
 
-from linnet import _reference_prediction as prediction  # noqa: E402
-from linnet.operations import Output  # noqa: E402
-from linnet.reference import ReferenceVoice, _Run  # noqa: E402
+from linnet.format.operations import Output  # noqa: E402
+from linnet.reference import prediction  # noqa: E402
+from linnet.reference.engine import ReferenceVoice, Run  # noqa: E402
 
 U = 2.0**-24
 VOICE = ReferenceVoice(excitation_voice())
@@ -62,7 +63,7 @@ def test_any_features_keep_the_state_finite_and_the_signal_bounded(
     mel: np.ndarray, seed: int
 ) -> None:
     voice = VOICE
-    run = _Run(voice, seed, 0, 1.0)
+    run = Run(voice, seed, 0, 1.0)
     for frame in mel.T:
         run.frame(np.ascontiguousarray(frame))
         for _ in range(voice.header.steps):
@@ -79,9 +80,11 @@ def test_what_is_scored_is_followed_to_within_half_a_step() -> None:
     for part in ("reflection", "gain"):
         tensors[f"envelope.{part}.weight"][:] = 0
         tensors[f"envelope.{part}.bias"][:] = 0 if part == "reflection" else np.log(1 / 8)
-    voice = ReferenceVoice(to_bytes(build_voice(tensors, config, Storage("float32"), "flat")))
+    voice = ReferenceVoice(
+        to_bytes(build_voice(Checkpoint(tensors), config, "flat", Storage("float32")))
+    )
     pcm = np.random.default_rng(0).integers(-20000, 20000, 100)
-    run = _Run(voice, 0, 0, 1.0, list(pcm + 32768))
+    run = Run(voice, 0, 0, 1.0, list(pcm + 32768))
     heard = np.array(voice._samples(run, np.zeros((10, 5), np.float32)))
     # Half a step of 1/128 in v = log(1 + mu u / range) / log(1 + mu), u up to 1.85 * 8 gains.
     growth = 512 ** (1 / 256)
@@ -95,5 +98,7 @@ def test_silence_is_silent_where_the_voice_predicts_it() -> None:
     tensors["O2.weight"][:] = 0
     tensors["O2.bias"][:] = -100
     tensors["O2.bias"][128] = 100
-    voice = ReferenceVoice(to_bytes(build_voice(tensors, config, Storage("float32"), "silent")))
+    voice = ReferenceVoice(
+        to_bytes(build_voice(Checkpoint(tensors), config, "silent", Storage("float32")))
+    )
     assert not voice.synthesize(np.zeros((10, 8), np.float32)).any()

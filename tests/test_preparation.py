@@ -14,7 +14,7 @@ pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audi
 soundfile = pytest.importorskip("soundfile", reason="preparing data needs soundfile (extra: audio)")
 
 from linnet_training.__main__ import main  # noqa: E402
-from linnet_training.preparation import is_held_out, prepare  # noqa: E402
+from linnet_training.data.preparation import is_held_out, prepare  # noqa: E402
 
 
 def tone(path: Path, rate: int = 16000, channels: int = 1, seconds: float = 0.5) -> None:

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="training needs torch (extra: train)")
 
 from linnet.features import complete, log_mel  # noqa: E402
-from linnet_training import study as studies  # noqa: E402
+from linnet_training.measures import study as studies  # noqa: E402
 
 TOML = """
 name = "tiny"

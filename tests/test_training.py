@@ -13,16 +13,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch (extra: train)")
 pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audio)")
 
-from linnet.companding import decode, encode  # noqa: E402
 from linnet.features import complete, log_mel  # noqa: E402
+from linnet.signal import decode, encode  # noqa: E402
 from linnet_training import config as configuration  # noqa: E402
-from linnet_training.data import Corpus, Utterance  # noqa: E402
-from linnet_training.evaluate import griffin_lim, open_voice  # noqa: E402
-from linnet_training.held_out import held_out_nats, stored  # noqa: E402
-from linnet_training.measures import log_spectrum_correlation  # noqa: E402
-from linnet_training.model import SILENCE, StepLoop, WaveRNN, from_checkpoint  # noqa: E402
-from linnet_training.preparation import prepare  # noqa: E402
-from linnet_training.train_wavernn import WaveRNNTrainer  # noqa: E402
+from linnet_training.data.corpus import Corpus, Utterance  # noqa: E402
+from linnet_training.data.preparation import prepare  # noqa: E402
+from linnet_training.loops.held_out import held_out_nats, stored  # noqa: E402
+from linnet_training.loops.wavernn import WaveRNNTrainer  # noqa: E402
+from linnet_training.measures.audio import log_spectrum_correlation  # noqa: E402
+from linnet_training.measures.evaluate import griffin_lim, open_voice  # noqa: E402
+from linnet_training.networks.wavernn import SILENCE, StepLoop, WaveRNN, from_checkpoint  # noqa: E402
 
 RULES = [
     {"name": "gru.weight_hh_l0", "block": "4x4", "sparsity": 0.75},

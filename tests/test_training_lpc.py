@@ -15,18 +15,19 @@ pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audi
 pytest.importorskip("numba", reason="analysing excitations needs Numba")
 
 import linnet  # noqa: E402
-from linnet.format import read  # noqa: E402
+from linnet.format.reading import read  # noqa: E402
 from linnet_export import export  # noqa: E402
-from linnet_export.architectures import build_voice  # noqa: E402
-from linnet_export.storage import Storage  # noqa: E402
-from linnet_export.writer import to_bytes  # noqa: E402
-from linnet_training import block_scan, excitation  # noqa: E402
+from linnet_export.exporting import build_voice  # noqa: E402
+from linnet_export.readers.checkpoint import Checkpoint  # noqa: E402
+from linnet_export.writing.storage import Storage  # noqa: E402
+from linnet_export.writing.writer import to_bytes  # noqa: E402
 from linnet_training import config as configuration  # noqa: E402
-from linnet_training.lpc_data import LpcCorpus  # noqa: E402
-from linnet_training.lpc_model import LpcWaveRNN  # noqa: E402
-from linnet_training.preparation import prepare  # noqa: E402
-from linnet_training.train import save  # noqa: E402
-from linnet_training.train_lpc import LpcTrainer  # noqa: E402
+from linnet_training.data.lpc import LpcCorpus  # noqa: E402
+from linnet_training.data.preparation import prepare  # noqa: E402
+from linnet_training.loops.lpc import LpcTrainer  # noqa: E402
+from linnet_training.loops.trainer import save  # noqa: E402
+from linnet_training.networks import block_scan, excitation  # noqa: E402
+from linnet_training.networks.lpc import LpcWaveRNN  # noqa: E402
 
 U = 2.0**-24
 needs_scan = pytest.mark.skipif(not block_scan.AVAILABLE, reason="training was not compiled")
@@ -141,7 +142,9 @@ def test_the_runtime_scores_what_was_trained(corpus: LpcCorpus, tmp_path: Path) 
     trainer.run(quiet=True)
     saved = trainer.exported()
     tensors = {n: t.numpy() for n, t in saved["state_dict"].items()}
-    voice = linnet.load(to_bytes(build_voice(tensors, saved["config"], Storage("float16"), "t")))
+    voice = linnet.load(
+        to_bytes(build_voice(Checkpoint(tensors), saved["config"], "t", Storage("float16")))
+    )
     recording = corpus.held_out[0]
     frames = len(recording.gains)
     pcm = np.empty(frames * corpus.hop, np.float64)

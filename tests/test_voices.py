@@ -11,9 +11,9 @@ import pytest
 
 import linnet
 from linnet.audio import read_wav
-from linnet.reference import ReferenceVoice
+from linnet.reference.engine import ReferenceVoice
 from linnet_export import export
-from linnet_training.measures import log_spectrum_correlation
+from linnet_training.measures.audio import log_spectrum_correlation
 
 Int16 = npt.NDArray[np.int16]
 ROOT = Path(__file__).parents[1]

@@ -6,9 +6,9 @@ import functools
 from dataclasses import replace
 
 from excitation_voices import excitation_voice
-from linnet.format import read
+from linnet.format.reading import read
 from linnet_export.matching import matched
-from linnet_export.writer import to_bytes
+from linnet_export.writing.writer import to_bytes
 from logistic_voices import logistic_voice
 from voices import tiny_config, tiny_voice
 
@@ -33,11 +33,11 @@ def varied_voices() -> dict[str, bytes]:
     }
 
 
-def with_match(voice: bytes, visits: int) -> bytes:
+def with_match(voice: bytes, iterations: int) -> bytes:
     """The voice, with samples that are matched to log-mel features. Of these, numbers of order 1
     stand for sounds well within the range of samples."""
     file = read(voice)
     features = {**tiny_config()["features"], "scale": 1.0, "offset": OFFSET}
     return to_bytes(
-        matched(replace(file, metadata={**file.metadata, "features": features}), visits)
+        matched(replace(file, metadata={**file.metadata, "features": features}), iterations)
     )

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.pruning import prune
-from linnet_export.architectures import build_voice
-from linnet_export.storage import Storage
-from linnet_export.writer import to_bytes
+from linnet_export.exporting import build_voice
+from linnet_export.readers.checkpoint import Checkpoint
+from linnet_export.writing.storage import Storage
+from linnet_export.writing.writer import to_bytes
 
 Tensors = dict[str, npt.NDArray[np.float32]]
 
@@ -130,4 +131,4 @@ def tiny_voice(
     `tiny_tensors`."""
     config = tiny_config(architecture, **(config or {}))
     tensors = tiny_tensors(config, hidden, block, seed, **shape)
-    return to_bytes(build_voice(tensors, config, Storage(dtype=dtype), "tiny"))
+    return to_bytes(build_voice(Checkpoint(tensors), config, "tiny", Storage(dtype=dtype)))

@@ -4,9 +4,10 @@ from linnet_export import export
 print(export("voice.pt", "voice.linnet"))
 """
 
-from linnet_export.describe import Description, describe
-from linnet_export.exporting import Report, export, rematch
-from linnet_export.onnx_networks import export_onnx
-from linnet_export.storage import Layer
+from linnet_export.describing import Description, describe
+from linnet_export.exporting import export, rematch
+from linnet_export.onnx.networks import export_onnx
+from linnet_export.reporting import Report
+from linnet_export.writing.storage import Layer
 
 __all__ = ["Description", "Layer", "Report", "describe", "export", "export_onnx", "rematch"]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.features import complete
-from linnet.operations import MOST_VISITS
+from linnet.format.operations import MOST_ITERATIONS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -99,7 +99,7 @@ class Config:
     signal: Signal
     training: dict[str, Any]
     temperature: float  # by which logits are divided, in the weights
-    matching: int  # visits that bring samples to the features
+    matching: int  # iterations that bring samples to the features
     network: dict[str, Any]  # what the config says of the network, where its tensors say it too
 
 
@@ -144,7 +144,7 @@ def read_temperature(config: Mapping[str, Any]) -> float:
 
 def read_matching(config: Mapping[str, Any]) -> int:
     """The config's `matching`, 0 without one. Raises ValueError naming the key."""
-    return read_integer({"matching": config.get("matching", 0)}, "", "matching", 0, MOST_VISITS)
+    return read_integer({"matching": config.get("matching", 0)}, "", "matching", 0, MOST_ITERATIONS)
 
 
 def read_config(config: Mapping[str, Any]) -> Config:

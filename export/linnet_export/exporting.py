@@ -3,103 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 import linnet
-from linnet.format import VoiceFile, read
-from linnet.recording import score_recording
-from linnet_export import geneing, lyra, workload
-from linnet_export.architectures import build_voice
-from linnet_export.checkpoint import read_checkpoint
-from linnet_export.config import load_table, merge, read_matching, read_temperature
-from linnet_export.geneing_file import ModelFile, looks_like_model, read_model
-from linnet_export.hparams import from_coqui
-from linnet_export.lyra_files import read_folder
+from linnet.audio import score_recording
+from linnet.files import write_atomic
+from linnet.format.reading import read
+from linnet.format.voice_file import VoiceFile
+from linnet_export.config import load_table, merge, read_matching
+from linnet_export.families import known as families
+from linnet_export.families.hparams import from_coqui
 from linnet_export.matching import matched
 from linnet_export.names import rename
-from linnet_export.storage import Layer, Storage
-from linnet_export.writer import to_bytes, write_atomic
+from linnet_export.readers.checkpoint import Checkpoint
+from linnet_export.readers.reading import read_checkpoint
+from linnet_export.reporting import Cost, Report, report
+from linnet_export.writing.storage import Layer, Storage
+from linnet_export.writing.writer import to_bytes
 
 PathLike = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What pruning and rounding cost on a recording, in nats per sample."""
-
-    before: float  # with the checkpoint's own weights, in float32
-    after: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.after:.4f} nats per sample; {self.before:.4f} with the checkpoint's own "
-            f"weights ({self.after - self.before:+.4f})"
-        )
-
-
-@dataclass(frozen=True)
-class Report:
-    """What was written; str() is a table of the layers."""
-
-    name: str
-    architecture: str
-    path: str
-    file_bytes: int
-    layers: tuple[Layer, ...]
-    lookahead: int  # frames
-    latency: float  # seconds of audio that must follow before a sample can be made
-    cost: Cost | None  # where a recording was given to be scored
-
-    @property
-    def bytes_per_weight(self) -> float:
-        """Bytes of the whole file per stored weight of its matrices."""
-        return self.file_bytes / max(1, sum(layer.stored_weights for layer in self.layers))
-
-    def __str__(self) -> str:
-        head = (
-            "layer",
-            "shape",
-            "nonzeros",
-            "density",
-            "block",
-            "bytes",
-            "bytes/weight",
-            "rounding",
-        )
-        rows = [
-            (
-                layer.name,
-                f"{layer.rows} x {layer.cols}",
-                f"{layer.nonzeros:,}",
-                f"{layer.density:.1%}",
-                layer.block,
-                f"{layer.bytes:,}",
-                f"{layer.bytes_per_weight:.2f}",
-                f"{layer.rounding_error:.1e}",
-            )
-            for layer in self.layers
-        ]
-        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if i in (0, 1, 4) else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in [head, *rows]
-        ]
-        lines.append(
-            f"{self.path}: {self.architecture}, {self.file_bytes:,} bytes, "
-            f"{self.bytes_per_weight:.2f} per stored weight, "
-            f"look-ahead {self.lookahead} frames ({1000 * self.latency:.0f} ms)"
-        )
-        if self.cost is not None:
-            lines.append(str(self.cost))
-        return "\n".join(lines)
 
 
 def export(
@@ -134,7 +62,7 @@ def export(
         "coqui" or "real-time-voice-cloning"; `hparams` of the config go over them.
     temperature: divides the logits, in the weights of the last layer: drawing at temperature 1 from
         the voice is drawing at this one from the network. None takes the config's, or 1.
-    matching: 0 .. 16 visits of every frame of the samples, which bring them to the features and
+    matching: 0 .. 16 iterations of every frame of the samples, which bring them to the features and
         make them later, by a window less two hops and a hop per visit. None takes the config's, or
         0.
     score: a wav file; the report then tells what pruning and rounding cost on it.
@@ -143,26 +71,28 @@ def export(
 
     Raises ValueError for what does not fit, OSError from the system.
     """
+    path = Path(checkpoint_path)
     storage = Storage(dtype, block, sparsity)
-    overrides = dict(_table(config))
-    if temperature is not None:
-        overrides["temperature"] = temperature
-    if matching is not None:
-        overrides["matching"] = matching
-    build = _builder(Path(checkpoint_path), _table(names), overrides, preset, name)
+    checkpoint = read_checkpoint(path)
+    checkpoint = replace(checkpoint, tensors=rename(checkpoint.tensors, _table(names)))
+    given = {"temperature": temperature, "matching": matching}
+    overrides = {**_table(config), **{k: v for k, v in given.items() if v is not None}}
+    whole = merge(from_coqui(checkpoint.config), from_coqui(overrides))
+    if preset is not None:
+        whole["preset"] = preset
+    stem = path.resolve().name if path.is_dir() else path.stem
+    build = partial(build_voice, checkpoint, whole, str(name or whole.get("name") or stem))
     voice = build(storage)
-    data = to_bytes(voice)
-    cost = None
+    data, cost = to_bytes(voice), None
     if score is not None:
-        whole = to_bytes(build(Storage("float32")))
-        before, after = (score_recording(linnet.load(v), score, mel) for v in (whole, data))
-        cost = Cost(before, after)
+        exact = to_bytes(build(Storage("float32")))
+        cost = Cost(*(score_recording(linnet.load(v), score, mel) for v in (exact, data)))
     write_atomic(out_path, data)
-    return _report(voice, storage.layers, os.fspath(out_path), len(data), cost)
+    return report(voice, storage.layers, os.fspath(out_path), len(data), cost)
 
 
 def rematch(voice_path: PathLike, out_path: PathLike, matching: int) -> Report:
-    """A finished `.linnet` file with another number of visits that match its samples, 0 .. 16.
+    """A finished `.linnet` file with another number of iterations that match its samples, 0 .. 16.
 
     Its weights stay as they are. out_path may be voice_path: the new file appears whole or not at
     all. Raises FormatError or ValueError for what does not fit, OSError from the system.
@@ -176,83 +106,20 @@ def rematch(voice_path: PathLike, out_path: PathLike, matching: int) -> Report:
         for layer in voice.metadata.get("layers", [])
         if isinstance(layer, dict) and set(layer) == known
     ]
-    return _report(voice, layers, os.fspath(out_path), len(data), None)
+    return report(voice, layers, os.fspath(out_path), len(data), None)
 
 
-def _builder(
-    path: Path,
-    names: Mapping[str, Any],
-    overrides: Mapping[str, Any],
-    preset: str | None,
-    name: str | None,
-) -> Callable[[Storage], VoiceFile]:
-    """The front end of a checkpoint, which builds its voice with the storage it is given."""
-    if path.is_dir():
-        unknown = set(overrides) - {"name", "training"}
-        if unknown:
-            raise ValueError(f"a folder's config may not hold {', '.join(sorted(unknown))}")
-        layers = read_folder(path)
-        metadata = lyra.metadata(str(name or overrides.get("name") or path.resolve().name))
-        metadata["training"] = overrides.get("training", metadata["training"])
-        return lambda storage: lyra.build(layers, storage, dict(metadata))
-    with path.open("rb") as file:
-        start = file.read(20)
-    if looks_like_model(start):
-        model = read_model(path.read_bytes())
-        voice_name = str(name or overrides.get("name") or path.stem)
-        return lambda storage: _geneing(model, storage, overrides, voice_name)
-    checkpoint = read_checkpoint(path)
-    tensors = rename(checkpoint.tensors, names)
-    config = merge(from_coqui(checkpoint.config), from_coqui(overrides))
-    if preset is not None:
-        config["preset"] = preset
-    voice_name = str(name or config.get("name") or path.stem)
-    if workload.recognises(tensors):
-        temperature, visits = read_temperature(config), read_matching(config)
-        return lambda storage: matched(
-            workload.build(tensors, storage, voice_name, temperature), visits
-        )
-    return lambda storage: build_voice(tensors, config, storage, voice_name)
-
-
-def _geneing(
-    model: ModelFile, storage: Storage, overrides: Mapping[str, Any], name: str
+def build_voice(
+    checkpoint: Checkpoint, config: Mapping[str, Any], name: str, storage: Storage
 ) -> VoiceFile:
-    known = {"name", "features", "training", "signal", "temperature", "matching"}
-    unknown = set(overrides) - known
-    signal = overrides.get("signal", {})
-    if unknown or set(signal) - {"companding"}:
-        raise ValueError(
-            "model.bin says the rest itself: its config may hold name, features, training, "
-            "temperature, matching and signal.companding, not "
-            f"{', '.join(sorted(unknown) or sorted(signal))}"
-        )
-    metadata = geneing.metadata(model, name)
-    features = overrides.get("features", {})
-    metadata["features"] = features if "kind" in features else merge(metadata["features"], features)
-    metadata["training"] = overrides.get("training", metadata["training"])
-    companding = str(signal.get("companding", "linear"))
-    voice = geneing.build(model, storage, metadata, companding, read_temperature(overrides))
-    return matched(voice, read_matching(overrides))
+    """A checkpoint's voice, matched as often as the config says; `storage` collects the report.
+
+    Raises ValueError for an unknown architecture, and for tensors or a config that do not fit it.
+    """
+    return matched(families.build(checkpoint, config, name, storage), read_matching(config))
 
 
 def _table(source: PathLike | Mapping[str, Any] | None) -> Mapping[str, Any]:
     if source is None:
         return {}
     return source if isinstance(source, Mapping) else load_table(os.fspath(source))
-
-
-def _report(
-    voice: VoiceFile, layers: list[Layer], path: str, file_bytes: int, cost: Cost | None
-) -> Report:
-    header, lookahead = voice.header, voice.lookahead
-    return Report(
-        voice.metadata["name"],
-        voice.metadata["architecture"],
-        path,
-        file_bytes,
-        tuple(layers),
-        lookahead,
-        lookahead * header.hop_length / header.sample_rate,
-        cost,
-    )

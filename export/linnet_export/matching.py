@@ -20,10 +20,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet.blocks import best_block, pack
 from linnet.features import complete, mel_basis, mel_centres, require_librosa
-from linnet.format import Tensor, VoiceFile
-from linnet.operations import MOST_TRANSFORM, MOST_VISITS, Match
+from linnet.format.blocks import pack
+from linnet.format.choice import best_block
+from linnet.format.operations import MOST_ITERATIONS, MOST_TRANSFORM, Match
+from linnet.format.tensor import Tensor
+from linnet.format.voice_file import VoiceFile
+from linnet_export.families.known import of_voice
 
 PREFIX = "matching."
 # Of a correction, in logarithms: windows overlap, so that neighbours undo a part of it.
@@ -31,34 +34,36 @@ STRENGTH = 1.3
 LIMIT = math.log(100)  # of a gain
 
 
-def matched(voice: VoiceFile, visits: int) -> VoiceFile:
-    """The voice with samples that are matched in `visits` visits (0: not), whatever it did before.
+def matched(voice: VoiceFile, iterations: int) -> VoiceFile:
+    """The voice with samples that are matched in so many iterations (0: not), whatever it did
+    before.
 
     Raises ValueError where its features are none that samples can be brought to, ImportError where
     librosa is missing.
     """
-    if not 0 <= visits <= MOST_VISITS:
-        raise ValueError(f"matching takes 0 .. {MOST_VISITS} visits, not {visits}")
+    if not 0 <= iterations <= MOST_ITERATIONS:
+        raise ValueError(f"matching takes 0 .. {MOST_ITERATIONS} iterations, not {iterations}")
     voice = without(voice)
-    if visits == 0:
+    if iterations == 0:
         return voice
-    if voice.metadata.get("architecture") == "lyra-wavegru":
-        raise ValueError("matching needs samples in step with their frames; Lyra's lag behind")
+    family = of_voice(voice)
+    if family is not None and family.unmatched:
+        raise ValueError(family.unmatched)
     features = definition(voice.metadata.get("features", {}))
     require_librosa("matching")
     parts = {PREFIX + name: values for name, values in _parts(features).items()}
     tensors = (*voice.tensors, *(_stored(name, values) for name, values in parts.items()))
     logarithm = {"log10": math.log(10), "ln": 1.0, "db": math.log(10) * features["power"] / 20}
-    window, synthesis, turns, bands, spread = range(len(voice.tensors), len(tensors))
+    window, synthesis, twiddles, to_bands, to_bins = range(len(voice.tensors), len(tensors))
     unit = logarithm[features["log"]]
     match = Match(
         window,
         synthesis,
-        turns,
-        bands,
-        spread,
+        twiddles,
+        to_bands,
+        to_bins,
         power=int(features["power"]),
-        visits=visits,
+        iterations=iterations,
         scale=unit / features["scale"],
         offset=-unit * features["offset"],
         floor=_floor(features, unit),

@@ -79,7 +79,7 @@ def synthesize_batch(
 ) -> list[npt.NDArray[np.int16]]: ...
 
 class Matrix:
-    """A packed matrix (linnet.blocks.Packed) with its kernel."""
+    """A packed matrix (linnet.format.blocks.Packed) with its kernel."""
 
     def __init__(
         self,

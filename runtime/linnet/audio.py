@@ -1,4 +1,4 @@
-"""Recordings as arrays, and samples as wav files."""
+"""Recordings as arrays, samples as wav files, and how likely a voice finds a recording."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import importlib
 import io
 import os
 import wave
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from linnet.files import write_atomic
+from linnet.signal import to_int16
 
-def to_int16(samples: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
-    """Samples in [-1, 1] as 16 bits, rounded to nearest; what is louder is clipped."""
-    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
+if TYPE_CHECKING:
+    from linnet.voice import Voice
 
 
 def read_wav(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], int]:
@@ -47,8 +48,6 @@ def read_wav(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], int]:
 
 def write_wav(path: str | os.PathLike[str], samples: npt.NDArray[np.int16], rate: int) -> None:
     """Write int16 samples (n,) at `rate` Hz as a mono wav file, whole or not at all."""
-    from linnet_export.writer import write_atomic
-
     content = io.BytesIO()
     with wave.open(content, "wb") as file:
         file.setnchannels(1)
@@ -56,6 +55,22 @@ def write_wav(path: str | os.PathLike[str], samples: npt.NDArray[np.int16], rate
         file.setframerate(rate)
         file.writeframes(samples.astype("<i2").tobytes())
     write_atomic(path, content.getvalue())
+
+
+def score_recording(
+    voice: Voice, path: str | os.PathLike[str], mel: npt.ArrayLike | None = None
+) -> float:
+    """The negative log-likelihood that the voice gives to a wav file, in nats per sample.
+
+    mel: its features (n_mels, n_frames), None to compute them. Raises ValueError for another sample
+    rate, and as `Voice.features` and `Voice.score`.
+    """
+    samples, rate = read_wav(path)
+    if rate != voice.sample_rate:
+        raise ValueError(f"{os.fspath(path)}: {rate} Hz; the voice has {voice.sample_rate} Hz")
+    if samples.dtype != np.int16:
+        samples = to_int16(samples)
+    return voice.score(voice.features(samples, rate) if mel is None else mel, samples)
 
 
 def _require_mono(path: str | os.PathLike[str], channels: int) -> None:

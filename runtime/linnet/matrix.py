@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet import _core, blocks
+from linnet import _core
+from linnet.format import blocks, choice, dtypes
 
 Float32 = npt.NDArray[np.float32]
 
@@ -44,7 +45,7 @@ class SparseMatrix:
         if weights.dtype.kind not in "fiu":
             raise ValueError(f"weights must be real numbers, not {weights.dtype}")
         if block == "auto":
-            block = blocks.best_block(weights, dtype)
+            block = choice.best_block(weights, dtype)
         if block != blocks.DENSE:
             blocks.block_shape(block)
         self._use(blocks.pack(weights, block, dtype), kernels)
@@ -60,7 +61,7 @@ class SparseMatrix:
         self._packed = packed
         self._core = _core.Matrix(
             blocks.LAYOUTS[packed.layout],
-            blocks.DTYPES[packed.dtype],
+            dtypes.DTYPES[packed.dtype],
             packed.rows,
             packed.cols,
             packed.values.tobytes(),

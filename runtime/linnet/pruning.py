@@ -1,7 +1,7 @@
 """Pruning by block magnitude (Kalchbrenner et al. 2018: "structured sparsity"), in numpy.
 
 The score of a block is the mean magnitude of its weights. Any shape ROWSxCOLUMNS will do here, also
-1x1 (unstructured); the file stores those of `linnet.blocks`. Gradual pruning during training
+1x1 (unstructured); the file stores those of `linnet.format.blocks`. Gradual pruning during training
 (`linnet_training.Pruner`) and pruning at once in the exporter both choose their blocks here.
 """
 
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet.blocks import Bool, ceil_div
+from linnet.format.blocks import ceil_div
+from linnet.format.dtypes import Bool
 
 Scores = npt.NDArray[np.float64]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any, SupportsFloat, SupportsIndex
@@ -21,9 +20,10 @@ from linnet.arguments import (
     checked_threads,
     checked_utterance,
 )
-from linnet.describe import describe
 from linnet.errors import FormatError
-from linnet.format import VoiceFile, read
+from linnet.format.description import describe
+from linnet.format.reading import decoded, read_metadata
+from linnet.format.voice_file import VoiceFile
 from linnet.progress import reporter
 
 Float32 = npt.NDArray[np.float32]
@@ -112,7 +112,7 @@ class Voice:
 
     def file(self) -> VoiceFile:
         """The file's tensors and programs."""
-        return read(self._bytes)
+        return decoded(self._bytes)
 
     def features(self, audio: npt.ArrayLike, sample_rate: int) -> Float32:
         """Audio (n_samples,) -> the features (n_mels, n_frames) that this voice was trained on.
@@ -215,7 +215,7 @@ class Voice:
         n_frames * hop_length or less by less than one hop. Raises ValueError for anything else,
         and for a voice that makes samples in sub-bands: a recording does not tell those.
         """
-        from linnet.companding import encode
+        from linnet.signal import encode
 
         if self._model.samples_per_step > 1:
             raise ValueError(
@@ -248,12 +248,7 @@ class Voice:
 
 
 def _metadata(text: bytes) -> dict[str, Any]:
-    try:
-        metadata = json.loads(text.decode())
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"metadata: {error}") from None
-    if not isinstance(metadata, dict):
-        raise FormatError("metadata: not a JSON object")
+    metadata = read_metadata(text)
     for key in ("features", "signal"):
         if not isinstance(metadata.setdefault(key, {}), dict):
             raise FormatError(f"metadata: {key} is not a JSON object")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from linnet import blocks
+from linnet.format import blocks, dtypes
 from varied_voices import varied_voices
 from voices import tiny_voice
 
@@ -19,7 +19,7 @@ def voices() -> dict[str, bytes]:
     """Every block shape in every type, and every kind of network."""
     files = varied_voices()
     for block in [None, *blocks.BLOCKS]:
-        for dtype in blocks.DTYPES:
+        for dtype in dtypes.DTYPES:
             files[f"grid-{block}-{dtype}"] = tiny_voice(16, block, dtype)
     return files
 
@@ -62,7 +62,7 @@ def matrix(seed: int, layout: str, dtype: str, rows: int, cols: int, density: fl
     head = struct.pack(
         "<10I",
         blocks.LAYOUTS[layout],
-        blocks.DTYPES[dtype],
+        dtypes.DTYPES[dtype],
         rows,
         cols,
         0 if quads is None else quads.size,
@@ -87,7 +87,7 @@ def write_cases(folder: Path) -> list[Path]:
         paths.append(path)
     shapes = [(64, 64, 0.3), (37, 75, 0.5), (5, 3, 1.0), (33, 4099, 0.05)]
     for layout in ["dense", *blocks.BLOCKS]:
-        for dtype in blocks.DTYPES:
+        for dtype in dtypes.DTYPES:
             for seed, (rows, cols, density) in enumerate(shapes):
                 path = folder / f"{layout}-{dtype}-{rows}x{cols}.matrix"
                 path.write_bytes(matrix(seed, layout, dtype, rows, cols, density))

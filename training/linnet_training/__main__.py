@@ -13,7 +13,7 @@ from linnet_training import config as configuration
 
 
 def prepare(arguments: argparse.Namespace) -> None:
-    from linnet_training.preparation import prepare as prepare_data
+    from linnet_training.data.preparation import prepare as prepare_data
 
     config = configuration.load(arguments.config)
     data = config.data
@@ -37,7 +37,7 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from linnet_training.starting import start
+    from linnet_training.loops.starting import start
 
     config = configuration.load(arguments.config)
     changes: dict[str, float | int | str] = {}
@@ -56,8 +56,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    from linnet_training import evaluate as evaluation
-    from linnet_training.recognition import Recogniser
+    from linnet_training.measures import evaluate as evaluation
+    from linnet_training.measures.recognition import Recogniser
 
     config = configuration.load(arguments.config)
     voice = evaluation.open_voice(arguments.voice)
@@ -76,7 +76,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 
 def study(arguments: argparse.Namespace) -> None:
-    from linnet_training import study as studies
+    from linnet_training.measures import study as studies
 
     plan = studies.load(arguments.config)
     folder = arguments.folder or Path("runs") / plan.config.name

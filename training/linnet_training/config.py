@@ -43,7 +43,7 @@ class Network:
     order: int = 16  # of the filter, in an lpc-wavernn
     envelope_steps: int = 6000  # updates of the envelope before those of the network
     temperature: float = 1.0  # of the voice's draws: the exporter divides the logits by it
-    matching: int = 0  # visits that bring the voice's samples to the features
+    matching: int = 0  # iterations that bring the voice's samples to the features
 
 
 @dataclass(frozen=True)

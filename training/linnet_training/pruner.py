@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from linnet.blocks import Bool
+from linnet.format.dtypes import Bool
 from linnet.pruning import (
     block_scores,
     expand_mask,

@@ -1,0 +1,1 @@
+"""A voice's networks as ONNX models."""

@@ -1,0 +1,1 @@
+"""Kinds of checkpoint files: one module each."""

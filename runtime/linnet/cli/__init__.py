@@ -1,0 +1,37 @@
+"""The command `linnet`. Errors are one line on stderr: status 2 for arguments, 1 for all else."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import linnet
+from linnet.cli import bench, export, inspect, score, synth
+
+
+def parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(
+        prog="linnet", description="Sparse WaveRNN vocoders on one CPU core, in real time."
+    )
+    root.add_argument("--version", action="version", version=f"linnet {linnet.__version__}")
+    parsers = root.add_subparsers(metavar="COMMAND", required=True)
+    for command in (synth, export, inspect, bench, score):
+        command.add(parsers)
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (default: sys.argv); returns the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except (ValueError, OSError, ImportError, MemoryError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        print(f"linnet: {text}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("linnet: interrupted", file=sys.stderr)
+        return 130
+    return 0

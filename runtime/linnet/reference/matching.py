@@ -1,0 +1,145 @@
+"""The reference's matching of samples to features (export/FORMAT.md, "match"): whole utterances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from linnet.format.operations import Match
+from linnet.reference import functions
+from linnet.reference.exact import compiled, fma
+
+Floats = npt.NDArray[np.float32]
+Product = Callable[[Floats], Floats]
+
+
+@compiled
+def transform(twiddles: Any, re: Any, im: Any) -> Any:
+    """The discrete Fourier transform of (n,) + i (n,); twiddles (2 n,) of twice as many numbers:
+    cosines, then sines."""
+    n = len(re)
+    half, stride = n // 2, 1
+    while half > 0:
+        new_re, new_im = np.empty_like(re), np.empty_like(im)
+        for p in range(half):
+            c, s = twiddles[2 * p * stride], twiddles[n + 2 * p * stride]
+            for q in range(stride):
+                a, b = q + stride * p, q + stride * (p + half)
+                to = q + stride * 2 * p
+                difference_re, difference_im = re[a] - re[b], im[a] - im[b]
+                new_re[to], new_im[to] = re[a] + re[b], im[a] + im[b]
+                new_re[to + stride] = difference_re * c + difference_im * s
+                new_im[to + stride] = difference_im * c - difference_re * s
+        re, im = new_re, new_im
+        half, stride = half // 2, stride * 2
+    return re, im
+
+
+@compiled
+def forwards(twiddles: Any, x: Any) -> Any:
+    """The bins (n / 2 + 1,), real and imaginary parts, of real numbers (n,)."""
+    m = len(x) // 2
+    z_re, z_im = transform(twiddles, x[0::2].copy(), x[1::2].copy())
+    re, im = np.zeros(m + 1, np.float32), np.zeros(m + 1, np.float32)
+    re[0], re[m] = z_re[0] + z_im[0], z_re[0] - z_im[0]
+    half = np.float32(0.5)
+    for k in range(1, m // 2 + 1):
+        c, s = twiddles[k], twiddles[m + k]
+        e_re, e_im = z_re[k] + z_re[m - k], z_im[k] - z_im[m - k]
+        d_re, d_im = z_re[k] - z_re[m - k], z_im[k] + z_im[m - k]
+        t_re, t_im = d_im * c - d_re * s, d_re * c + d_im * s
+        re[k], im[k] = half * (e_re + t_re), half * (e_im - t_im)
+        re[m - k], im[m - k] = half * (e_re - t_re), -half * (e_im + t_im)
+    return re, im
+
+
+@compiled
+def backwards(twiddles: Any, re: Any, im: Any) -> Any:
+    """n times the real numbers (n,) of bins (n / 2 + 1,)."""
+    m = len(re) - 1
+    z_re, z_im = re[:m].copy(), im[:m].copy()
+    z_re[0], z_im[0] = re[0] + re[m], re[0] - re[m]
+    for k in range(1, m // 2 + 1):
+        c, s = twiddles[k], twiddles[m + k]
+        e_re, e_im = re[k] + re[m - k], im[k] - im[m - k]
+        d_re, d_im = re[k] - re[m - k], im[k] + im[m - k]
+        t_re, t_im = d_re * c - d_im * s, d_im * c + d_re * s
+        z_re[k], z_im[k] = e_re - t_im, e_im + t_re
+        z_re[m - k], z_im[m - k] = e_re + t_im, t_re - e_im
+    z_im, z_re = transform(twiddles, z_im, z_re)
+    x = np.empty(2 * m, np.float32)
+    x[0::2], x[1::2] = z_re, z_im
+    return x
+
+
+@compiled
+def sizes(re: Any, im: Any, power: int) -> Any:
+    """Magnitudes of bins to the power of 1 or 2."""
+    result = np.empty_like(re)
+    for k in range(len(re)):
+        square = re[k] * re[k] + im[k] * im[k]
+        result[k] = np.sqrt(square) if power == 1 else square
+    return result
+
+
+@compiled
+def corrections(
+    own: Any, wanted: Any, scale: Any, offset: Any, floor: Any, strength: Any, limit: Any
+) -> Any:
+    """The logarithms of the gains that bring bands (n,) to features (n,)."""
+    result = np.empty_like(own)
+    for b in range(len(own)):
+        size = own[b] if own[b] > floor else floor
+        level = fma(scale, wanted[b], offset)
+        d = (level - functions.log(size)) * strength
+        d = d if d > -limit else -limit
+        result[b] = d if d < limit else limit
+    return result
+
+
+def run(
+    match: Match,
+    samples: Floats,
+    features: Floats,
+    window: Floats,
+    synthesis: Floats,
+    twiddles: Floats,
+    to_bands: Product,
+    to_bins: Product,
+) -> Floats:
+    """The samples (T hop,) brought to the features (n_features, T).
+
+    to_bands and to_bins give the products with the operation's matrices.
+    """
+    n_frames = features.shape[1]
+    hop, size = len(samples) // n_frames, len(window)
+    first = (len(twiddles) - size) // 2
+    edge = np.zeros(size, np.float32)  # what lies before and behind the utterance
+    made = np.concatenate([edge, samples, edge])
+    signal = made.copy()
+    parameters = [
+        np.float32(x) for x in (match.scale, match.offset, match.floor, match.strength, match.limit)
+    ]
+    pieces: dict[int, Floats] = {}
+    for newest in range(n_frames + match.iterations - 1):
+        for t in range(newest, newest - match.iterations, -1):
+            if not 0 <= t < n_frames:
+                continue
+            place = slice(size + t * hop - size // 2, size + t * hop + size // 2)
+            if t == newest:
+                pieces[t] = made[place] * window * synthesis
+            frame = np.zeros(len(twiddles), np.float32)
+            frame[first : first + size] = signal[place] * window
+            re, im = forwards(twiddles, frame)
+            own = to_bands(sizes(re, im, match.power))
+            gains = corrections(own, np.ascontiguousarray(features[:, t]), *parameters)
+            functions.activate(4, gains)
+            gain = to_bins(gains)
+            frame = backwards(twiddles, re * gain, im * gain)
+            piece = frame[first : first + size] * np.float32(1 / len(twiddles)) * synthesis
+            signal[place] += piece - pieces[t]
+            pieces[t] = piece
+    return signal[size:-size]

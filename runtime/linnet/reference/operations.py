@@ -1,0 +1,146 @@
+"""What every operation of the programs does to an utterance's state: one function each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from linnet.format.operations import (
+    Add,
+    Bands,
+    Draw,
+    Embedding,
+    Gates,
+    History,
+    Linear,
+    Logistics,
+    Operation,
+    Output,
+    Predict,
+    StepUp,
+    Upsample,
+    bands_state_size,
+)
+from linnet.reference import functions, logistics, prediction
+from linnet.reference.state import State
+
+
+def execute(state: State, operation: Operation, i: int) -> None:
+    """Run an operation that sees row i of its frame."""
+    _FUNCTIONS[type(operation)](state, operation, i)
+
+
+def samples(state: State, i: int) -> list[int]:
+    """The samples, signed 16-bit numbers, that the last operation of a step makes."""
+    return _OUTPUTS[type(state.output)](state, state.output, i)
+
+
+def _linear(state: State, op: Linear, i: int) -> None:
+    matrix = state.tensors[op.weights]
+    bias = None if op.bias is None else state.tensors[op.bias]
+    y = matrix.times(state.at(op.input, i, matrix.packed.padded_cols), bias)
+    if op.add is not None:
+        y = functions.add(y, state.at(op.add, i, len(y)))
+    functions.activate(op.activation, y)
+    state.at(op.out, i, len(y))[:] = y
+
+
+def _gates(state: State, op: Gates, i: int) -> None:
+    recurrent, given = (state.at(sums, i, 3 * op.units) for sums in (op.recurrent, op.input))
+    functions.gates(recurrent, given, state.at(op.state, i, op.units))
+
+
+def _history(state: State, op: History, i: int) -> None:
+    window = state.at(op.out, i, op.frames * op.size)
+    window[: -op.size] = window[op.size :].copy()
+    window[-op.size :] = state.at(op.input, i, op.size)
+
+
+def _upsample(state: State, op: Upsample, i: int) -> None:
+    rows = state.file.header.rows
+    y = np.empty((rows, op.channels), np.float32)
+    window = state.at(op.input, i, op.window * op.channels).reshape(op.window, op.channels)
+    functions.upsample(state.tensors[op.weights].reshape(rows, op.window), window, y)
+    for row in range(rows):
+        state.at(op.out, row, op.channels)[:] = y[row]
+
+
+def _add(state: State, op: Add, i: int) -> None:
+    y = functions.add(state.at(op.input, i, op.size), state.at(op.add, i, op.size))
+    functions.activate(op.activation, y)
+    state.at(op.out, i, op.size)[:] = y
+
+
+def _embedding(state: State, op: Embedding, i: int) -> None:
+    row = state.tensors[op.table][state.slots[op.slot]]
+    state.at(op.out, i, len(row))[:] = row
+
+
+def _draw(state: State, op: Draw, i: int) -> None:
+    token = state.draw(op, state.at(op.input, i, op.classes), i)
+    state.slots[op.slot] = token
+    value = functions.affine(token, np.float32(op.scale), np.float32(op.offset))
+    state.at(op.out, i, 1)[0] = value
+
+
+def _logistics(state: State, op: Logistics, i: int) -> None:
+    for band in range(op.bands):
+        state.at(op.out, i, op.bands)[band] = state.draw_logistic(op, i, band)
+
+
+def _step_up(state: State, op: StepUp, i: int) -> None:
+    reflection = state.at(op.input, i, op.order)
+    state.at(op.out, i, op.order)[:] = prediction.step_up(reflection)
+
+
+def _predict(state: State, op: Predict, i: int) -> None:
+    prediction.predict(
+        state.at(op.input, i, op.order),
+        state.at(op.gain, i, 1)[0],
+        np.float32(op.least_gain),
+        state.at(op.past, i, op.order),
+        state.at(op.out, i, 4),
+    )
+
+
+def _bands(state: State, op: Bands, i: int) -> list[int]:
+    filters = None if op.weights is None else state.tensors[op.weights]
+    size = bands_state_size(op.levels, 0 if filters is None else len(filters))
+    return logistics.merge_bands(
+        op, filters, state.at(op.input, i, op.bands), state.at(op.state, i, size)
+    )
+
+
+def _output(state: State, op: Output, i: int) -> list[int]:
+    token = state.slots[op.high]
+    if op.low is not None:
+        token = 256 * token + state.slots[op.low]
+    v = np.float32(functions.affine(token, np.float32(op.scale), np.float32(op.offset)))
+    if op.companding != 0:
+        v = np.float32(functions.expand(v, np.float32(op.log1p_mu), np.float32(op.inverse_mu)))
+    if op.excites:
+        v = np.float32(prediction.excited(state.at(op.predicted, i, 2), v))
+        state.at(op.past, i, 1)[0] = v
+    kept = state.at(op.state, i, 1)
+    kept[0] = functions.deemphasize(v, np.float32(op.pre_emphasis), kept[0])
+    return [functions.to_pcm(kept[0])]
+
+
+_FUNCTIONS: dict[type[Operation], Callable[[State, Any, int], None]] = {
+    Linear: _linear,
+    Gates: _gates,
+    History: _history,
+    Upsample: _upsample,
+    Add: _add,
+    Embedding: _embedding,
+    Draw: _draw,
+    Logistics: _logistics,
+    StepUp: _step_up,
+    Predict: _predict,
+}
+_OUTPUTS: dict[type[Operation], Callable[[State, Any, int], list[int]]] = {
+    Bands: _bands,
+    Output: _output,
+}

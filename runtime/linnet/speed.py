@@ -1,0 +1,67 @@
+"""How fast a voice is here, at a glance; `linnet bench` (linnet_bench) measures with care."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from linnet.voice import Voice
+
+
+def random_mel(voice: Voice, n_frames: int) -> npt.NDArray[np.float32]:
+    """Features (n_mels, n_frames): the time of a sample does not depend on them."""
+    return np.random.default_rng(0).random((voice.n_mels, n_frames), np.float32)
+
+
+def sample_timer(voice: Voice) -> Callable[[int], float]:
+    """Times samples of one long stream, frame after frame; seconds per sample."""
+    stream = voice._stream(0, 1.0)
+    frame = random_mel(voice, 1).T.copy()
+    samples = np.empty(voice.hop_length, np.int16)
+    for _ in range(voice.lookahead):
+        stream.push(frame)
+
+    def run(repeats: int) -> float:
+        n_frames = max(1, round(repeats / voice.hop_length))
+        start = time.perf_counter()
+        for _ in range(n_frames):
+            stream.push(frame)
+            stream.pull(samples)
+        return (time.perf_counter() - start) / (n_frames * voice.hop_length)
+
+    return run
+
+
+@dataclass(frozen=True)
+class QuickSpeed:
+    """A first impression of a voice's speed; `linnet bench` measures with care."""
+
+    microseconds: float  # per sample, the frame program included
+    times_real_time: float  # seconds of audio per second
+    measured_seconds: float
+    kernels: str
+    threads: int
+
+    def __str__(self) -> str:
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return (
+            f"{self.times_real_time:.2g} x real time, {self.microseconds:.3g} us per sample "
+            f"(measured for {self.measured_seconds:.1f} s; {self.kernels}, {threads})"
+        )
+
+
+def quick_speed(voice: Voice, seconds: float = 0.3) -> QuickSpeed:
+    """Make frames for some seconds; the median of their times."""
+    run = sample_timer(voice)
+    run(1)
+    times: list[float] = []
+    while sum(times) * voice.hop_length < seconds:
+        times.append(run(1))
+    median = float(np.median(times))
+    spent = sum(times) * voice.hop_length
+    real_time = 1 / (median * voice.sample_rate)
+    return QuickSpeed(1e6 * median, real_time, spent, voice.kernels, voice.threads)

@@ -1,0 +1,1 @@
+"""Recordings, prepared and cut for training."""

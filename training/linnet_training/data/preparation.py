@@ -1,0 +1,162 @@
+"""From a folder of recordings to a prepared folder.
+
+A prepared folder holds one npz per utterance (`features` (n_mels, S) float32, `pcm` (S * hop,)
+int16) and prepared.json: the feature definition, the seconds, each utterance's speaker, and the
+split: `train`, `held_out` (other utterances of the same speakers), `unseen` (speakers that are not
+trained on at all); and `texts`, of the utterances beside which a texts.json tells what is said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from linnet.features import complete, log_mel
+from linnet.signal import to_int16
+
+
+def is_held_out(name: str, fraction: float) -> bool:
+    """The split depends on the file's name alone: adding files never moves one across it."""
+    number = int.from_bytes(hashlib.sha1(name.encode()).digest()[:8], "big")
+    return number < fraction * 2.0**64
+
+
+def recordings(wavs: Path) -> dict[str, Path]:
+    """The wav and flac files below a folder by name; a name is the path with _ between its parts.
+
+    ValueError where two files would have one name, or fewer than two are there.
+    """
+    if not wavs.is_dir():
+        raise FileNotFoundError(f"{wavs}: no such folder of wav files")
+    paths = sorted(p for p in wavs.rglob("*") if p.suffix.lower() in (".wav", ".flac"))
+    if len(paths) < 2:
+        raise ValueError(f"{wavs}: needs at least two wav files, found {len(paths)}")
+    named: dict[str, Path] = {}
+    for path in paths:
+        name = "_".join(path.relative_to(wavs).with_suffix("").parts)
+        if name in named:
+            raise ValueError(f"{path} and {named[name]} would have one name, {name!r}: rename one")
+        named[name] = path
+    return named
+
+
+def speaker_of(path: Path, wavs: Path) -> str:
+    """The first folder below `wavs`, "" for files that lie in `wavs` itself."""
+    parts = path.relative_to(wavs).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def texts_of(named: dict[str, Path]) -> dict[str, str]:
+    """What is said, by name: a texts.json in a folder maps the names of files in it to texts."""
+    known: dict[Path, dict[str, str]] = {}
+    for folder in {path.parent for path in named.values()}:
+        listed = folder / "texts.json"
+        known[folder] = json.loads(listed.read_text()) if listed.is_file() else {}
+    found = {name: known[path.parent].get(path.name) for name, path in named.items()}
+    return {name: text for name, text in found.items() if text}
+
+
+def read(path: Path, rate: int, trim_db: float = 0.0) -> NDArray[np.float32]:
+    """A recording as mono (n,) at `rate`, without what is `trim_db` below its loudest frame at
+    both ends (0: untrimmed). ValueError names a file that cannot be read."""
+    import librosa
+    import soundfile
+
+    try:
+        audio, original = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{path}: {error}") from None
+    mono: NDArray[np.float32] = audio.mean(axis=1)
+    if not np.isfinite(mono).all():
+        raise ValueError(f"{path}: a sample is NaN or infinite")
+    if original != rate:
+        mono = librosa.resample(mono, orig_sr=original, target_sr=rate, res_type="soxr_hq")
+    if trim_db and mono.any():
+        mono, _ = librosa.effects.trim(mono, top_db=trim_db, frame_length=1024, hop_length=256)
+    return mono
+
+
+def padded(audio: NDArray[np.float32], silence: int, hop: int) -> NDArray[np.int16]:
+    """A recording as 16 bits with `silence` samples at both ends, in whole hops; nothing of one
+    without any sound."""
+    pcm = to_int16(np.pad(audio, silence) if audio.any() else audio[:0])
+    return np.pad(pcm, (0, -len(pcm) % hop))
+
+
+def held_out_names(names: list[str], speakers: dict[str, str], fraction: float) -> set[str]:
+    """About that fraction of each speaker's recordings; of several, at least one and not all."""
+    found: set[str] = set()
+    for speaker in sorted({speakers[name] for name in names}):
+        own = [name for name in names if speakers[name] == speaker]
+        chosen = [name for name in own if is_held_out(name, fraction)]
+        # A handful of files may leave one side empty by chance.
+        found.update((chosen or [min(own)])[: len(own) - 1])
+    return found
+
+
+def prepare(
+    wavs: Path,
+    folder: Path,
+    definition: dict[str, Any],
+    held_out: float = 0.03,
+    pad_seconds: float = 0.1,
+    trim_db: float = 0.0,
+    held_out_speakers: Collection[str] = (),
+    jobs: int = 2,
+) -> dict[str, Any]:
+    """Resamples and trims every recording below `wavs`, computes features, writes `folder`; returns
+    the index.
+
+    Each utterance gets `pad_seconds` of digital silence at both ends, so that silence is learnt.
+    A subfolder of `wavs` is a speaker. If none is trained on, the data is good for evaluation only.
+    Files without any sound are left out and listed.
+    """
+    wanted = complete(definition)
+    rate, hop = int(wanted["sample_rate"]), int(wanted["hop_length"])
+    named = recordings(wavs)
+    speakers = {name: speaker_of(path, wavs) for name, path in named.items()}
+    unknown = sorted(set(held_out_speakers) - set(speakers.values()))
+    if unknown:
+        raise ValueError(
+            f"no speakers {unknown} to hold out; there are {sorted(set(speakers.values()))}"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def one(name: str) -> float:
+        pcm = padded(read(named[name], rate, trim_db), round(pad_seconds * rate), hop)
+        if pcm.any():
+            np.savez(folder / f"{name}.npz", features=log_mel(pcm, rate, wanted), pcm=pcm)
+        return len(pcm) / rate if pcm.any() else 0.0
+
+    with ThreadPoolExecutor(jobs) as pool:
+        done = tqdm(pool.map(one, named), total=len(named), desc="prepare", mininterval=1)
+        seconds = dict(zip(named, done, strict=True))
+    silent = [name for name in named if not seconds[name]]
+    unseen = [n for n in named if seconds[n] and speakers[n] in held_out_speakers]
+    seen = [n for n in named if seconds[n] and speakers[n] not in held_out_speakers]
+    test = held_out_names(seen, speakers, held_out)
+    if not test and not unseen:
+        raise ValueError(f"{wavs}: no speaker has two recordings with sound, one to hold out")
+    index = {
+        "features": wanted,
+        "train": [name for name in seen if name not in test],
+        "held_out": [name for name in seen if name in test],
+        "unseen": unseen,
+        "silent": silent,
+        "speakers": speakers,
+        "texts": texts_of(named),
+        "seconds": round(sum(seconds.values()), 1),
+        "held_out_seconds": round(sum(seconds[name] for name in test), 1),
+        "unseen_seconds": round(sum(seconds[name] for name in unseen), 1),
+        "pad_seconds": pad_seconds,
+    }
+    (folder / "prepared.json").write_text(json.dumps(index, indent=1) + "\n")
+    return index

@@ -1,0 +1,1 @@
+"""Training loops, what they log, and where they begin."""

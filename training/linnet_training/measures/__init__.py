@@ -1,0 +1,1 @@
+"""What trained voices are measured by, and studies."""

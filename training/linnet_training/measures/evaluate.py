@@ -1,0 +1,209 @@
+"""How close free-running resynthesis of held-out utterances comes to the recordings.
+
+Per utterance, for the voice and for Griffin-Lim from the same mel: all of `measures.MEASURES`; for
+the voice also its teacher-forced nats per sample; if asked for, the words that a recogniser
+mistakes, and the sounds as FLAC files.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linnet.features import complete
+from linnet.signal import to_int16
+from linnet_training.measures.audio import MEASURES, Pcm, clicks_per_minute, level, measure
+from linnet_training.measures.recognition import Recogniser, words
+
+Mel = NDArray[np.float32]
+METHODS = {"voice": "voice", "griffin_lim": "Griffin-Lim, 60 iterations"}
+SILENCE = 2.0  # seconds of silent features
+
+
+def griffin_lim(mel: Mel, definition: dict[str, Any], iterations: int = 60) -> Pcm:
+    """Mel (n_mels, S) as `log_mel` defines it -> int16 (S * hop,), phases from a fixed seed."""
+    import librosa
+
+    level = mel.astype(np.float64) / definition["scale"] - definition["offset"]
+    if definition["log"] == "ln":
+        amplitude = np.exp(level)
+    else:
+        decibels = 20.0 / definition["power"] if definition["log"] == "db" else 1.0
+        amplitude = 10.0 ** (level / decibels)
+    hop, n_fft = definition["hop_length"], definition["n_fft"]
+    size = librosa.feature.inverse.mel_to_stft(
+        np.maximum(amplitude - definition["floor"], 0.0),
+        sr=definition["sample_rate"],
+        n_fft=n_fft,
+        power=definition["power"],
+        fmin=definition["fmin"],
+        fmax=definition["fmax"],
+        htk=definition["mel_scale"] == "htk",
+        norm="slaney" if definition["mel_norm"] == "slaney" else None,
+    )
+    audio = librosa.griffinlim(
+        size,
+        n_iter=iterations,
+        hop_length=hop,
+        win_length=definition["win_length"],
+        n_fft=n_fft,
+        random_state=0,
+    )
+    audio = np.pad(audio, (0, max(0, mel.shape[1] * hop - len(audio))))[: mel.shape[1] * hop]
+    return to_int16(audio)
+
+
+def open_voice(path: Path) -> Any:
+    """An exported voice, or a training's folder or model.pt, exported on the spot: whatever is
+    scored, the runtime computes it with the weights as it stores them (float16)."""
+    import linnet
+
+    if path.is_dir():
+        path = path / "model.pt"
+    if path.suffix == ".linnet":
+        return linnet.load(str(path))
+    from linnet_export import export
+
+    with tempfile.TemporaryDirectory() as folder:
+        exported = Path(folder) / "voice.linnet"
+        export(path, exported)
+        return linnet.load(exported.read_bytes())
+
+
+def evaluate(
+    voice: Any,
+    prepared: Path,
+    utterances: int = 0,
+    progress: Callable[[str], None] = lambda line: None,
+    temperature: float = 1.0,
+    recogniser: Recogniser | None = None,
+    clips: Path | None = None,
+) -> dict[str, Any]:
+    """Measures of the first `utterances` held-out recordings (0: all) and as many of speakers that
+    were not trained on, if the data has any; and the means of each kind and each speaker.
+
+    A recogniser counts its errors in the utterances whose text is known. clips: a folder for what
+    is heard, NAME-recording.flac, NAME-voice.flac and NAME-griffin_lim.flac.
+    """
+    index = json.loads((prepared / "prepared.json").read_text())
+    definition = complete(index["features"])
+    if complete(voice.info()["features"]) != definition:
+        raise ValueError(f"{prepared} was prepared with other features than the voice's")
+    speakers, texts, rate = index.get("speakers", {}), index.get("texts", {}), voice.sample_rate
+    names = {
+        name: kind
+        for kind in ("held_out", "unseen")
+        for name in index.get(kind, [])[: utterances or None]
+    }
+    rows = []
+    for name, kind in names.items():
+        with np.load(prepared / f"{name}.npz") as file:
+            pcm: Pcm = file["pcm"]
+        mel = voice.features(pcm, rate)
+        made = {
+            "voice": voice.synthesize(mel, seed=0, temperature=temperature),
+            "griffin_lim": griffin_lim(mel, definition),
+        }
+        row = {"name": name, "speaker": speakers.get(name, ""), "kind": kind}
+        row |= measured(voice, mel, pcm, made)
+        if recogniser and name in texts:
+            row["words"] = counted(recogniser, {"recording": pcm, **made}, rate, texts[name])
+        if clips:
+            write(clips, name, {"recording": pcm, **made}, rate)
+        rows.append(row)
+        progress(f"{name}: {row['nats']:.3f} nats, STOI {row['voice']['stoi']:.3f}")
+    result: dict[str, Any] = {"silence": level(silent(voice, temperature))}
+    for kind, title in (("held_out", "mean"), ("unseen", "unseen")):
+        if index.get(kind):
+            result[title] = means([r for r in rows if r["kind"] == kind])
+    present = sorted({row["speaker"] for row in rows})
+    if len(present) > 1:
+        result["speakers"] = {s: means([r for r in rows if r["speaker"] == s]) for s in present}
+    return {**result, "utterances": rows}
+
+
+def measured(voice: Any, mel: Any, pcm: Pcm, made: dict[str, Pcm]) -> dict[str, Any]:
+    """A recording's own figures, and the measures of what was made from its features."""
+    rate = voice.sample_rate
+    return {
+        "seconds": len(pcm) / rate,
+        "nats": float(np.mean(voice.score(mel, pcm))),
+        "clicks": clicks_per_minute(pcm, rate),
+        **{method: measure(pcm, other, rate) for method, other in made.items()},
+    }
+
+
+def counted(
+    recogniser: Recogniser, sounds: dict[str, Pcm], rate: int, text: str
+) -> dict[str, float]:
+    """The words that were spoken, and how many of them each sound gets wrong."""
+    errors = {kind: recogniser.errors(heard, rate, text) for kind, heard in sounds.items()}
+    return {"spoken": len(words(text).split()), **errors}
+
+
+def silent(voice: Any, temperature: float) -> Pcm:
+    """What the voice makes of the features of digital silence."""
+    nothing = np.zeros(round(SILENCE * voice.sample_rate), np.int16)
+    mel = voice.features(nothing, voice.sample_rate)
+    made: Pcm = voice.synthesize(mel, seed=0, temperature=temperature)
+    return made
+
+
+def write(folder: Path, name: str, sounds: dict[str, Pcm], sample_rate: int) -> None:
+    """The sounds of one utterance, side by side."""
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, pcm in sounds.items():
+        soundfile.write(folder / f"{name}-{kind}.flac", pcm, sample_rate)
+
+
+def means(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Nats averaged over samples, word errors over words, everything else over utterances."""
+    weights = [row["seconds"] for row in rows]
+    mean: dict[str, Any] = {
+        "nats": float(np.average([row["nats"] for row in rows], weights=weights)),
+        "seconds": sum(weights),
+        "utterances": len(rows),
+        "clicks": float(np.mean([row["clicks"] for row in rows])),  # of the recordings
+    }
+    for method in METHODS:
+        mean[method] = {m: float(np.nanmean([row[method][m] for row in rows])) for m in MEASURES}
+    counted = [row["words"] for row in rows if "words" in row]
+    if counted:
+        spoken = sum(count["spoken"] for count in counted)
+        mean["word_error"] = {
+            kind: sum(count[kind] for count in counted) / spoken for kind in ("recording", *METHODS)
+        }
+    return mean
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The means as a table, and the level of silence."""
+    columns = ["resynthesis", "seconds", "nats per sample", *MEASURES.values(), "word error"]
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    titles = {"mean": "held out", "unseen": "speakers not trained on"}
+    groups = [(title, result[key]) for key, title in titles.items() if key in result]
+    groups += [(f"speaker {name}", mean) for name, mean in result.get("speakers", {}).items()]
+    for title, mean in groups:
+        error = {k: f"{100 * x:.1f} %" for k, x in mean.get("word_error", {}).items()}
+        for method, name in METHODS.items():
+            nats = f"{mean['nats']:.3f}" if method == "voice" else "-"
+            cells = " | ".join(f"{mean[method][m]:.3f}" for m in MEASURES)
+            lines.append(
+                f"| {title}: {name} | {mean['seconds']:.0f} | {nats} | {cells} "
+                f"| {error.get(method, '-')} |"
+            )
+        blanks = " | ".join(f"{mean['clicks']:.3f}" if m == "clicks" else "-" for m in MEASURES)
+        lines.append(
+            f"| {title}: the recordings | {mean['seconds']:.0f} | - | {blanks} "
+            f"| {error.get('recording', '-')} |"
+        )
+    lines.append(f"\nSilent features: {result['silence']:.1f} dB of full scale.")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The networks in PyTorch, and what makes their training fast."""
