@@ -27,7 +27,8 @@ def flags() -> list[str]:
     if sys.platform == "win32":
         return ["/O2", "/fp:precise", "/W3"]
     strict = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("LINNET_WERROR") else []
-    return ["-O2", "-Werror=switch", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", *strict]
+    numbers = ["-ffp-contract=off", "-fno-math-errno"]
+    return ["-O2", *numbers, "-fvisibility=hidden", "-Werror=switch", *strict]
 
 
 def sources(*folders: str) -> list[str]:
