@@ -1,4 +1,4 @@
-"""Front end "geneing-wavernn": the voices of github.com/geneing/WaveRNN-Pytorch (`model.bin`).
+"""Family "geneing-wavernn": the voices of github.com/geneing/WaveRNN-Pytorch (`model.bin`).
 
 m: features (C x T), `pad` zero frames added at both ends. Frame rate: a convolution over 2 pad + 1
 frames and residual blocks give aux (A x T). Sample rate: m stretched and smoothed to m_up, and with

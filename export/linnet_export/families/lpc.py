@@ -1,4 +1,4 @@
-"""Front end "lpc-wavernn": a network of the excitation of speech (Valin and Skoglund 2019).
+"""Family "lpc-wavernn": a network of the excitation of speech (Valin and Skoglund 2019).
 
 Tensors, under torch's names, H hidden units, C conditioning channels, E channels of the envelope, P
 units of the head, order of the filter:
