@@ -14,7 +14,7 @@ export MPLBACKEND ?= Agg
 export ANDROID_NDK
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-cpp := $(wildcard src_cpp/*.cpp src_cpp/*.h src_cpp/include/*.h src_cpp/kernels/* src_cpp/bindings/* training/linnet_training/*.cpp)
+cpp := $(shell find src_cpp training/linnet_training -name '*.cpp' -o -name '*.h')
 install := LINNET_WITHOUT_EXTENSION=1 $(bin)/pip install -q --no-build-isolation
 core := .venv/.core
 extension := .venv/.extension
@@ -105,7 +105,7 @@ $(core): pyproject.toml | $(python)
 	@touch $@
 
 $(extension): setup.py $(cpp) $(core)
-	$(python) setup.py -q build_ext --inplace
+	$(python) setup.py -q build_clib build_ext --inplace
 	@touch $@
 
 $(demo_packages): $(core)

@@ -1,4 +1,4 @@
-"""Build the extensions linnet._core and, for training, linnet_training._block_scan.
+"""Build the extensions linnet._core, linnet._hooks and, for training, linnet_training._block_scan.
 
 No flag here names an instruction set: the kernels pick theirs at run time.
 """
@@ -12,6 +12,8 @@ from pybind11.setup_helpers import ParallelCompile, Pybind11Extension, build_ext
 from setuptools import setup
 
 SOURCES = Path("src_cpp")
+INCLUDE = ["src_cpp", "src_cpp/include"]
+HEADERS = sorted(path.as_posix() for path in SOURCES.rglob("*.h"))
 
 
 def version() -> str:
@@ -25,24 +27,34 @@ def flags() -> list[str]:
     if sys.platform == "win32":
         return ["/O2", "/fp:precise", "/W3"]
     strict = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("LINNET_WERROR") else []
-    return ["-O2", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", *strict]
+    numbers = ["-ffp-contract=off", "-fno-math-errno"]
+    return ["-O2", *numbers, "-fvisibility=hidden", "-Werror=switch", *strict]
 
 
-def sources() -> list[str]:
-    found = [
-        *SOURCES.glob("*.cpp"),
-        *SOURCES.glob("kernels/*.cpp"),
-        *SOURCES.glob("bindings/*.cpp"),
-    ]
-    return sorted(path.as_posix() for path in found if path.name != "jni.cpp")
+def sources(*folders: str) -> list[str]:
+    """The sources below these folders of src_cpp."""
+    found = (path for folder in folders for path in (SOURCES / folder).rglob("*.cpp"))
+    return sorted(path.as_posix() for path in found)
 
 
-def extension() -> Pybind11Extension:
+def library() -> tuple[str, dict[str, object]]:
+    """The C library, which both extensions are linked with."""
+    rooms = ["file", "operations", "run", "matching", "cpu", "kernels"]
+    strict = [] if sys.platform == "win32" else ["-std=c++17", "-fPIC", "-g0"]
+    return "linnet_core", {
+        "sources": [(SOURCES / "capi.cpp").as_posix(), *sources(*rooms)],
+        "include_dirs": INCLUDE,
+        "obj_deps": {"": HEADERS},
+        "cflags": [*flags(), *(strict or ["/std:c++17"])],
+    }
+
+
+def extension(name: str, *folders: str) -> Pybind11Extension:
     return Pybind11Extension(
-        "linnet._core",
-        sources(),
-        include_dirs=["src_cpp", "src_cpp/include"],
-        depends=sorted(path.as_posix() for path in SOURCES.rglob("*.h")),
+        f"linnet.{name}",
+        sources(*(f"bindings/{folder}" for folder in folders)),
+        include_dirs=INCLUDE,
+        depends=HEADERS,
         extra_compile_args=flags(),
         extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
         cxx_std=17,
@@ -65,13 +77,15 @@ def extensions() -> list[Pybind11Extension]:
     """Microsoft's compiler lacks the vector types that training's one is written with."""
     if os.environ.get("LINNET_WITHOUT_EXTENSION"):
         return []
-    return [extension()] if sys.platform == "win32" else [extension(), block_scan()]
+    ours = [extension("_core", "python"), extension("_hooks", "hooks")]
+    return ours if sys.platform == "win32" else [*ours, block_scan()]
 
 
 ParallelCompile("LINNET_JOBS", default=os.cpu_count() or 1).install()
 setup(
     version=version(),
     # The Makefile installs without compiling, and compiles in place when a source changes.
+    libraries=[] if os.environ.get("LINNET_WITHOUT_EXTENSION") else [library()],
     ext_modules=extensions(),
     cmdclass={"build_ext": build_ext},
 )

@@ -7,8 +7,8 @@
 #include <random>
 
 #include "interleaved.h"
-#include "kernels/float_mode.h"
-#include "kernels/kernels.h"
+#include "cpu/float_mode.h"
+#include "kernels/contract.h"
 
 namespace bench {
 namespace {
@@ -62,7 +62,7 @@ void put(Stored* m, Dtype dtype, size_t index, uint32_t weight) {
 
 void reserve(Stored* m, Dtype dtype, size_t n_weights) {
   m->n_weights = n_weights;
-  m->values.assign(n_weights * (dtype == Dtype::fp32 ? 4 : 2) / sizeof(Line) + 1, Line{});
+  m->values.assign(n_weights * weight_bytes(dtype) / sizeof(Line) + 1, Line{});
 }
 
 std::unique_ptr<Stored> random_dense(const Shape& shape, Dtype dtype, std::mt19937& random) {
@@ -80,8 +80,8 @@ std::unique_ptr<Stored> random_dense(const Shape& shape, Dtype dtype, std::mt199
 
 // Blocks at random places, stored as export/FORMAT.md says; block rows sorted by their number of blocks.
 std::unique_ptr<Stored> random_blocks(const Shape& shape, Dtype dtype, std::mt19937& random) {
-  const uint32_t block_rows = shape.layout == Layout::block_4x4 ? shape.rows / 4 : shape.rows / 16;
-  const uint32_t block_cols = shape.layout == Layout::block_4x4 ? shape.cols / 4 : shape.cols;
+  const BlockShape block = block_shape(shape.layout);
+  const uint32_t block_rows = shape.rows / block.rows, block_cols = shape.cols / block.cols;
   std::vector<std::vector<uint16_t>> pattern(block_rows);
   std::bernoulli_distribution kept(1 - shape.sparsity);
   for (auto& row : pattern) {
@@ -98,9 +98,9 @@ std::unique_ptr<Stored> random_blocks(const Shape& shape, Dtype dtype, std::mt19
   std::vector<bool> real;
   for (uint32_t first = 0; first < block_rows; first += 4) {
     Quad quad = {{kNoBlockRow, kNoBlockRow, kNoBlockRow, kNoBlockRow}, 0};
-    quad.steps = static_cast<uint32_t>(pattern[order[first]].size());
+    quad.depth = static_cast<uint32_t>(pattern[order[first]].size());
     for (uint32_t q = 0; q < 4 && first + q < block_rows; ++q) quad.block_rows[q] = order[first + q];
-    for (uint32_t step = 0; step < quad.steps; ++step) {
+    for (uint32_t step = 0; step < quad.depth; ++step) {
       for (uint32_t q = 0; q < 4; ++q) {
         const bool there = first + q < block_rows && step < pattern[order[first + q]].size();
         real.push_back(there);
@@ -154,7 +154,7 @@ void print_product(const Shape& shape, Dtype dtype) {
   volatile float sink = 0;  // keeps the compiler from dropping the work
   std::vector<std::function<void()>> work;
   const size_t streamed = m->n_weights / 64 * 64;
-  work.push_back([&] { sink = sets[0].stream(streamed, dtype, m->view.values); });
+  work.push_back([&] { sink = sets[0].stream_limit[dtype](streamed, m->view.values); });
   for (const Kernels& k : sets) {
     work.push_back([&] { k.matvec_for(m->view)(m->view, in[0], bias.data(), out[0]); });
     const MatvecsFn together = k.matvecs_for(m->view);

@@ -4,40 +4,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/float_mode.h"
-#include "kernels/kernels.h"
+#include "cpu/float_mode.h"
+#include "file/mapped_file.h"
+#include "file/model.h"
 #include "linnet.h"
-#include "mapped_file.h"
-#include "model.h"
-#include "stream.h"
-#include "threads.h"
+#include "run/arena.h"
+#include "run/engine.h"
+#include "run/team.h"
 
 struct linnet_model {
   linnet::MappedFile file;  // empty where the caller's memory is used
   linnet::Model model;
 };
 
-struct linnet_stream {
-  linnet::Stream* stream;
-  bool owned;  // the memory is the library's own
-};
-
 namespace {
 
-using linnet::Carver;
+using linnet::kAlignment;
 
-bool aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % Carver::kAlignment == 0; }
-
-size_t stream_header_size() {
-  return (sizeof(linnet_stream) + Carver::kAlignment - 1) / Carver::kAlignment * Carver::kAlignment;
-}
+bool aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % kAlignment == 0; }
 
 // malloc, aligned to 64 bytes: the address to free stands just before the memory.
 void* allocate(size_t size) {
-  void* raw = malloc(size + Carver::kAlignment + sizeof(void*));
+  void* raw = malloc(size + kAlignment + sizeof(void*));
   if (raw == nullptr) return nullptr;
   const uintptr_t first = reinterpret_cast<uintptr_t>(raw) + sizeof(void*);
-  void** memory = reinterpret_cast<void**>((first + Carver::kAlignment - 1) / Carver::kAlignment * Carver::kAlignment);
+  void** memory = reinterpret_cast<void**>((first + kAlignment - 1) / kAlignment * kAlignment);
   memory[-1] = raw;
   return memory;
 }
@@ -85,8 +76,8 @@ bool all_finite(const float* features, size_t n) {
 }
 
 // Whether samples were made that are to be matched: they lag behind the engine, so that a score would skip some.
-bool is_matching(const linnet::Stream& stream) {
-  return stream.matching != nullptr && !stream.scored && stream.state->step != 0;
+bool is_matching(const linnet_stream& stream) {
+  return stream.matching != nullptr && !stream.scored && stream.sampler.step != 0;
 }
 
 }  // namespace
@@ -168,7 +159,7 @@ void linnet_stream_options_init(linnet_stream_options* options) {
 size_t linnet_stream_size(const linnet_model* model, const linnet_stream_options* options) {
   const uint32_t n_threads = options == nullptr ? 1 : options->threads;
   if (model == nullptr || !threads_in_range(n_threads)) return 0;
-  return stream_header_size() + linnet::stream_size(model->model, n_threads);
+  return linnet::stream_size(model->model, n_threads);
 }
 
 linnet_status linnet_stream_create(const linnet_model* model, const linnet_stream_options* options, void* memory,
@@ -191,29 +182,27 @@ linnet_status linnet_stream_create(const linnet_model* model, const linnet_strea
   if (!aligned(memory)) return LINNET_ERROR_ALIGNMENT;
 
   const linnet::IeeeFloatMode mode;
-  linnet_stream* created = new (memory) linnet_stream{nullptr, owned};
   const linnet::Sampling sampling = {chosen.seed, chosen.stream, chosen.temperature};
   const linnet::Threading threading = {chosen.threads, linnet::kBarrierCost};
-  created->stream = linnet::make_stream(model->model, kernels, sampling, threading,
-                                        static_cast<uint8_t*>(memory) + stream_header_size());
-  if (created->stream == nullptr) {
+  *stream = linnet::make_stream(model->model, kernels, sampling, threading, memory);
+  if (*stream == nullptr) {
     if (owned) release(memory);
     return LINNET_ERROR_SYSTEM;
   }
-  *stream = created;
+  (*stream)->owned = owned;
   return LINNET_OK;
 }
 
 linnet_status linnet_stream_push(linnet_stream* stream, const float* frames, size_t n_frames, size_t* taken) {
   if (stream == nullptr || taken == nullptr || (frames == nullptr && n_frames != 0)) return LINNET_ERROR_ARGUMENT;
   *taken = 0;
-  if (stream->stream->frames.all) return LINNET_ERROR_STATE;
+  if (stream->ended) return LINNET_ERROR_STATE;
   const linnet::IeeeFloatMode mode;
-  const size_t n_features = stream->stream->state->model->config.n_features;
-  while (*taken < n_frames && linnet::wants_frame(*stream->stream)) {
+  const size_t n_features = stream->model->config.n_features;
+  while (*taken < n_frames && linnet::wants_frame(*stream)) {
     const float* frame = frames + *taken * n_features;
     if (!all_finite(frame, n_features)) return LINNET_ERROR_FEATURES;
-    linnet::push_frame(stream->stream, frame);
+    linnet::push_frame(stream, frame);
     *taken += 1;
   }
   return LINNET_OK;
@@ -221,18 +210,18 @@ linnet_status linnet_stream_push(linnet_stream* stream, const float* frames, siz
 
 linnet_status linnet_stream_finish(linnet_stream* stream) {
   if (stream == nullptr) return LINNET_ERROR_ARGUMENT;
-  linnet::finish_stream(stream->stream);
+  linnet::finish_stream(stream);
   return LINNET_OK;
 }
 
 size_t linnet_stream_available(const linnet_stream* stream) {
-  return stream == nullptr ? 0 : static_cast<size_t>(linnet::samples_available(*stream->stream));
+  return stream == nullptr ? 0 : static_cast<size_t>(linnet::samples_available(*stream));
 }
 
 linnet_status linnet_stream_pull(linnet_stream* stream, int16_t* samples, size_t capacity, size_t* made) {
   if (stream == nullptr || made == nullptr || (samples == nullptr && capacity != 0)) return LINNET_ERROR_ARGUMENT;
   const linnet::IeeeFloatMode mode;
-  *made = linnet::pull_samples(stream->stream, capacity, samples);
+  *made = linnet::pull_samples(stream, capacity, samples);
   return LINNET_OK;
 }
 
@@ -241,7 +230,7 @@ linnet_status linnet_streams_pull(linnet_stream* const* streams, size_t n_stream
   if (n_streams != 0 && (streams == nullptr || samples == nullptr || made == nullptr)) return LINNET_ERROR_ARGUMENT;
   for (size_t i = 0; i < n_streams; ++i) {
     if (streams[i] == nullptr || (samples[i] == nullptr && capacity != 0)) return LINNET_ERROR_ARGUMENT;
-    if (streams[i]->stream->state->model != streams[0]->stream->state->model) return LINNET_ERROR_ARGUMENT;
+    if (streams[i]->model != streams[0]->model) return LINNET_ERROR_ARGUMENT;
     for (size_t k = 0; k < i; ++k) {
       if (streams[k] == streams[i]) return LINNET_ERROR_ARGUMENT;
     }
@@ -250,9 +239,8 @@ linnet_status linnet_streams_pull(linnet_stream* const* streams, size_t n_stream
   const size_t n_groups = (n_streams + linnet::kTogether - 1) / linnet::kTogether;
   for (size_t group = 0; group < n_groups; ++group) {
     const size_t first = group * n_streams / n_groups, last = (group + 1) * n_streams / n_groups;
-    linnet::Stream* group_streams[linnet::kTogether];
-    for (size_t i = first; i < last; ++i) group_streams[i - first] = streams[i]->stream;
-    linnet::pull_together(group_streams, static_cast<uint32_t>(last - first), samples + first, capacity, made + first);
+    linnet::pull_together(streams + first, static_cast<uint32_t>(last - first), samples + first, capacity,
+                          made + first);
   }
   return LINNET_OK;
 }
@@ -262,31 +250,31 @@ linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens,
   if (stream == nullptr || made == nullptr || nats == nullptr || (tokens == nullptr && n_tokens != 0))
     return LINNET_ERROR_ARGUMENT;
   *made = 0;
-  const linnet::State& state = *stream->stream->state;
-  const uint32_t per_step = state.model->config.samples_per_step;
+
+  const uint32_t per_step = stream->model->config.samples_per_step;
   if (n_tokens % per_step != 0) return LINNET_ERROR_ARGUMENT;
-  if (state.position % per_step != 0 || is_matching(*stream->stream)) return LINNET_ERROR_STATE;
+  if (stream->position % per_step != 0 || is_matching(*stream)) return LINNET_ERROR_STATE;
   for (size_t i = 0; i < n_tokens; ++i) {
-    if (!linnet::token_exists(state, tokens[i])) return LINNET_ERROR_ARGUMENT;
+    if (!linnet::token_exists(*stream, tokens[i])) return LINNET_ERROR_ARGUMENT;
   }
   const linnet::IeeeFloatMode mode;
-  *made = linnet::score_tokens(stream->stream, n_tokens, tokens, nats);
+  *made = linnet::score_tokens(stream, n_tokens, tokens, nats);
   return LINNET_OK;
 }
 
 linnet_status linnet_stream_reset(linnet_stream* stream, uint64_t seed, uint32_t stream_number) {
   if (stream == nullptr) return LINNET_ERROR_ARGUMENT;
   const linnet::IeeeFloatMode mode;
-  linnet::reset_stream(stream->stream, seed, stream_number);
+  linnet::reset_stream(stream, seed, stream_number);
   return LINNET_OK;
 }
 
 const char* linnet_stream_kernels(const linnet_stream* stream) {
-  return stream == nullptr ? nullptr : stream->stream->state->kernels.name;
+  return stream == nullptr ? nullptr : stream->kernels.name;
 }
 
 void linnet_stream_close(linnet_stream* stream) {
   if (stream == nullptr) return;
-  linnet::end_threads(stream->stream->state);
+  linnet::end_threads(stream);
   if (stream->owned) release(stream);
 }

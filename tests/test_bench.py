@@ -13,7 +13,7 @@ import pytest
 import linnet
 import linnet_bench
 import mca
-from linnet import _core
+from linnet import _hooks
 from linnet.cli import main
 from linnet_bench import matvec, sample, sweep, timing
 from linnet_bench.matvec import Case, Measured
@@ -53,7 +53,7 @@ def test_profiling_changes_no_bit_and_names_every_operation(kernels: str, lookah
     voice = linnet.load(data, kernels=kernels)
     assert voice.lookahead == lookahead
     mel = np.random.default_rng(0).random((10, 6), np.float32)
-    profiled = _core.profile(data, mel.T.copy(), 5, kernels)
+    profiled = _hooks.profile(data, mel.T.copy(), 5, kernels)
     whole = voice.synthesize(mel, seed=5)
     np.testing.assert_array_equal(profiled["samples"], whole[: (6 - lookahead) * 20])
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba", reason="the reference needs Numba")
 
-from linnet import SparseMatrix, _core, kernels  # noqa: E402
+from linnet import SparseMatrix, _hooks, kernels  # noqa: E402
 from linnet.format import blocks, dtypes  # noqa: E402
 from linnet.reference import functions  # noqa: E402
 from linnet.reference.engine import matvec  # noqa: E402
@@ -181,7 +181,7 @@ def test_gates(name: str, units: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     recurrent, input = (awkward(rng, (3, units), 100.0) * 4 for _ in range(2))
     state = rng.uniform(-1, 1, units).astype(np.float32)
-    actual = _core.gates(name, recurrent, input, state)
+    actual = _hooks.gates(name, recurrent, input, state)
     functions.gates(recurrent.ravel(), input.ravel(), state)
     assert_same_bits(actual, state)
 
@@ -194,7 +194,7 @@ def test_exponentials(name: str, n: int, temperature: float, seed: int) -> None:
     logits = awkward(rng, (n,), 300.0) * 5
     logits[rng.random(n) < 0.02] = rng.choice([np.nan, -np.inf, np.inf])
     inverse = np.float32(1) / np.float32(temperature)
-    actual = _core.exponentials(name, logits, float(inverse))
+    actual = _hooks.exponentials(name, logits, float(inverse))
     expected = functions.exponentials(logits, inverse)
     assert actual[0] == expected[0]
     assert_same_bits(actual[1], expected[1])
@@ -210,7 +210,7 @@ def test_activations(name: str, activation: int) -> None:
     add = np.roll(y, 1)
     for other, wanted in ((None, y.copy()), (add, functions.add(y, add))):
         functions.activate(activation, wanted)
-        assert_same_bits(_core.finish(name, activation, y, other), wanted)
+        assert_same_bits(_hooks.activate(name, activation, y, other), wanted)
 
 
 @each_set
@@ -221,7 +221,7 @@ def test_upsampling(name: str, rows: int, window: int, channels: int, seed: int)
     weights, frames = awkward(rng, (rows, window), 1e4), awkward(rng, (window, channels), 1e4)
     expected = np.empty((rows, channels), np.float32)
     functions.upsample(weights, frames, expected)
-    assert_same_bits(_core.upsample(name, weights, frames), expected)
+    assert_same_bits(_hooks.upsample(name, weights, frames), expected)
 
 
 @each_set
@@ -237,4 +237,4 @@ def test_every_16_bit_weight_is_widened_exactly(name: str, dtype: str, number: i
     values = bits.view(np.float16) if dtype == "float16" else bits
     wide = values.view(np.float32) if dtype == "float32" else dtypes.widen(values, dtype)
     finite = np.isfinite(wide)
-    assert_same_bits(_core.widen(name, number, values[finite].tobytes()), wide[finite])
+    assert_same_bits(_hooks.widen(name, number, values[finite].tobytes()), wide[finite])

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 import linnet
-from linnet import _core
+from linnet import _hooks
 from varied_voices import varied_voices
 
 GOLDEN = {
@@ -61,7 +61,7 @@ def test_the_last_bits_are_those_of_every_version(kernels: str) -> None:
         block: linnet.SparseMatrix(weights, block, kernels=kernels) @ fixed(160)
         for block in ("dense", "4x4", "16x1", "1x16", "1x4")
     }
-    results["gates"] = _core.gates(kernels, 4 * fixed(3, 50), 2 * fixed(3, 50), fixed(50))
-    results["exponentials"] = np.concatenate(_core.exponentials(kernels, 9 * fixed(250), 0.8)[1:])
+    results["gates"] = _hooks.gates(kernels, 4 * fixed(3, 50), 2 * fixed(3, 50), fixed(50))
+    results["exponentials"] = np.concatenate(_hooks.exponentials(kernels, 9 * fixed(250), 0.8)[1:])
     for name, result in results.items():
         assert hashlib.sha256(result.astype("<f4").tobytes()).hexdigest()[:16] == LAST_BITS[name]

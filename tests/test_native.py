@@ -133,3 +133,17 @@ def test_installed_library_is_found_by_a_project_in_c_alone(tmp_path: Path) -> N
         done = subprocess.run([project / "build" / program], capture_output=True, text=True)
         assert done.returncode == 1
         assert "usage" in done.stderr
+
+
+def test_dispatch_refuses_every_subset_of_what_a_kernel_set_asks() -> None:
+    assert run(build("native") / "tests" / "cpu_subsets").split() == list(linnet.kernels())
+
+
+@pytest.mark.parametrize("lacking", ["f16c", "fma", "avx2", "avx", "xsave"])
+def test_a_cpu_that_lacks_one_feature_gets_a_lower_kernel_set(lacking: str) -> None:
+    emulator = shutil.which("qemu-x86_64")
+    if emulator is None or linnet.kernels()[-2:] != ["avx2", "portable"]:
+        pytest.skip("needs an x86 build and qemu-x86_64 (Debian's qemu-user)")
+    program = build("native") / "tests" / "cpu_subsets"
+    assert run(emulator, "-cpu", "max", program).split() == ["avx2", "portable"]
+    assert run(emulator, "-cpu", f"max,-{lacking}", program).split() == ["portable"]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from linnet import _core
+from linnet import _hooks
 from linnet.cli import main
 from linnet.format.operations import Draw, Operand, Operation
 from linnet.format.reading import read
@@ -86,7 +86,7 @@ class Trace:
         self.after: list[Values] = []
         header = self.file.header
         self.features = features_of(self.file, -(-n_steps // header.steps) + header.lookahead)
-        _core.trace(data, self.features, self.see, 1, TEMPERATURE)
+        _hooks.trace(data, self.features, self.see, 1, TEMPERATURE)
 
     def see(self, arena: Floats) -> None:
         seen = self.before if len(self.before) == len(self.after) else self.after

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from linnet import _core
+from linnet import _hooks
 from linnet.format import blocks, dtypes
 from linnet.format.blocks import Packed
 from linnet.format.description import recurrent_matrix
@@ -84,7 +84,7 @@ def limit_timer(*matrices: Packed) -> Timer:
         for dtype in {matrix.dtype for matrix in matrices}
     }
     return lambda repeats: sum(
-        _core.stream_limit(values, number, repeats) for number, values in by_type.items()
+        _hooks.stream_limit(values, number, repeats) for number, values in by_type.items()
     )
 
 

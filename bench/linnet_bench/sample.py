@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import linnet
-from linnet import _core
+from linnet import _hooks
 from linnet.format.operations import (
     Linear,
     Operation,
@@ -125,7 +125,7 @@ def profile(voice: Voice, seconds: float = PROFILE_SECONDS) -> Profile:
 
     def run(n_pairs: int) -> dict[str, Any]:
         frames = random_mel(voice, 2 * (n_pairs + voice.lookahead)).T.copy()
-        return _core.profile(data, frames, 0, voice.kernels)
+        return _hooks.profile(data, frames, 0, voice.kernels)
 
     def medians(times: dict[str, Any], name: str) -> npt.NDArray[np.float64]:
         """Over the rows that were measured."""

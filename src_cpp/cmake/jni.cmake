@@ -1,5 +1,5 @@
 # linnet_jni: the Java binding with the whole library in it. It needs no C++ runtime and exports only what Java calls.
-add_library(linnet_jni SHARED bindings/jni.cpp $<TARGET_OBJECTS:linnet_objects>)
+add_library(linnet_jni SHARED bindings/jni/jni.cpp $<TARGET_OBJECTS:linnet_objects>)
 set_target_properties(linnet_jni PROPERTIES LINKER_LANGUAGE C)
 target_include_directories(linnet_jni PRIVATE include)
 target_link_libraries(linnet_jni PRIVATE linnet_flags)

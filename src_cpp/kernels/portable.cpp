@@ -27,11 +27,18 @@ size_t column_at(const Matrix& w, size_t k) {
   return w.index_width == 1 ? static_cast<const uint8_t*>(w.columns)[k] : static_cast<const uint16_t*>(w.columns)[k];
 }
 
-float fold16(const float* p) {
-  float a[8], b[4];
-  for (int l = 0; l < 8; ++l) a[l] = p[l] + p[l + 8];
-  for (int l = 0; l < 4; ++l) b[l] = a[l] + a[l + 4];
-  return (b[0] + b[1]) + (b[2] + b[3]);
+// The two halves of p are added again and again; of the last four, the neighbours.
+template <int n>
+float fold(const float* p) {
+  if constexpr (n == 1) {
+    return p[0];
+  } else if constexpr (n == 4) {
+    return (p[0] + p[1]) + (p[2] + p[3]);
+  } else {
+    float half[n / 2];
+    for (int l = 0; l < n / 2; ++l) half[l] = p[l] + p[l + n / 2];
+    return fold<n / 2>(half);
+  }
 }
 
 void store(const Matrix& w, size_t row, float sum, const float* bias, float* y) {
@@ -48,84 +55,34 @@ void matvec_dense(const Matrix& w, const float* x, const float* bias, float* y) 
   }
 }
 
-template <Dtype D>
-void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
+// Blocks of kRows x kCols weights. The k-th block of a block row adds to the partial sums of phase k mod kPhases.
+template <Dtype D, int kRows, int kCols, int kPhases>
+void matvec_blocks(const Matrix& w, const float* x, const float* bias, float* y) {
   size_t block = 0;
   for (size_t i = 0; i < w.n_quads; ++i) {
-    float p[4][4][4] = {};  // block row of the quad, row, column
-    for (uint32_t k = 0; k < w.quads[i].steps; ++k) {
+    float p[4][kRows][kPhases][kCols] = {};
+    for (uint32_t k = 0; k < w.quads[i].depth; ++k) {
       for (int q = 0; q < 4; ++q, ++block) {
-        const float* xb = x + 4 * column_at(w, block);
-        for (int r = 0; r < 4; ++r) {
-          for (int c = 0; c < 4; ++c) {
-            p[q][r][c] = fmaf(Weights<D>::at(w.values, 16 * block + 4 * r + c), xb[c], p[q][r][c]);
+        const float* xb = x + kCols * column_at(w, block);
+        for (int r = 0; r < kRows; ++r) {
+          for (int c = 0; c < kCols; ++c) {
+            float& sum = p[q][r][k % kPhases][c];
+            sum = fmaf(Weights<D>::at(w.values, kRows * kCols * block + kCols * r + c), xb[c], sum);
           }
         }
       }
     }
     for (int q = 0; q < 4; ++q) {
-      const size_t row = size_t{4} * w.quads[i].block_rows[q];
-      for (int r = 0; r < 4; ++r) store(w, row + r, (p[q][r][0] + p[q][r][1]) + (p[q][r][2] + p[q][r][3]), bias, y);
-    }
-  }
-}
-
-template <Dtype D>
-void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
-  size_t block = 0;
-  for (size_t i = 0; i < w.n_quads; ++i) {
-    float p[4][16] = {};  // block row of the quad, row
-    for (uint32_t k = 0; k < w.quads[i].steps; ++k) {
-      for (int q = 0; q < 4; ++q, ++block) {
-        const float xb = x[column_at(w, block)];
-        for (int r = 0; r < 16; ++r) p[q][r] = fmaf(Weights<D>::at(w.values, 16 * block + r), xb, p[q][r]);
+      for (int r = 0; r < kRows; ++r) {
+        float* sums = p[q][r][0];
+        for (int c = 0; kPhases == 2 && c < kCols; ++c) sums[c] = sums[c] + p[q][r][1][c];
+        store(w, size_t{kRows} * w.quads[i].block_rows[q] + r, fold<kCols>(sums), bias, y);
       }
     }
-    for (int q = 0; q < 4; ++q) {
-      const size_t row = size_t{16} * w.quads[i].block_rows[q];
-      for (int r = 0; r < 16; ++r) store(w, row + r, p[q][r], bias, y);
-    }
   }
 }
 
-template <Dtype D>
-void matvec_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
-  size_t block = 0;
-  for (size_t i = 0; i < w.n_quads; ++i) {
-    float p[4][16] = {};  // row of the quad, column
-    for (uint32_t k = 0; k < w.quads[i].steps; ++k) {
-      for (int q = 0; q < 4; ++q, ++block) {
-        const float* xb = x + 16 * column_at(w, block);
-        for (int c = 0; c < 16; ++c) p[q][c] = fmaf(Weights<D>::at(w.values, 16 * block + c), xb[c], p[q][c]);
-      }
-    }
-    for (int q = 0; q < 4; ++q) store(w, w.quads[i].block_rows[q], fold16(p[q]), bias, y);
-  }
-}
-
-template <Dtype D>
-void matvec_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
-  size_t block = 0;
-  for (size_t i = 0; i < w.n_quads; ++i) {
-    float p[4][2][4] = {};  // row of the quad, even or odd step, column
-    for (uint32_t k = 0; k < w.quads[i].steps; ++k) {
-      for (int q = 0; q < 4; ++q, ++block) {
-        const float* xb = x + 4 * column_at(w, block);
-        for (int c = 0; c < 4; ++c) {
-          float& sum = p[q][k % 2][c];
-          sum = fmaf(Weights<D>::at(w.values, 4 * block + c), xb[c], sum);
-        }
-      }
-    }
-    for (int q = 0; q < 4; ++q) {
-      float s[4];
-      for (int c = 0; c < 4; ++c) s[c] = p[q][0][c] + p[q][1][c];
-      store(w, w.quads[i].block_rows[q], (s[0] + s[1]) + (s[2] + s[3]), bias, y);
-    }
-  }
-}
-
-void finish(uint32_t n, Activation activation, const float* add, float* y) {
+void activate(uint32_t n, Activation activation, const float* add, float* y) {
   for (uint32_t i = 0; i < n; ++i) {
     const float v = add ? y[i] + add[i] : y[i];
     switch (activation) {
@@ -165,7 +122,7 @@ float exponentials(uint32_t n, float inverse_temperature, const float* logits, f
   for (uint32_t g = 0; g < n; g += kGroup) {
     for (uint32_t i = g; i < g + kGroup; ++i)
       e[i] = i < n ? exp_scalar((logits[i] - greatest) * inverse_temperature) : 0.0f;
-    groups[g / kGroup] = fold16(e + g);
+    groups[g / kGroup] = fold<kGroup>(e + g);
   }
   return greatest;
 }
@@ -182,67 +139,43 @@ void upsample(uint32_t n_rows, uint32_t window, uint32_t channels, const float* 
   }
 }
 
-void widen(uint32_t n, Dtype dtype, const void* values, float* out) {
-  for (uint32_t i = 0; i < n; ++i) {
-    switch (dtype) {
-      case Dtype::fp16:
-        out[i] = Weights<Dtype::fp16>::at(values, i);
-        break;
-      case Dtype::bf16:
-        out[i] = Weights<Dtype::bf16>::at(values, i);
-        break;
-      case Dtype::fp32:
-        out[i] = Weights<Dtype::fp32>::at(values, i);
-        break;
-    }
-  }
+template <Dtype D>
+void widen(uint32_t n, const void* values, float* out) {
+  for (uint32_t i = 0; i < n; ++i) out[i] = Weights<D>::at(values, i);
 }
 
 // Sixteen lanes, which compilers vectorise as far as the baseline allows.
 template <Dtype D>
-float stream_of(size_t n, const void* values) {
+float stream_limit(size_t n, const void* values) {
   float sums[16] = {0};
   for (size_t i = 0; i < n; i += 16) {
     for (size_t l = 0; l < 16; ++l) sums[l] = fmaf(Weights<D>::at(values, i + l), 0.5f, sums[l]);
   }
-  return fold16(sums);
-}
-
-float stream(size_t n, Dtype dtype, const void* values) {
-  switch (dtype) {
-    case Dtype::fp16:
-      return stream_of<Dtype::fp16>(n, values);
-    case Dtype::bf16:
-      return stream_of<Dtype::bf16>(n, values);
-    case Dtype::fp32:
-      break;
-  }
-  return stream_of<Dtype::fp32>(n, values);
+  return fold<16>(sums);
 }
 
 template <Dtype D>
-void overlay_matvec(Kernels* kernels) {
-  constexpr size_t d = static_cast<size_t>(D) - static_cast<size_t>(Dtype::fp16);
-  const MatvecFn by_layout[kMatrixLayouts] = {matvec_dense<D>, matvec_4x4<D>, matvec_16x1<D>, matvec_1x16<D>,
-                                              matvec_1x4<D>};
-  for (size_t l = 0; l < kMatrixLayouts; ++l) {
-    kernels->matvec[l][d] = by_layout[l];
-    kernels->matvecs[l][d] = nullptr;
-  }
+void overlay(Kernels* kernels) {
+  kernels->matvec[Layout::dense][D] = matvec_dense<D>;
+  kernels->matvec[Layout::block_4x4][D] = matvec_blocks<D, 4, 4, 1>;
+  kernels->matvec[Layout::block_16x1][D] = matvec_blocks<D, 16, 1, 1>;
+  kernels->matvec[Layout::block_1x16][D] = matvec_blocks<D, 1, 16, 1>;
+  kernels->matvec[Layout::block_1x4][D] = matvec_blocks<D, 1, 4, 2>;
+  kernels->widen[D] = widen<D>;
+  kernels->stream_limit[D] = stream_limit<D>;
 }
 
 }  // namespace
 
 void overlay_portable(Kernels* kernels) {
-  overlay_matvec<Dtype::fp16>(kernels);
-  overlay_matvec<Dtype::bf16>(kernels);
-  overlay_matvec<Dtype::fp32>(kernels);
-  kernels->finish = finish;
+  *kernels = Kernels{};
+  overlay<Dtype::fp16>(kernels);
+  overlay<Dtype::bf16>(kernels);
+  overlay<Dtype::fp32>(kernels);
+  kernels->activate = activate;
   kernels->gates = gates;
   kernels->exponentials = exponentials;
   kernels->upsample = upsample;
-  kernels->widen = widen;
-  kernels->stream = stream;
 }
 
 }  // namespace linnet

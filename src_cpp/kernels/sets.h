@@ -2,7 +2,7 @@
 // sets.
 #pragma once
 
-#include "kernels/kernels.h"
+#include "kernels/contract.h"
 
 namespace linnet {
 

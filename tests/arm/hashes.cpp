@@ -13,8 +13,8 @@
 #include <vector>
 
 #include <linnet.h>
-#include "kernels/float_mode.h"
-#include "kernels/kernels.h"
+#include "cpu/float_mode.h"
+#include "kernels/contract.h"
 
 namespace {
 
@@ -144,7 +144,7 @@ void hash_functions(const char* set, const Kernels& kernels, uint32_t widest) {
       for (auto* v : {&add, &recurrent, &input}) numbers.fill(v, widest);
       for (Activation activation : {Activation::none, Activation::relu, Activation::tanh, Activation::sigmoid}) {
         numbers.fill(&y, widest);
-        kernels.finish(n, activation, repeat % 2 ? add.data() : nullptr, y.data());
+        kernels.activate(n, activation, repeat % 2 ? add.data() : nullptr, y.data());
         hash.add(y.data(), 4 * y.size());
       }
       numbers.fill(&y, widest);

@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/kernels.h"
+#include "kernels/contract.h"
 
 namespace {
 
@@ -75,23 +75,9 @@ void fail(const char* what, const char* kernels, const Matrix* w = nullptr) {
   exit(1);
 }
 
-struct Block {
-  uint32_t rows, cols;
-};
-
-Block block_of(Layout layout) {
-  switch (layout) {
-    case Layout::block_4x4:
-      return {4, 4};
-    case Layout::block_16x1:
-      return {16, 1};
-    case Layout::block_1x16:
-      return {1, 16};
-    case Layout::block_1x4:
-      return {1, 4};
-    default:
-      return {16, 1};  // dense: panels of columns
-  }
+void missing(const char* kernels, const char* what) {
+  fprintf(stderr, "%s: %s is missing\n", kernels, what);
+  exit(1);
 }
 
 // Any finite weight that is not so large that sums overflow; fp16 in its whole range, subnormals included.
@@ -125,9 +111,9 @@ std::vector<Quad> pack_quads(const std::vector<uint32_t>& order, const std::vect
     Quad quad = {{kNoBlockRow, kNoBlockRow, kNoBlockRow, kNoBlockRow}, 0};
     for (size_t r = 0; r < n; ++r) {
       quad.block_rows[r] = static_cast<uint16_t>(order[first + r]);
-      quad.steps = std::max(quad.steps, static_cast<uint32_t>(pattern[order[first + r]].size()));
+      quad.depth = std::max(quad.depth, static_cast<uint32_t>(pattern[order[first + r]].size()));
     }
-    for (uint32_t step = 0; step < quad.steps; ++step) {
+    for (uint32_t step = 0; step < quad.depth; ++step) {
       for (size_t r = 0; r < 4; ++r) {
         static const std::vector<uint32_t> kNone;
         const std::vector<uint32_t>& cols = r < n ? pattern[order[first + r]] : kNone;
@@ -172,7 +158,7 @@ void check_products_together(const Matrix& w, size_t padded_cols, const float* b
 }
 
 void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uint32_t percent, Random& random) {
-  const Block block = block_of(layout);
+  const BlockShape block = block_shape(layout);
   const uint32_t block_rows = (rows + block.rows - 1) / block.rows, block_cols = (cols + block.cols - 1) / block.cols;
   const bool dense = layout == Layout::dense;
   const uint32_t index_width = block_cols > 256 ? 2 : 1;
@@ -254,13 +240,14 @@ void check_vector_functions(const char* name, uint32_t n, Random& random) {
   random.fill_moderate(add);
   if (random.below(2)) start[random.below(n)] = std::numeric_limits<float>::quiet_NaN();
   if (random.below(2)) start[random.below(n)] = -std::numeric_limits<float>::infinity();
-  for (Activation activation : {Activation::none, Activation::relu, Activation::tanh, Activation::sigmoid, Activation::exp}) {
+  for (Activation activation :
+       {Activation::none, Activation::relu, Activation::tanh, Activation::sigmoid, Activation::exp}) {
     for (const float* a : {static_cast<const float*>(add.data()), static_cast<const float*>(nullptr)}) {
       memcpy(y.data(), start.data(), n * sizeof(float));
       memcpy(z.data(), start.data(), n * sizeof(float));
-      portable.finish(n, activation, a, y.data());
-      kernels.finish(n, activation, a, z.data());
-      if (!y.same_bits(z)) fail("finish", name);
+      portable.activate(n, activation, a, y.data());
+      kernels.activate(n, activation, a, z.data());
+      if (!y.same_bits(z)) fail("activate", name);
     }
   }
 
@@ -279,11 +266,11 @@ void check_vector_functions(const char* name, uint32_t n, Random& random) {
   const float other = kernels.exponentials(n, 1.25f, start.data(), f.data(), sums.data());
   if (!(greatest == other) || !e.same_bits(f) || !groups.same_bits(sums)) fail("exponentials", name);
 
-  for (Dtype dtype : {Dtype::fp16, Dtype::bf16, Dtype::fp32}) {
-    Exact<unsigned char> stored(size_t{n} * (dtype == Dtype::fp32 ? 4 : 2));
+  for (Dtype dtype : kDtypes) {
+    Exact<unsigned char> stored(size_t{n} * weight_bytes(dtype));
     for (size_t i = 0; i < n; ++i) put_weight(dtype, stored, i, true, random);
-    portable.widen(n, dtype, stored.data(), y.data());
-    kernels.widen(n, dtype, stored.data(), z.data());
+    portable.widen[dtype](n, stored.data(), y.data());
+    kernels.widen[dtype](n, stored.data(), z.data());
     if (!y.same_bits(z)) fail("widen", name);
   }
 }
@@ -304,17 +291,34 @@ void check_upsample(const char* name, uint32_t rows, uint32_t window, uint32_t c
   if (!out.same_bits(other)) fail("upsample", name);
 }
 
+// Every entry that a model can ask for is there, in every set: those of `matvecs` alone may be null. The layouts and
+// types are those of the contract, so that a new one without a kernel is found here.
+void check_complete(const char* name) {
+  Kernels kernels;
+  if (!select_kernels(name, &kernels) || strcmp(kernels.name, name) != 0) missing(name, "the set itself");
+  for (Layout layout : kLayouts) {
+    for (Dtype dtype : kDtypes) {
+      if (is_matrix(layout) != (kernels.matvec[layout][dtype] != nullptr)) missing(name, "matvec");
+      if (!is_matrix(layout) && kernels.matvecs[layout][dtype] != nullptr) missing(name, "matvecs");
+    }
+  }
+  for (Dtype dtype : kDtypes) {
+    if (kernels.widen[dtype] == nullptr || kernels.stream_limit[dtype] == nullptr) missing(name, "widen");
+  }
+  if (!kernels.activate || !kernels.gates || !kernels.exponentials || !kernels.upsample) missing(name, "a function");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   Random random(argc > 1 ? strtoull(argv[1], nullptr, 10) : 1);
-  for (uint32_t layout = 0; layout < kMatrixLayouts; ++layout) {
-    for (uint32_t dtype = 1; dtype <= kDtypes; ++dtype) {
-      const auto l = static_cast<Layout>(static_cast<uint32_t>(Layout::dense) + layout);
-      const auto d = static_cast<Dtype>(dtype);
+  for (size_t s = 0; kernel_name(s); ++s) check_complete(kernel_name(s));
+  for (Layout layout : kLayouts) {
+    if (!is_matrix(layout)) continue;
+    for (Dtype dtype : kDtypes) {
       for (int i = 0; i < 40; ++i)
-        check_product(l, d, 1 + random.below(70), 1 + random.below(70), random.below(101), random);
-      check_product(l, d, 33, 16 * 256 + 1, 10, random);  // indices of two bytes in every layout
+        check_product(layout, dtype, 1 + random.below(70), 1 + random.below(70), random.below(101), random);
+      check_product(layout, dtype, 33, 16 * 256 + 1, 10, random);  // indices of two bytes in every layout
     }
   }
   for (size_t s = 0; kernel_name(s); ++s) {

@@ -1,4 +1,5 @@
-// Open a file that lies in memory and run its model a little: what the fuzzer and the corruption test do with each file.
+// Open a file that lies in memory and run its model a little: what the fuzzer and the corruption test do with each
+// file.
 #pragma once
 
 #include <linnet.h>
@@ -14,6 +15,7 @@ struct RunResult {
 // Write the right size and checksum into the header, so that a changed file is refused for its content or not at all.
 void seal(std::vector<unsigned char>* file);
 
-// Opens a copy that ends where its memory ends, and makes samples of a few frames with every kernel set. A broken promise of the
-// library (sets that disagree, an error without a message, ...) ends the program. Models that would take long are not run.
+// Opens a copy that ends where its memory ends, and makes samples of a few frames with every kernel set. A broken
+// promise of the library (sets that disagree, an error without a message, ...) ends the program. Models that would take
+// long are not run.
 RunResult run_file(const std::vector<unsigned char>& file);

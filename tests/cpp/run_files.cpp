@@ -1,5 +1,5 @@
-// Reads files from standard input and answers each with one line, "STATUS HASH OFFSET MESSAGE". A file comes as its size (u32,
-// little-endian), one byte (1: seal it, 0: leave it as it is) and its bytes.
+// Reads files from standard input and answers each with one line, "STATUS HASH OFFSET MESSAGE". A file comes as its
+// size (u32, little-endian), one byte (1: seal it, 0: leave it as it is) and its bytes.
 #include <stdio.h>
 
 #include "run_file.h"

@@ -10,9 +10,9 @@
 #include <thread>
 #include <vector>
 
-#include "engine.h"
-#include "kernels/float_mode.h"
-#include "threads.h"
+#include "run/engine.h"
+#include "cpu/float_mode.h"
+#include "run/team.h"
 
 namespace {
 
@@ -34,33 +34,33 @@ struct Aligned {
 };
 
 // A stream that shares every task that can be shared, however small.
-class Stream {
+class Shared {
  public:
-  Stream(const Model& model, const Kernels& kernels, uint32_t n_threads, uint32_t barrier_cost)
-      : memory_(state_size(model, n_threads)) {
+  Shared(const Model& model, const Kernels& kernels, uint32_t n_threads, uint32_t barrier_cost)
+      : memory_(stream_size(model, n_threads)) {
     const Threading threading = {n_threads, barrier_cost};
-    state_ = make_state(model, kernels, Sampling{7, 0, 1.0f}, threading, memory_.data);
-    require(state_ != nullptr, "the system gives threads");
+    stream_ = make_stream(model, kernels, Sampling{7, 0, 1.0f}, threading, memory_.data);
+    require(stream_ != nullptr, "the system gives threads");
   }
-  ~Stream() { end_threads(state_); }
+  ~Shared() { end_threads(stream_); }
 
   // All samples of kFrames frames, then the nats of as many tokens, asked for `piece` at a time.
   void run(size_t piece, std::vector<int16_t>* samples, double* nats) {
-    const Config& config = state_->model->config;
+    const Config& config = stream_->model->config;
     const size_t n = kFrames * config.hop_length;
     samples->assign(n, 0);
     const std::vector<uint16_t> tokens(piece, 0);
     for (int scoring = 0; scoring < 2; ++scoring) {
-      reset_state(state_, 7, 0);
+      reset_stream(stream_, 7, 0);
       std::vector<float> frame(config.n_features);
       size_t done = 0;
       for (uint64_t t = 0; t < kFrames; ++t) {
         for (size_t i = 0; i < frame.size(); ++i) frame[i] = static_cast<float>((i + t) % 17) / 8.0f - 1.0f;
-        take_frame(state_, frame.data());
-        if (t + 1 == kFrames) state_->finished = true;
-        while (prepare_sample(state_)) {
-          done += scoring ? score_samples(state_, piece, tokens.data(), nats)
-                          : make_samples(state_, std::min(piece, n - done), samples->data() + done);
+        take_frame(stream_, frame.data());
+        if (t + 1 == kFrames) stream_->finished = true;
+        while (prepare_sample(stream_)) {
+          done += scoring ? score_samples(stream_, piece, tokens.data(), nats)
+                          : make_samples(stream_, std::min(piece, n - done), samples->data() + done);
         }
       }
       require(done == n, "every sample is made");
@@ -69,7 +69,7 @@ class Stream {
 
  private:
   Aligned memory_;
-  State* state_ = nullptr;
+  Stream* stream_ = nullptr;
 };
 
 struct Result {
@@ -85,7 +85,7 @@ Result run(const Model& model, const char* name, uint32_t n_threads, uint32_t ba
   const IeeeFloatMode mode;
   Kernels kernels;
   require(select_kernels(name, &kernels), "the kernels exist");
-  Stream stream(model, kernels, n_threads, barrier_cost);
+  Shared stream(model, kernels, n_threads, barrier_cost);
   Result first, again;
   stream.run(piece, &first.samples, &first.nats);
   stream.run(piece + 1, &again.samples, &again.nats);
@@ -119,7 +119,7 @@ double cpu_seconds() {
 void check_sleep(const Model& model) {
   Kernels kernels;
   select_kernels(nullptr, &kernels);
-  Stream stream(model, kernels, 3, 0);
+  Shared stream(model, kernels, 3, 0);
   std::vector<int16_t> samples;
   double nats = 0;
   stream.run(8, &samples, &nats);

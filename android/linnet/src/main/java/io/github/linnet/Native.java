@@ -3,7 +3,7 @@ package io.github.linnet;
 import java.nio.ByteBuffer;
 
 /**
- * The functions of linnet.h, as src_cpp/bindings/jni.cpp hands them to Java.
+ * The functions of linnet.h, as src_cpp/bindings/jni/jni.cpp hands them to Java.
  *
  * <p>They trust their arguments: {@link Voice} and {@link VoiceStream} check them. A long that push and pull return
  * holds a {@link Status} in its upper half and a count in its lower half.

@@ -1,0 +1,151 @@
+#include "file/tensors.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+namespace linnet {
+namespace {
+
+constexpr uint32_t kMaxSide = 1u << 20;
+constexpr uint32_t kMaxBlocksAside = 65535;
+
+// Whether no weight has all bits of its exponent set, as infinite ones and those that are not numbers have.
+template <class Stored>
+bool none_has(Stored exponent, const uint8_t* values, uint64_t size) {
+  const auto* v = reinterpret_cast<const Stored*>(values);
+  uint32_t found = 0;
+  for (uint64_t i = 0; i < size / sizeof(Stored); ++i) found |= (v[i] & exponent) == exponent;
+  return found == 0;
+}
+
+bool all_finite(Dtype dtype, const uint8_t* values, uint64_t size) {
+  switch (dtype) {
+    case Dtype::fp16:
+      return none_has<uint16_t>(0x7C00, values, size);
+    case Dtype::bf16:
+      return none_has<uint16_t>(0x7F80, values, size);
+    case Dtype::fp32:
+      return none_has<uint32_t>(0x7F800000u, values, size);
+  }
+  return false;
+}
+
+}  // namespace
+
+bool check_blocks(Errors& errors, const char* name, const Matrix& m, uint32_t n_blocks, uint64_t quads_offset,
+                  uint64_t columns_offset) {
+  const BlockShape shape = block_shape(m.layout);
+  const uint32_t block_rows = (m.rows + shape.rows - 1) / shape.rows;
+  const uint32_t block_columns = (m.cols + shape.cols - 1) / shape.cols;
+  uint8_t* seen = static_cast<uint8_t*>(calloc(block_rows, 1));
+  if (seen == nullptr) return errors.fail(0, "tensor %s: no memory to check it", name);
+  uint32_t rows_found = 0;
+  uint64_t blocks = 0;
+  bool ok = true;
+  for (uint32_t i = 0; ok && i < m.n_quads; ++i) {
+    const uint64_t at = quads_offset + uint64_t{i} * sizeof(Quad);
+    for (uint32_t row : m.quads[i].block_rows) {
+      if (row == kNoBlockRow) continue;
+      if (row >= block_rows || seen[row]++ != 0) {
+        ok = errors.fail(at, "tensor %s: quad %u names block row %u, which is beyond %u or in another quad", name, i,
+                         row, block_rows);
+        break;
+      }
+      ++rows_found;
+    }
+    blocks += uint64_t{4} * m.quads[i].depth;
+    if (ok && blocks > n_blocks)
+      ok = errors.fail(at, "tensor %s: the quads hold more than n_blocks = %u", name, n_blocks);
+  }
+  free(seen);
+  if (!ok) return false;
+  if (rows_found != block_rows || blocks != n_blocks) {
+    return errors.fail(quads_offset, "tensor %s: the quads hold %u block rows of %u and %llu blocks of %u", name,
+                       rows_found, block_rows, printable(blocks), n_blocks);
+  }
+  for (uint32_t k = 0; k < n_blocks; ++k) {
+    const uint32_t column =
+        m.index_width == 1 ? static_cast<const uint8_t*>(m.columns)[k] : static_cast<const uint16_t*>(m.columns)[k];
+    if (column >= block_columns) {
+      return errors.fail(columns_offset + uint64_t{k} * m.index_width, "tensor %s: column index %u is beyond %u", name,
+                         column, block_columns);
+    }
+  }
+  return true;
+}
+
+bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEntry& t, Matrix* m) {
+  const auto fail = [&](size_t field, const char* what, uint64_t value) {
+    return errors.fail(at + field, "tensor at %llu: %s is %llu", printable(at), what, printable(value));
+  };
+  if (memchr(t.name, 0, sizeof t.name) == nullptr)
+    return errors.fail(at, "tensor at %llu: the name does not end", printable(at));
+  if (!known_layout(t.layout)) return fail(offsetof(TensorEntry, layout), "layout", t.layout);
+  if (!known_dtype(t.dtype)) return fail(offsetof(TensorEntry, dtype), "dtype", t.dtype);
+  if (t.rows < 1 || t.rows > kMaxSide) return fail(offsetof(TensorEntry, rows), "rows", t.rows);
+  if (t.cols < 1 || t.cols > kMaxSide) return fail(offsetof(TensorEntry, cols), "cols", t.cols);
+  if (t.reserved != 0) return fail(offsetof(TensorEntry, reserved), "reserved", t.reserved);
+
+  const Layout layout = static_cast<Layout>(t.layout);
+  const Dtype dtype = static_cast<Dtype>(t.dtype);
+  const uint64_t weight = weight_bytes(dtype);
+  const BlockShape shape = block_shape(layout);
+  *m = Matrix{layout, dtype, t.rows, t.cols, 0, t.index_width, nullptr, nullptr, nullptr};
+  uint64_t values_size = 0;
+  uint32_t block_rows = 0, block_columns = 0;
+  switch (layout) {
+    case Layout::vector:
+      if (dtype != Dtype::fp32) return fail(offsetof(TensorEntry, dtype), "dtype of a vector", t.dtype);
+      if (t.cols != 1) return fail(offsetof(TensorEntry, cols), "cols of a vector", t.cols);
+      values_size = round_up(t.rows, kGroup) * weight;
+      break;
+    case Layout::table:
+      values_size = t.rows * round_up(t.cols, kGroup) * weight;
+      break;
+    case Layout::dense:
+      values_size = round_up(t.rows, shape.rows) * t.cols * weight;
+      break;
+    case Layout::block_4x4:
+    case Layout::block_16x1:
+    case Layout::block_1x16:
+    case Layout::block_1x4:
+      block_rows = static_cast<uint32_t>(round_up(t.rows, shape.rows) / shape.rows);
+      block_columns = static_cast<uint32_t>(round_up(t.cols, shape.cols) / shape.cols);
+      values_size = uint64_t{t.n_blocks} * shape.rows * shape.cols * weight;
+      m->n_quads = (block_rows + 3) / 4;
+      if (block_rows > kMaxBlocksAside) return fail(offsetof(TensorEntry, rows), "rows", t.rows);
+      if (block_columns > kMaxBlocksAside) return fail(offsetof(TensorEntry, cols), "cols", t.cols);
+  }
+  const bool sparse = is_sparse(layout);
+  const uint32_t index_width = !sparse ? 0 : block_columns <= 256 ? 1 : 2;
+  const uint64_t columns_size = sparse ? uint64_t{t.n_blocks} * index_width : 0;
+  const uint64_t quads_size = uint64_t{m->n_quads} * sizeof(Quad);
+  if (t.index_width != index_width) return fail(offsetof(TensorEntry, index_width), "index_width", t.index_width);
+  if (!sparse && t.n_blocks != 0) return fail(offsetof(TensorEntry, n_blocks), "n_blocks", t.n_blocks);
+  if (t.values_size != values_size) return fail(offsetof(TensorEntry, values_size), "values_size", t.values_size);
+  if (t.columns_size != columns_size) return fail(offsetof(TensorEntry, columns_size), "columns_size", t.columns_size);
+  if (t.quads_size != quads_size) return fail(offsetof(TensorEntry, quads_size), "quads_size", t.quads_size);
+  if (!check_section(errors, file, at + offsetof(TensorEntry, values_offset), t.name, t.values_offset, values_size,
+                     kSectionAlignment))
+    return false;
+  m->values = file.data + t.values_offset;
+  if (!all_finite(dtype, file.data + t.values_offset, values_size)) {
+    return errors.fail(t.values_offset, "tensor %s: a weight is infinite or not a number", t.name);
+  }
+  if (!sparse) {
+    if (t.columns_offset != 0) return fail(offsetof(TensorEntry, columns_offset), "columns_offset", t.columns_offset);
+    if (t.quads_offset != 0) return fail(offsetof(TensorEntry, quads_offset), "quads_offset", t.quads_offset);
+    return true;
+  }
+  if (!check_section(errors, file, at + offsetof(TensorEntry, columns_offset), t.name, t.columns_offset, columns_size,
+                     kSectionAlignment) ||
+      !check_section(errors, file, at + offsetof(TensorEntry, quads_offset), t.name, t.quads_offset, quads_size,
+                     kSectionAlignment)) {
+    return false;
+  }
+  m->columns = file.data + t.columns_offset;
+  m->quads = reinterpret_cast<const Quad*>(file.data + t.quads_offset);
+  return check_blocks(errors, t.name, *m, t.n_blocks, t.quads_offset, t.columns_offset);
+}
+
+}  // namespace linnet

@@ -1,0 +1,18 @@
+// Tensors: from an entry of the directory to a view of the file that kernels can rely on.
+#pragma once
+
+#include "file/errors.h"
+#include "file/header.h"
+#include "kernels/contract.h"
+
+namespace linnet {
+
+// Whether the quads of a block matrix name every block row once and hold n_blocks blocks, and its columns are in range:
+// all that a kernel relies on. The offsets say where quads and columns lie, for the error.
+bool check_blocks(Errors& errors, const char* name, const Matrix& m, uint32_t n_blocks, uint64_t quads_offset,
+                  uint64_t columns_offset);
+
+// Validates the entry `t`, which stands at byte `at`, with its sections, and makes `m` a view of them.
+bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEntry& t, Matrix* m);
+
+}  // namespace linnet

@@ -1,0 +1,30 @@
+// AVX2 + FMA + F16C: products with four vectors at once, which sixteen registers have room for.
+#include "kernels/sets.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+
+#include <immintrin.h>
+#include <string.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+#endif
+
+#include "kernels/x86/avx2_matvecs.h"
+
+namespace linnet {
+
+void overlay_avx2_matvecs(Kernels* kernels) { overlay_matvecs<4>(kernels); }
+
+}  // namespace linnet
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#elif defined(__GNUC__)
+#pragma GCC pop_options
+#endif
+
+#endif

@@ -1,0 +1,144 @@
+#include "matching/matching.h"
+
+#include <math.h>
+#include <new>
+#include <string.h>
+
+#include "operations/match.h"
+#include "operations/pcm.h"
+#include "kernels/arithmetic.h"
+
+namespace linnet {
+namespace {
+
+uint32_t window_of(const Model& model) { return model.tensors[model.match->window].rows; }
+uint32_t transform_of(const Model& model) { return model.tensors[model.match->twiddles].rows; }
+
+// Hops that half a window spans.
+uint32_t reach_of(const Model& model) {
+  const uint32_t hop = model.config.hop_length;
+  return (window_of(model) / 2 + hop - 1) / hop;
+}
+
+size_t made_size(const Model& model) {
+  return size_t{reach_of(model)} * model.config.hop_length + window_of(model) / 2;
+}
+
+size_t signal_size(const Model& model) { return size_t{delay_of(model) + 1} * model.config.hop_length; }
+
+// Moves what is kept to the front; returns where the new hop goes.
+float* make_room(float* buffer, size_t size, uint32_t hop) {
+  memmove(buffer, buffer + hop, (size - hop) * sizeof *buffer);
+  return buffer + (size - hop);
+}
+
+}  // namespace
+
+uint32_t delay_of(const Model& model) {
+  return model.match == nullptr ? 0 : 2 * reach_of(model) - 2 + model.match->iterations;
+}
+
+Matching* Matching::make(const Model& model, BumpAllocator* allocator) {
+  const size_t n = transform_of(model), bins = n / 2 + kGroup, bands = size_t{model.config.n_features} + kGroup;
+  Matching* matching = allocator->take<Matching>(1);
+  float* made = allocator->take<float>(made_size(model));
+  float* signal = allocator->take<float>(signal_size(model));
+  float* pieces = allocator->take<float>(size_t{model.match->iterations} * window_of(model));
+  float* frame = allocator->take<float>(n);
+  float* rows[6];
+  for (float*& row : rows) row = allocator->take<float>(bins);
+  float* band_gain = allocator->take<float>(bands);
+  if (matching == nullptr) return nullptr;
+  memset(band_gain, 0, bands * sizeof *band_gain);
+  new (matching) Matching{};
+  matching->model_ = &model;
+  matching->made_ = made;
+  matching->signal_ = signal;
+  matching->pieces_ = pieces;
+  matching->frame_ = frame;
+  matching->re_ = rows[0];
+  matching->im_ = rows[1];
+  matching->size_ = rows[2];
+  matching->gain_ = rows[3];
+  matching->fourier_ = Fourier{static_cast<uint32_t>(n), model.floats(model.match->twiddles), rows[4], rows[5]};
+  matching->band_gain_ = band_gain;
+  return matching;
+}
+
+void Matching::reset() {
+  hops_ = 0;
+  memset(made_, 0, made_size(*model_) * sizeof *made_);
+  memset(signal_, 0, signal_size(*model_) * sizeof *signal_);
+}
+
+bool Matching::run(const Kernels& kernels, const Frames& frames, const int16_t* made, int16_t* matched) {
+  const MatchWords& op = *model_->match;
+  const uint32_t hop = model_->config.hop_length, size = window_of(*model_), reach = reach_of(*model_);
+  const uint32_t delay = delay_of(*model_);
+  float* newest = make_room(made_, made_size(*model_), hop);
+  for (uint32_t i = 0; i < hop; ++i) newest[i] = made == nullptr ? 0.0f : static_cast<float>(made[i]) * 0x1p-15f;
+  memcpy(make_room(signal_, signal_size(*model_), hop), newest, hop * sizeof *newest);
+
+  // The newest frame whose window has been heard, then back from there. Frames without features stay as they were made.
+  for (uint32_t k = 0; k < op.iterations; ++k) {
+    if (hops_ + 1 < uint64_t{reach} + k) break;
+    const uint64_t frame = hops_ + 1 - reach - k;
+    if (frame >= frames.taken) continue;
+    float* piece = pieces_ + size_t{size} * (frame % op.iterations);
+    if (k == 0) {
+      const float *window = model_->floats(op.window), *synthesis = model_->floats(op.synthesis);
+      for (uint32_t j = 0; j < size; ++j) piece[j] = made_[j] * window[j] * synthesis[j];
+    }
+    float* signal = signal_ + size_t{delay + 1 - reach - k} * hop - size / 2;
+    iterate(kernels, frames.at(frame), signal, piece);
+  }
+  hops_ += 1;
+  if (hops_ <= delay) return false;
+  for (uint32_t i = 0; i < hop; ++i) matched[i] = to_16_bits(signal_[i]);
+  return true;
+}
+
+// Takes the frame's spectrum from the signal, where it stands, and puts a new piece in the old one's place.
+void Matching::iterate(const Kernels& kernels, const float* target, float* signal, float* piece) {
+  const MatchWords& op = *model_->match;
+  const uint32_t n = transform_of(*model_), size = window_of(*model_), first = (n - size) / 2;
+  const float *window = model_->floats(op.window), *synthesis = model_->floats(op.synthesis);
+  memset(frame_, 0, n * sizeof *frame_);
+  for (uint32_t j = 0; j < size; ++j) frame_[first + j] = signal[j] * window[j];
+  fourier_.forwards(frame_, re_, im_);
+  find_gains(kernels, target);
+  for (uint32_t k = 0; k <= n / 2; ++k) {
+    re_[k] *= gain_[k];
+    im_[k] *= gain_[k];
+  }
+  fourier_.backwards(re_, im_, frame_);
+  const float share = 1.0f / static_cast<float>(n);
+  for (uint32_t j = 0; j < size; ++j) {
+    const float made = frame_[first + j] * share * synthesis[j];
+    signal[j] += made - piece[j];
+    piece[j] = made;
+  }
+}
+
+// The gain of every bin, from the spectrum and the features that it should have.
+void Matching::find_gains(const Kernels& kernels, const float* target) {
+  const MatchWords& op = *model_->match;
+  const uint32_t bins = transform_of(*model_) / 2 + 1, n_bands = model_->config.n_features;
+  for (uint32_t k = 0; k < bins; ++k) size_[k] = re_[k] * re_[k] + im_[k] * im_[k];
+  if (op.power == 1) {
+    for (uint32_t k = 0; k < bins; ++k) size_[k] = sqrtf(size_[k]);
+  }
+  memset(size_ + bins, 0, (kGroup - 1) * sizeof *size_);  // products read up to a multiple of a block's columns
+  const Matrix &to_bands = model_->tensors[op.to_bands], &to_bins = model_->tensors[op.to_bins];
+  kernels.matvec_for(to_bands)(to_bands, size_, nullptr, band_gain_);
+  for (uint32_t b = 0; b < n_bands; ++b) {
+    const float own = band_gain_[b] > op.floor ? band_gain_[b] : op.floor;
+    float d = (fmaf(op.scale, target[b], op.offset) - log_scalar(own)) * op.strength;
+    d = d > -op.limit ? d : -op.limit;
+    band_gain_[b] = d < op.limit ? d : op.limit;
+  }
+  kernels.activate(n_bands, Activation::exp, nullptr, band_gain_);
+  kernels.matvec_for(to_bins)(to_bins, band_gain_, nullptr, gain_);
+}
+
+}  // namespace linnet

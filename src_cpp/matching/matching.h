@@ -1,0 +1,54 @@
+// What follows the samples (export/FORMAT.md, "match"): frame by frame the spectrum of what was made is brought to the
+// features that it was made from.
+#pragma once
+
+#include <stdint.h>
+
+#include "run/arena.h"
+#include "matching/fourier.h"
+#include "kernels/contract.h"
+#include "file/model.h"
+
+namespace linnet {
+
+// Hops by which matched samples lag behind those of the engine; 0 where the model does not match them.
+uint32_t delay_of(const Model& model);
+
+// The features of an utterance's frames, of which the newest `capacity` are kept.
+struct Frames {
+  float* features;  // (capacity, n_features)
+  uint32_t capacity, n_features;
+  uint64_t taken;  // so far
+
+  float* at(uint64_t number) const { return features + size_t{n_features} * (number % capacity); }
+};
+
+// The samples of one utterance, while they are matched.
+class Matching {
+ public:
+  // For a model that has a match. Null where the allocator only measures.
+  static Matching* make(const Model& model, BumpAllocator* allocator);
+
+  void reset();
+
+  // Takes the next hop of samples (hop_length), null for one behind the end, and gives the hop that is delay_of(model)
+  // hops older: false where that lies before the first one.
+  bool run(const Kernels& kernels, const Frames& frames, const int16_t* made, int16_t* matched);
+
+  uint64_t hops() const { return hops_; }  // taken since the reset
+
+ private:
+  void iterate(const Kernels& kernels, const float* target, float* signal, float* piece);
+  void find_gains(const Kernels& kernels, const float* target);
+
+  const Model* model_;
+  float* made_;    // (reach hops, half a window): the newest samples
+  float* signal_;  // (delay + 1 hops): what has become of the samples that are not handed out
+  float* pieces_;  // (iterations, window): what the frames that are still iterated on add to the signal
+  Fourier fourier_;
+  // Scratch: a frame, its spectrum, sizes and gains of bins, and of bands.
+  float *frame_, *re_, *im_, *size_, *gain_, *band_gain_;
+  uint64_t hops_;
+};
+
+}  // namespace linnet
