@@ -64,12 +64,7 @@ def visited(samples: Floats, mel: Floats, **features: Any) -> Floats:
     voice = ReferenceVoice(to_bytes(file))
     match = file.match
     assert match is not None
-    tensors = voice.tensors
-    bands, spread = tensors[match.to_bands].product, tensors[match.to_bins].product
-    window, synthesis, twiddles = (
-        tensors[i] for i in (match.window, match.synthesis, match.twiddles)
-    )
-    return reference.run(match, samples, mel, window, synthesis, twiddles, bands, spread)
+    return reference.run(match, samples, mel, voice.parts(match))
 
 
 DEFINITIONS: list[dict[str, Any]] = [

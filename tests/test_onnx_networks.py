@@ -17,7 +17,7 @@ import pytest
 
 from linnet import _hooks
 from linnet.cli import main
-from linnet.format.operations import Draw, Operand
+from linnet.format.operations import Draw, Operand, Operation
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
 from linnet_export.exporting import build_voice
@@ -282,10 +282,9 @@ def test_the_command_writes_both_networks(
 
 def test_an_operation_without_translation_is_named() -> None:
     @dataclass(frozen=True)
-    class Echo:
+    class Echo(Operation):
         size: int = 1
 
     file = read(varied_voices()["dense-fp16"])
-    echo: Any = Echo()
     with pytest.raises(ValueError, match="operation 'echo' has no ONNX form"):
-        networks(replace(file, sample_program=(echo, *file.sample_program)))
+        networks(replace(file, sample_program=(Echo(), *file.sample_program)))

@@ -1,4 +1,4 @@
-"""What a measurement depends on besides linnet: the machine, the libraries, the command."""
+"""Describes what a measurement depends on: the machine, the libraries, the command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What else multiplies a pruned matrix with a vector on a CPU, as far as it is installed.
+"""Other libraries that multiply a pruned matrix with a vector on a CPU, where installed.
 
 All are timed as their users call them, from Python, in float32, on one thread.
 """

@@ -1,4 +1,4 @@
-"""One line on stderr that says what is being done, where that is a terminal."""
+"""A line on stderr that says what is being measured, if stderr is a terminal."""
 
 from __future__ import annotations
 

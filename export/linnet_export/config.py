@@ -1,4 +1,4 @@
-"""What a checkpoint's config says about the voice, checked."""
+"""Reads a checkpoint's config and checks what it says about the voice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, before it is exported."""
+"""Describes what a checkpoint holds, before it is exported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A checkpoint file in, a `.linnet` file and a report out."""
+"""Turns a checkpoint file into a `.linnet` file, and reports about it."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def export(
     temperature: divides the logits, in the weights of the last layer: drawing at temperature 1 from
         the voice is drawing at this one from the network. None takes the config's, or 1.
     matching: 0 .. 16 iterations of every frame of the samples, which bring them to the features and
-        make them later, by a window less two hops and a hop per visit. None takes the config's, or
-        0.
+        make them later, by a window less two hops and a hop per iteration. None takes the
+        config's, or 0.
     score: a wav file; the report then tells what pruning and rounding cost on it.
     mel: its features (n_mels, n_frames); None computes them.
     name: the voice's name; the config's or the file's otherwise.

@@ -1,13 +1,13 @@
-"""Samples brought to the features that they were made from (FORMAT.md, "match").
+"""Brings samples to the features that they were made from (FORMAT.md, "match").
 
-A network draws samples from a distribution that fits the features on average; the features say more
-than that, namely what the bands were in just this utterance. So every frame of what was made is
-visited several times: the bins of its spectrum are multiplied by what its bands lack, and its piece
-of the signal is replaced. The magnitudes move towards the features, the phases stay the network's.
-Pieces overlap and are added up as in Griffin and Lim 1984, "Signal estimation from modified
-short-time Fourier transform" (who have no phases to begin with); the newest frames are visited as
-they come, as in Zhu, Beauregard and Wyse 2007, "Real-time signal estimation from modified
-short-time Fourier transform magnitude spectra".
+A network draws samples from a distribution that fits the features only on average, while the
+features tell the bands of this very utterance. So every frame of the samples is corrected in
+several iterations: each multiplies the bins of the frame's spectrum by gains, which bring its bands
+to the features, and replaces the frame's piece of the signal. The magnitudes move to the features,
+the phases stay those of the network. The pieces overlap and are added, as in Griffin and Lim 1984,
+"Signal estimation from modified short-time Fourier transform", who have no phases to begin with.
+The newest frames are corrected as they come, as in Zhu, Beauregard and Wyse 2007, "Real-time signal
+estimation from modified short-time Fourier transform magnitude spectra".
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ LIMIT = math.log(100)  # of a gain
 
 
 def matched(voice: VoiceFile, iterations: int) -> VoiceFile:
-    """The voice with samples that are matched in so many iterations (0: not), whatever it did
-    before.
+    """The voice, with its samples matched in so many iterations; 0 takes a match away.
 
     Raises ValueError where its features are none that samples can be brought to, ImportError where
     librosa is missing.

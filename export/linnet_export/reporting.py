@@ -1,4 +1,4 @@
-"""What the exporter tells of a voice that it wrote."""
+"""The report about a voice that the exporter wrote."""
 
 from __future__ import annotations
 

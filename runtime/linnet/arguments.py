@@ -1,4 +1,4 @@
-"""What callers hand over, checked first. Each error says what was expected and what came."""
+"""Checks of what callers pass. Each error says what was expected and what came."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of their own kind; the others are ValueError (arguments) and OSError (the system)."""
+"""linnet's own error. Others are ValueError for arguments and OSError from the system."""
 
 from __future__ import annotations
 

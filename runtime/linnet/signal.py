@@ -1,4 +1,4 @@
-"""Signal domain <-> tokens: pre-emphasis, then 16-bit (or other) linear or mu-law quantisation.
+"""Turns samples into tokens and back: pre-emphasis, then linear or mu-law quantisation.
 
 A `signal` is the dict stored in a voice:
 

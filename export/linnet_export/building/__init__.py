@@ -1,1 +1,1 @@
-"""What the families build voices with."""
+"""The families build voices with these: buffers, layers, draws, tensors by role."""

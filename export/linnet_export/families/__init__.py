@@ -1,1 +1,1 @@
-"""Kinds of networks: one module each."""
+"""The networks that the exporter knows. Each has a module here; `known` lists them."""

@@ -1,4 +1,4 @@
-"""Front end "fatchord-wavernn": fatchord/WaveRNN, and what descends from it.
+"""Family "fatchord-wavernn": fatchord/WaveRNN and its descendants.
 
 Tensors, under the original's names; C features, A aux rows, a = floor(A / 4), H units, P units of a
 hidden layer, K outputs, b residual blocks (at least one), u upsampling stages:

@@ -1,4 +1,4 @@
-"""Front end "geneing-wavernn": the voices of github.com/geneing/WaveRNN-Pytorch (`model.bin`).
+"""Family "geneing-wavernn": the voices of github.com/geneing/WaveRNN-Pytorch (`model.bin`).
 
 m: features (C x T), `pad` zero frames added at both ends. Frame rate: a convolution over 2 pad + 1
 frames and residual blocks give aux (A x T). Sample rate: m stretched and smoothed to m_up, and with
@@ -27,10 +27,10 @@ from linnet.format.voice_file import VoiceFile
 from linnet_export.building.batch_norm import BatchNorm, Float64, fold
 from linnet_export.building.buffers import Buffer
 from linnet_export.building.builder import Builder
-from linnet_export.building.gates import update_first
 from linnet_export.building.tensors import Weights
 from linnet_export.config import Signal, merge, read_integer, read_temperature
 from linnet_export.families.family import Family, Tables
+from linnet_export.families.gru import update_first
 from linnet_export.families.residual_mel import MelNetwork, upsampling_matrix
 from linnet_export.readers.checkpoint import Checkpoint
 from linnet_export.readers.geneing_file import (

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from linnet_export.building.buffers import Buffer
 from linnet_export.building.builder import Builder
-from linnet_export.building.gates import update_first
 from linnet_export.building.tensors import Tensors, Weights
 
 PARTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 GRU = tuple(f"gru.{part}" for part in PARTS)
 GRU_NAMES = r"gru\.(weight|bias)_[ih]h_l0"  # a regular expression
+
+
+def update_first(weights: Weights) -> Weights:
+    """Rows (3H, ...) of reset, update and candidate, as torch stacks them, in the file's order."""
+    gates = weights.reshape(3, -1, *weights.shape[1:])[[1, 0, 2]]
+    return np.ascontiguousarray(gates.reshape(weights.shape))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Front end "lpc-wavernn": a network of the excitation of speech (Valin and Skoglund 2019).
+"""Family "lpc-wavernn": a network of the excitation of speech (Valin and Skoglund 2019).
 
 Tensors, under torch's names, H hidden units, C conditioning channels, E channels of the envelope, P
 units of the head, order of the filter:
@@ -27,7 +27,6 @@ import numpy as np
 from linnet.format.voice_file import VoiceFile
 from linnet_export.building.buffers import Buffer
 from linnet_export.building.builder import Builder
-from linnet_export.building.gates import update_first
 from linnet_export.building.tensors import Tensors, Weights
 from linnet_export.config import Config
 from linnet_export.families.conditioning import (
@@ -37,7 +36,7 @@ from linnet_export.families.conditioning import (
     require_conditioning,
 )
 from linnet_export.families.family import configured
-from linnet_export.families.gru import GRU, GRU_NAMES, Gru, read_gru
+from linnet_export.families.gru import GRU, GRU_NAMES, Gru, read_gru, update_first
 from linnet_export.writing.storage import Storage
 
 NAMES = rf"{CONDITIONING_NAMES}|{GRU_NAMES}|envelope\..*|O[12]\.(weight|bias)"

@@ -1,4 +1,4 @@
-"""Front end "lyra-wavegru": the generator of Lyra v1 (github.com/google/lyra, v0.0.2, wavegru/).
+"""Family "lyra-wavegru": the generator of Lyra v1 (github.com/google/lyra, v0.0.2, wavegru/).
 
 C features x a frame, D conditioning channels, H units, B sub-bands, K logistics each. Per frame t:
 

@@ -1,4 +1,4 @@
-"""Front end "wavernn-softmax": one GRU, one softmax over all 2^bits values of a sample.
+"""Family "wavernn-softmax": one GRU, one softmax over all 2^bits values of a sample.
 
 Tensors, under torch's names, H hidden units, C conditioning channels:
 

@@ -1,4 +1,4 @@
-"""Front end "wavernn-dual-softmax": a 16-bit sample as two bytes (Kalchbrenner et al. 2018).
+"""Family "wavernn-dual-softmax": a 16-bit sample as two bytes (Kalchbrenner et al. 2018).
 
 Tensors, under torch's names, H hidden units, C conditioning channels, P units of a head:
 

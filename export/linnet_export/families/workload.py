@@ -1,4 +1,4 @@
-"""Front end "workload-wavernn": the 1024-unit matrices of google/lyra's sparse_matmul test data.
+"""Family "workload-wavernn": the 1024-unit matrices of google/lyra's sparse_matmul test data.
 
 Real pruned matrices of the paper's mobile shape, but no voice: they come without a conditioning
 network, and the order of their gates and inputs is documented nowhere. The program is the dual

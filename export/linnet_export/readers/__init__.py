@@ -1,1 +1,1 @@
-"""Kinds of checkpoint files: one module each."""
+"""The kinds of checkpoint files. Each has a module here; `reading` lists them."""

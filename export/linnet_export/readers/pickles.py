@@ -13,6 +13,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from linnet.format.dtypes import widen
 from linnet_export.building.tensors import Weights
 
 # torch's storage classes and dtypes -> numpy; bfloat16 is held as uint16 until it is widened.
@@ -44,9 +45,9 @@ class _StorageType:
 class _Storage:
     def __init__(self, data: bytes, numpy: str) -> None:
         self.is_bfloat16 = numpy == _BFLOAT16
+        self.values: Weights
         if self.is_bfloat16:
-            bits = np.frombuffer(data, "<u2").astype(np.uint32) << np.uint32(16)
-            self.values: Weights = bits.view(np.float32)
+            self.values = widen(np.frombuffer(data, "<u2"), _BFLOAT16)
         else:
             self.values = np.frombuffer(data, numpy)
 

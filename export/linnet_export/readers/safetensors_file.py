@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from linnet.format.dtypes import widen
 from linnet_export.building.tensors import Weights
 from linnet_export.readers.checkpoint import Checkpoint, parse_config
 
@@ -57,5 +58,5 @@ def _tensor(what: str, entry: dict[str, Any]) -> Weights:
         raise ValueError(f"{what} is of type {dtype}")
     values = np.frombuffer(entry["data"], _DTYPES[dtype])
     if dtype == "BF16":
-        values = (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        values = widen(values, "bfloat16")
     return values.reshape(entry["shape"])

@@ -1,1 +1,1 @@
-"""How weights are stored, and a voice as bytes."""
+"""Stores weights, and writes a voice as bytes."""

@@ -1,4 +1,4 @@
-"""What the subcommands share: the voice, and values that argparse checks."""
+"""Arguments that several subcommands have, and checks of their values for argparse."""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet.format.dtypes import Float32, round_weights, storage_type, widen
+from linnet.format.dtypes import Bool, Float32, round_weights, storage_type, widen
+
+Integers = npt.NDArray[np.int64]
 
 VECTOR, TABLE, DENSE = "vector", "table", "dense"
 
@@ -102,7 +104,7 @@ class Packed:
         inside = np.minimum(r, self.rows - r * block_row) * np.minimum(c, self.cols - c * block_col)
         return int(inside[needed].sum())
 
-    def places(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def places(self) -> tuple[Integers, Integers]:
         """Block row and block column of every stored block, in storage order.
 
         The block row is NO_BLOCK_ROW in the places of a quad that stand for none.
@@ -161,45 +163,37 @@ def _pack_blocks(rounded: npt.NDArray[Any], block: str, dtype: str) -> Packed:
         raise ValueError(f"{rows} x {cols} has more than 65535 block rows or columns of {block}")
     whole = padded(rounded, block_rows * r, block_cols * c)
     grid = whole.reshape(block_rows, r, block_cols, c).transpose(0, 2, 1, 3)
-    occupied = storage_type(dtype).nonzero(grid).any(axis=(2, 3))
+    occupied = np.asarray(storage_type(dtype).nonzero(grid).any(axis=(2, 3)))
+    block_row, block_col, is_real, quads = _in_quads(occupied)
+    values = np.zeros((block_row.size, r, c), rounded.dtype)
+    values[is_real] = grid[block_row[is_real], block_col[is_real]]
+    index = block_col.astype("u1" if block_cols <= 256 else "<u2")
+    return Packed(
+        block, dtype, rows, cols, values.ravel(), n_blocks=index.size, columns=index, quads=quads
+    )
+
+
+def _in_quads(occupied: Bool) -> tuple[Integers, Integers, Bool, npt.NDArray[np.void]]:
+    """Block row and block column of every block in storage order, which are real, and the quads.
+
+    The block rows with most blocks come first. A quad stores the blocks of its four block rows in
+    turn; those of a shorter block row end in its last column again, with weights of zero.
+    """
     counts = occupied.sum(axis=1)
-    quads = np.zeros(ceil_div(block_rows, 4), QUAD)
+    columns = np.argsort(~occupied, axis=1, kind="stable")  # of each block row, as many as it has
+    quads = np.zeros(ceil_div(counts.size, 4), QUAD)
     order = np.full(4 * quads.size, NO_BLOCK_ROW)
-    order[:block_rows] = np.argsort(-counts, kind="stable")
+    order[: counts.size] = np.argsort(-counts, kind="stable")
     quads["block_rows"] = order.reshape(-1, 4)
     quads["steps"] = counts[order[::4]]
-    # A row per block row, in the quads' order: its block columns, the last repeated to the end.
-    longest = max(int(counts.max()), 1)
-    listed = np.argsort(~occupied, axis=1, kind="stable")[:, :longest]
-    step = np.arange(longest)
-    last = np.maximum(counts - 1, 0)[:, None]
-    repeated = np.take_along_axis(listed, np.minimum(step, last), axis=1)
-    repeated[counts == 0] = 0
-    columns = np.zeros((order.size, longest), np.int64)
-    columns[:block_rows] = repeated[order[:block_rows]]
-    real = np.zeros((order.size, longest), np.bool_)
-    real[:block_rows] = step < counts[order[:block_rows], None]
-    # Quad after quad, step after step, the four block rows in turn.
-    stored = np.repeat(step[None, :] < quads["steps"][:, None], 4, axis=0)
-
-    def in_turn(of_rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        by_step = of_rows.reshape(-1, 4, longest).transpose(0, 2, 1)
-        return by_step[stored.reshape(-1, 4, longest).transpose(0, 2, 1)]
-
-    block_row = in_turn(np.repeat(order[:, None], longest, axis=1))
-    block_col, is_real = in_turn(columns), in_turn(real)
-    values = np.zeros((block_col.size, r, c), rounded.dtype)
-    values[is_real] = grid[block_row[is_real], block_col[is_real]]
-    return Packed(
-        block,
-        dtype,
-        rows,
-        cols,
-        values.ravel(),
-        n_blocks=block_col.size,
-        columns=block_col.astype("u1" if block_cols <= 256 else "<u2"),
-        quads=quads,
-    )
+    sizes = 4 * quads["steps"].astype(np.int64)
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    step, block_row = within // 4, order[4 * np.repeat(np.arange(quads.size), sizes) + within % 4]
+    exists = block_row != NO_BLOCK_ROW
+    row = np.where(exists, block_row, 0)
+    n = np.where(exists, counts[row], 0)
+    block_col = np.where(n > 0, columns[row, np.clip(step, 0, np.maximum(n - 1, 0))], 0)
+    return block_row, block_col, step < n, quads
 
 
 def unpack(packed: Packed) -> Float32:

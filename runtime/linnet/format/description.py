@@ -1,4 +1,4 @@
-"""What a voice's file holds, in numbers."""
+"""Describes a voice's file in numbers, as `Voice.info` returns them."""
 
 from __future__ import annotations
 

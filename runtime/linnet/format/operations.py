@@ -24,7 +24,6 @@ OPERATION_SIZE = 4 * N_WORDS
 ACTIVATIONS = ("none", "relu", "tanh", "sigmoid", "exp")
 COMPANDINGS = ("linear", "mu-law", "excitation")
 SCALE_ACTIVATIONS = ("exp", "softplus")
-MOST_ORDER = 64  # of a prediction
 MOST_ITERATIONS = 16  # over a frame
 MOST_TRANSFORM = 16384
 

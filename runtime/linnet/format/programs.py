@@ -1,4 +1,4 @@
-"""What the operations of a voice's programs read and write, weigh and cost."""
+"""Facts about a voice's operations: which buffers and tensors they use, and what they cost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Extent:
 class OperationFacts:
     """One operation."""
 
-    program: str  # FRAME, SAMPLE, or AFTER: what follows the samples
+    program: str  # FRAME, SAMPLE, or AFTER (a match)
     number: int  # within its program
     operation: str
     tensors: tuple[str, ...]  # their names

@@ -47,7 +47,7 @@ class VoiceFile:
     frame_program: tuple[Operation, ...]
     sample_program: tuple[Operation, ...]
     file_size: int = 0  # bytes
-    match: Match | None = None  # what follows the samples
+    match: Match | None = None  # runs after the sample program
 
     @property
     def minor(self) -> int:

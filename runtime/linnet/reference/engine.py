@@ -72,17 +72,17 @@ class ReferenceVoice:
         self, match: Match, samples: npt.NDArray[np.int16], mel: Floats
     ) -> npt.NDArray[np.int16]:
         """Samples (n_frames * hop_length) brought to their features."""
-        signal = matching.run(
-            match,
-            samples.astype(np.float32) * np.float32(2**-15),
-            mel,
-            self.tensors[match.window],
-            self.tensors[match.synthesis],
-            self.tensors[match.twiddles],
-            self.tensors[match.to_bands].product,
-            self.tensors[match.to_bins].product,
-        )
+        x = samples.astype(np.float32) * np.float32(2**-15)
+        signal = matching.run(match, x, mel, self.parts(match))
         return np.array([functions.to_pcm(y) for y in signal], np.int16)
+
+    def parts(self, match: Match) -> matching.Parts:
+        """The tensors of a match."""
+        vectors = (match.window, match.synthesis, match.twiddles)
+        matrices = (match.to_bands, match.to_bins)
+        return matching.Parts(
+            *(self.tensors[i] for i in vectors), *(self.tensors[i].product for i in matrices)
+        )
 
     def _samples(self, run: Run, mel: npt.ArrayLike) -> list[int]:
         features = np.asarray(mel, np.float32)

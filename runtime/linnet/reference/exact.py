@@ -1,4 +1,4 @@
-"""What the reference needs of Numba: exact float32 steps, and a decorator that keeps types.
+"""Exact float32 steps in Numba, and a decorator that compiles and keeps types.
 
 Numba neither contracts nor reassociates without `fastmath`: a plain `a * b + c` has two roundings,
 `fma(a, b, c)` has one. A Python float promotes an expression to float64, so every constant of the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -100,29 +100,40 @@ def corrections(
     return result
 
 
-def run(
-    match: Match,
-    samples: Floats,
-    features: Floats,
-    window: Floats,
-    synthesis: Floats,
-    twiddles: Floats,
-    to_bands: Product,
-    to_bins: Product,
-) -> Floats:
-    """The samples (T hop,) brought to the features (n_features, T).
+class Parts(NamedTuple):
+    """The tensors of a match; to_bands and to_bins give the products with its matrices."""
 
-    to_bands and to_bins give the products with the operation's matrices.
-    """
+    window: Floats
+    synthesis: Floats
+    twiddles: Floats
+    to_bands: Product
+    to_bins: Product
+
+
+def corrected(match: Match, parts: Parts, windowed: Floats, wanted: Floats) -> Floats:
+    """The piece (size) of the signal that brings a windowed frame (size) to its features."""
+    n, size = len(parts.twiddles), len(windowed)
+    first = (n - size) // 2
+    frame = np.zeros(n, np.float32)
+    frame[first : first + size] = windowed
+    re, im = forwards(parts.twiddles, frame)
+    own = parts.to_bands(sizes(re, im, match.power))
+    numbers = (match.scale, match.offset, match.floor, match.strength, match.limit)
+    gains = corrections(own, wanted, *(np.float32(number) for number in numbers))
+    functions.activate(4, gains)
+    gain = parts.to_bins(gains)
+    frame = backwards(parts.twiddles, re * gain, im * gain)
+    piece: Floats = frame[first : first + size] * np.float32(1 / n) * parts.synthesis
+    return piece
+
+
+def run(match: Match, samples: Floats, features: Floats, parts: Parts) -> Floats:
+    """The samples (T hop,) brought to the features (n_features, T)."""
     n_frames = features.shape[1]
-    hop, size = len(samples) // n_frames, len(window)
-    first = (len(twiddles) - size) // 2
+    hop, size = len(samples) // n_frames, len(parts.window)
     edge = np.zeros(size, np.float32)  # what lies before and behind the utterance
     made = np.concatenate([edge, samples, edge])
     signal = made.copy()
-    parameters = [
-        np.float32(x) for x in (match.scale, match.offset, match.floor, match.strength, match.limit)
-    ]
     pieces: dict[int, Floats] = {}
     for newest in range(n_frames + match.iterations - 1):
         for t in range(newest, newest - match.iterations, -1):
@@ -130,16 +141,9 @@ def run(
                 continue
             place = slice(size + t * hop - size // 2, size + t * hop + size // 2)
             if t == newest:
-                pieces[t] = made[place] * window * synthesis
-            frame = np.zeros(len(twiddles), np.float32)
-            frame[first : first + size] = signal[place] * window
-            re, im = forwards(twiddles, frame)
-            own = to_bands(sizes(re, im, match.power))
-            gains = corrections(own, np.ascontiguousarray(features[:, t]), *parameters)
-            functions.activate(4, gains)
-            gain = to_bins(gains)
-            frame = backwards(twiddles, re * gain, im * gain)
-            piece = frame[first : first + size] * np.float32(1 / len(twiddles)) * synthesis
+                pieces[t] = made[place] * parts.window * parts.synthesis
+            wanted = np.ascontiguousarray(features[:, t])
+            piece = corrected(match, parts, signal[place] * parts.window, wanted)
             signal[place] += piece - pieces[t]
             pieces[t] = piece
     return signal[size:-size]

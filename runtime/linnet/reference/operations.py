@@ -1,4 +1,4 @@
-"""What every operation of the programs does to an utterance's state: one function each."""
+"""Executes operations on the state of an utterance: one function for each operation."""
 
 from __future__ import annotations
 

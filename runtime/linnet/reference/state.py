@@ -1,4 +1,4 @@
-"""What an utterance of the reference holds, and how it draws."""
+"""The state of one utterance in the reference, and the draws that depend on it."""
 
 from __future__ import annotations
 

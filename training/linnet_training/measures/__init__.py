@@ -1,1 +1,1 @@
-"""What trained voices are measured by, and studies."""
+"""Measures of trained voices, and studies that compare them."""
