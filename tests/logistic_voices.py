@@ -60,7 +60,7 @@ def logistic_voice(
     )
     if levels:
         builder.logistics(
-            logits, means, scales, drawn, scale_activation="softplus", steps_per_unit=32768.0
+            logits, means, scales, drawn, scale_activation="softplus", values_per_unit=32768.0
         )
         builder.bands(drawn, FILTERS)
     else:

@@ -7,7 +7,6 @@ import numpy as np
 from linnet.format import blocks, dtypes
 from linnet.format.operations import (
     Add,
-    Bands,
     Draw,
     Embedding,
     Gates,
@@ -20,8 +19,9 @@ from linnet.format.operations import (
     Output,
     Predict,
     StepUp,
+    SubBands,
     Upsample,
-    bands_state_size,
+    sub_bands_state_size,
 )
 from linnet.format.tensor import Tensor
 from linnet.format.voice_file import Header, VoiceFile
@@ -223,7 +223,7 @@ def _bands(build: _Builder, levels: int, values: list[Vector]) -> int:
     filters = None
     if levels:
         filters = build.tensor(build.rng.random(coefficients), "vector", "float32")
-    state = build.take(bands_state_size(levels, coefficients))
+    state = build.take(sub_bands_state_size(levels, coefficients))
     values = [*values, drawn, state]  # the state shows its last bits
     values = [values[i] for i in build.rng.permutation(len(values))]
     for _ in range(pick(1, 4)):
@@ -249,7 +249,9 @@ def _bands(build: _Builder, levels: int, values: list[Vector]) -> int:
             float(np.float32(steps)),
             classes,
         ),
-        Bands(levels, filters, drawn[0], state[0], float(np.float32(build.rng.uniform(-0.9, 0.9)))),
+        SubBands(
+            levels, filters, drawn[0], state[0], float(np.float32(build.rng.uniform(-0.9, 0.9)))
+        ),
     ]
     return 0
 

@@ -161,7 +161,7 @@ def build(checkpoint: Checkpoint, config: Tables, name: str, storage: Storage) -
         for name in ("mix", "means", "scales")
     )
     builder.logistics(
-        mix, means, scales, bands, scale_activation="softplus", steps_per_unit=STEPS_PER_UNIT
+        mix, means, scales, bands, scale_activation="softplus", values_per_unit=STEPS_PER_UNIT
     )
     builder.bands(bands, FILTERS)
     metadata["layers"] = storage.metadata()

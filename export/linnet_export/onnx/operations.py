@@ -11,7 +11,6 @@ from linnet.format.operations import (
     ACTIVATIONS,
     COMPANDINGS,
     Add,
-    Bands,
     Draw,
     Embedding,
     Gates,
@@ -23,8 +22,9 @@ from linnet.format.operations import (
     Output,
     Predict,
     StepUp,
+    SubBands,
     Upsample,
-    bands_state_size,
+    sub_bands_state_size,
 )
 from linnet.format.voice_file import VoiceFile
 from linnet_export.onnx.arena import Place
@@ -225,10 +225,10 @@ def _logistics(t: Translator, op: Logistics) -> None:
     t.memory.write(op.out, t.drawn.values())
 
 
-def _bands(t: Translator, op: Bands) -> None:
+def _bands(t: Translator, op: SubBands) -> None:
     """As `_output`: the samples are made of the values."""
     filters = 0 if op.weights is None else t.file.tensors[op.weights].packed.rows
-    t.memory.leave(op.state, bands_state_size(op.levels, filters))
+    t.memory.leave(op.state, sub_bands_state_size(op.levels, filters))
 
 
 def _output(t: Translator, op: Output) -> None:
@@ -293,7 +293,7 @@ _TRANSLATIONS: dict[type[Any], Callable[[Translator, Any], None]] = {
     Draw: _draw,
     Output: _output,
     Logistics: _logistics,
-    Bands: _bands,
+    SubBands: _bands,
     StepUp: _step_up,
     Predict: _predict,
 }

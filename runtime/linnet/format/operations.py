@@ -94,8 +94,8 @@ class Operation:
         return {"rows": rows, "cols": cols, "padded": tensors[name].packed.padded_cols}[side]
 
 
-def bands_state_size(levels: int, coefficients: int) -> int:
-    """Floats of a Bands' state: of the de-emphasis, and of two filters per merging of bands."""
+def sub_bands_state_size(levels: int, coefficients: int) -> int:
+    """Floats of a SubBands' state: of the de-emphasis, and of two filters per merging of bands."""
     return 1 + ((1 << levels) - 1) * (coefficients + 2)
 
 
@@ -262,7 +262,7 @@ class Logistics(Operation):
     scales: Operand = _operand(10, "bands * mixtures")
     least_scale: float = _word(12, "f32")
     random_word: int = _word(13)
-    steps_per_unit: float = _word(14, "f32")
+    values_per_unit: float = _word(14, "f32")
     classes: int = _word(15)
 
     def label(self, tensors: Tensors) -> str:
@@ -270,7 +270,7 @@ class Logistics(Operation):
 
 
 @dataclass(frozen=True)
-class Bands(Operation):
+class SubBands(Operation):
     """The samples of a step: bands merged two by two, de-emphasised, 16 bits."""
 
     number: ClassVar[int] = 10
@@ -291,7 +291,7 @@ class Bands(Operation):
 
     def _factor(self, factor: str, tensors: Tensors) -> int:
         if factor == "state_size":
-            return bands_state_size(self.levels, self._coefficients(tensors))
+            return sub_bands_state_size(self.levels, self._coefficients(tensors))
         return super()._factor(factor, tensors)
 
     def _coefficients(self, tensors: Tensors) -> int:
