@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import linnet
-from linnet import FormatError, format
+from linnet import FormatError, _hooks, format
 from linnet.format.blocks import BLOCKS, pack
 from linnet.format.choice import best_block, fill_ratio
 from linnet.format.dtypes import DTYPES, round_weights, widen
@@ -238,6 +238,12 @@ def test_a_damaged_name_in_a_message_is_still_a_format_error() -> None:
 def test_truncated_files_are_refused(size: int) -> None:
     with pytest.raises(FormatError):
         format.read(TINY[:size])
+
+
+@given(st.binary(max_size=100), st.integers(0, 3))
+def test_the_checksum_is_that_of_zlib(data: bytes, repeats: int) -> None:
+    data = data * (1 << 2 * repeats)
+    assert _hooks.crc32(data) == zlib.crc32(data)
 
 
 def test_errors_name_the_field_and_its_offset() -> None:

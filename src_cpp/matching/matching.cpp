@@ -79,7 +79,7 @@ bool Matching::run(const Kernels& kernels, const Frames& frames, const int16_t* 
   for (uint32_t i = 0; i < hop; ++i) newest[i] = made == nullptr ? 0.0f : static_cast<float>(made[i]) * 0x1p-15f;
   memcpy(make_room(signal_, signal_size(*model_), hop), newest, hop * sizeof *newest);
 
-  // The newest frame whose window has been heard, then back from there. Frames without features stay as they were made.
+  // First the newest frame whose window is complete, then those before it. A frame without features stays as it is.
   for (uint32_t k = 0; k < op.iterations; ++k) {
     if (hops_ + 1 < uint64_t{reach} + k) break;
     const uint64_t frame = hops_ + 1 - reach - k;
@@ -98,7 +98,7 @@ bool Matching::run(const Kernels& kernels, const Frames& frames, const int16_t* 
   return true;
 }
 
-// Takes the frame's spectrum from the signal, where it stands, and puts a new piece in the old one's place.
+// One iteration on a frame: takes its spectrum from the signal and puts a new piece in the place of the old one.
 void Matching::iterate(const Kernels& kernels, const float* target, float* signal, float* piece) {
   const MatchWords& op = *model_->match;
   const uint32_t n = transform_of(*model_), size = window_of(*model_), first = (n - size) / 2;

@@ -1,5 +1,5 @@
-// What follows the samples (export/FORMAT.md, "match"): frame by frame the spectrum of what was made is brought to the
-// features that it was made from.
+// The match of a voice (export/FORMAT.md, "match"): frame by frame, the spectrum of the samples is brought to the
+// features that they were made from.
 #pragma once
 
 #include <stdint.h>
@@ -43,7 +43,7 @@ class Matching {
 
   const Model* model_;
   float* made_;    // (reach hops, half a window): the newest samples
-  float* signal_;  // (delay + 1 hops): what has become of the samples that are not handed out
+  float* signal_;  // (delay + 1 hops): the samples that are not handed out, as they are by now
   float* pieces_;  // (iterations, window): what the frames that are still iterated on add to the signal
   Fourier fourier_;
   // Scratch: a frame, its spectrum, sizes and gains of bins, and of bands.

@@ -20,8 +20,8 @@ namespace linnet {
 
 constexpr uint32_t kMaxThreads = 16;
 
-// The caller is thread 0; the others are the team's own. A thread that waits first spins, then yields, then sleeps:
-// within a sample nobody sleeps, and soon after the last one everybody does.
+// The caller is thread 0; the others are the team's own. A thread that waits first spins, then yields, then sleeps, so
+// that nobody sleeps within a sample and everybody soon after the last one.
 class Team {
  public:
   using Work = void (*)(void* context, uint32_t thread);

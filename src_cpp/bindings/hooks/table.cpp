@@ -1,5 +1,7 @@
-// The table of operations, for the tests that compare the Python classes and FORMAT.md with it.
+// What tests compare of the file: its checksum, and the table of operations, which the Python classes and FORMAT.md
+// follow.
 #include "bindings/hooks/hooks.h"
+#include "file/checksum.h"
 #include "operations/operation.h"
 
 namespace linnet::python {
@@ -165,6 +167,13 @@ py::list operand_sizes(const py::bytes& file) {
 }  // namespace
 
 void bind_table(py::module_& module) {
+  module.def(
+      "crc32",
+      [](const py::bytes& data) {
+        const std::string_view bytes = data;
+        return crc32(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+      },
+      py::arg("data"));
   module.def("operations", operations);
   module.def("operand_sizes", operand_sizes, py::arg("file"));
 }
