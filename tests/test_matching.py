@@ -22,7 +22,7 @@ import linnet  # noqa: E402
 from linnet import _core  # noqa: E402
 from linnet.audio import read_wav  # noqa: E402
 from linnet.cli import main  # noqa: E402
-from linnet.features import complete, log_mel  # noqa: E402
+from linnet.features import complete, log_mel, mel_basis  # noqa: E402
 from linnet.format.reading import read  # noqa: E402
 from linnet.reference import matching as reference  # noqa: E402
 from linnet.reference.engine import ReferenceVoice  # noqa: E402
@@ -75,17 +75,61 @@ DEFINITIONS: list[dict[str, Any]] = [
 ]
 
 
+def band_ends(definition: dict[str, Any]) -> tuple[float, float]:
+    """Hz between which the bands see every bin."""
+    seen = np.flatnonzero(mel_basis(definition).sum(axis=0))
+    width = definition["sample_rate"] / definition["n_fft"]
+    return width * float(seen[0]), width * float(seen[-1])
+
+
+def between(samples: Any, low: float, high: float) -> Any:
+    """What samples at 16 kHz hold between two frequencies."""
+    spectrum = np.fft.rfft(samples)
+    frequencies = np.fft.rfftfreq(len(samples), 1 / 16000)
+    spectrum[(frequencies < low) | (frequencies > high)] = 0
+    return np.fft.irfft(spectrum, len(samples)).astype(np.float32)
+
+
+def inside(samples: Any, definition: dict[str, Any]) -> Any:
+    """What samples hold within the bands, further from their ends than a window blurs."""
+    low, high = band_ends(definition)
+    blur = 6 * 16000 / definition["win_length"]
+    return between(samples, low + blur, high - blur)
+
+
+@pytest.mark.parametrize("features", DEFINITIONS)
+def test_what_no_band_sees_does_not_grow(features: dict[str, Any]) -> None:
+    definition = complete(
+        {**tiny_config()["features"], "fmin": 400.0, "clip_min": None, "clip_max": None, **features}
+    )
+    random = np.random.default_rng(2)
+    n = 60 * definition["hop_length"]
+    samples = random.normal(0, 0.02, n).astype(np.float32)
+    louder = log_mel(random.normal(0, 0.2, n).astype(np.float32), 16000, definition)
+    low, high = band_ends(definition)
+    blur = 3 * 16000 / definition["win_length"]  # windows spread what is within the bands so far
+    again = samples
+    for _ in range(4):
+        again = visited(again, louder, **{**features, "fmin": definition["fmin"]})
+    assert np.square(again).sum() > 9 * np.square(samples).sum()
+    for ends in ((0, low - blur), (high + blur, 8000)):
+        if ends[0] < ends[1]:
+            energies = [np.square(between(x, *ends)).sum() for x in (again, samples)]
+            assert energies[0] <= energies[1]
+
+
 @pytest.mark.parametrize("features", DEFINITIONS)
 def test_samples_that_have_the_features_stay_as_they_are(features: dict[str, Any]) -> None:
     definition = complete(
         {**tiny_config()["features"], "clip_min": None, "clip_max": None, **features}
     )
     n = 40 * definition["hop_length"]
-    samples = np.random.default_rng(0).normal(0, 0.1, n).astype(np.float32)
+    samples = inside(np.random.default_rng(0).normal(0, 0.1, n), definition)
     again = visited(samples, log_mel(samples, 16000, definition), **features)
     # The bands' weights are float16: both sides of a band agree to a few 2^-11; so do the gains.
-    edge = definition["win_length"]  # the last frames see what no feature has
-    np.testing.assert_allclose(again[:-edge], samples[:-edge], atol=4 * 2**-11 * 0.5)
+    edge = definition["win_length"]  # frames at both ends see a step, which is outside the bands too
+    middle = slice(edge, -edge)
+    np.testing.assert_allclose(again[middle], samples[middle], atol=4 * 2**-11 * 0.5)
 
 
 @pytest.mark.parametrize("features", DEFINITIONS)
@@ -138,8 +182,8 @@ def test_a_third_partys_voice_comes_nearer_to_its_recording(tmp_path: Path) -> N
 def test_what_a_clipped_feature_does_not_tell_is_left_alone() -> None:
     """Noise below the least feature is neither raised to it nor lowered."""
     features = {"floor": 1e-9, "log": "db", "scale": 0.01, "clip_min": -0.5}  # -55 dB
-    samples = np.random.default_rng(0).normal(0, 1e-4, 800).astype(np.float32)
     definition = complete({**tiny_config()["features"], "clip_max": None, **features})
+    samples = inside(np.random.default_rng(0).normal(0, 1e-4, 800), definition)
     mel = log_mel(samples, 16000, definition)
     assert (mel == -0.5).all()
     # Gains of exp(0) = 1; the spread's halves of float16 and the transform round.

@@ -32,6 +32,9 @@ PREFIX = "matching."
 # Of a correction, in logarithms: windows overlap, so that neighbours undo a part of it.
 STRENGTH = 1.3
 LIMIT = math.log(100)  # of a gain
+# Of a piece, from its second iteration on, as in Perraudin, Balazs and Sondergaard 2013, "A fast
+# Griffin-Lim algorithm".
+MOMENTUM = 0.6
 
 
 def matched(voice: VoiceFile, iterations: int) -> VoiceFile:
@@ -68,6 +71,7 @@ def matched(voice: VoiceFile, iterations: int) -> VoiceFile:
         floor=_floor(features, unit),
         strength=STRENGTH / features["power"],
         limit=LIMIT,
+        momentum=MOMENTUM if iterations > 1 else 0.0,
     )
     return replace(voice, tensors=tensors, match=match)
 
@@ -122,12 +126,16 @@ def _parts(features: Mapping[str, Any]) -> dict[str, npt.NDArray[np.float64]]:
     np.add.at(held, np.arange(size) % hop, window**2)
     angles = 2 * np.pi * np.arange(n // 2) / n
     bands = mel_basis(features).astype(np.float64)
+    to_bins = _between(mel_centres(features) * n / features["sample_rate"], n // 2 + 1)
+    to_bins[bands.sum(axis=0) == 0] = (
+        0  # no band sees these bins: gains would only pump what is there
+    )
     return {
         "window": window,
         "synthesis": window / held[np.arange(size) % hop],
         "turns": np.concatenate([np.cos(angles), np.sin(angles)]),
         "bands": bands,
-        "spread": _between(mel_centres(features) * n / features["sample_rate"], n // 2 + 1),
+        "spread": to_bins,
     }
 
 

@@ -44,6 +44,8 @@ Matching* Matching::make(const Model& model, BumpAllocator* allocator) {
   float* made = allocator->take<float>(made_size(model));
   float* signal = allocator->take<float>(signal_size(model));
   float* pieces = allocator->take<float>(size_t{model.match->iterations} * window_of(model));
+  const bool moves = model.match->momentum != 0.0f;
+  float* wanted = moves ? allocator->take<float>(size_t{model.match->iterations} * window_of(model)) : nullptr;
   float* frame = allocator->take<float>(n);
   float* rows[6];
   for (float*& row : rows) row = allocator->take<float>(bins);
@@ -55,6 +57,7 @@ Matching* Matching::make(const Model& model, BumpAllocator* allocator) {
   matching->made_ = made;
   matching->signal_ = signal;
   matching->pieces_ = pieces;
+  matching->wanted_ = wanted;
   matching->frame_ = frame;
   matching->re_ = rows[0];
   matching->im_ = rows[1];
@@ -90,7 +93,8 @@ bool Matching::run(const Kernels& kernels, const Frames& frames, const int16_t* 
       for (uint32_t j = 0; j < size; ++j) piece[j] = made_[j] * window[j] * synthesis[j];
     }
     float* signal = signal_ + size_t{delay + 1 - reach - k} * hop - size / 2;
-    iterate(kernels, frames.at(frame), signal, piece);
+    float* wanted = wanted_ == nullptr ? nullptr : wanted_ + (piece - pieces_);
+    iterate(kernels, frames.at(frame), signal, piece, wanted, k == 0);
   }
   hops_ += 1;
   if (hops_ <= delay) return false;
@@ -98,8 +102,11 @@ bool Matching::run(const Kernels& kernels, const Frames& frames, const int16_t* 
   return true;
 }
 
-// One iteration on a frame: takes its spectrum from the signal and puts a new piece in the place of the old one.
-void Matching::iterate(const Kernels& kernels, const float* target, float* signal, float* piece) {
+// One iteration on a frame: takes its spectrum from the signal and puts a new piece in the place of the old one. With
+// momentum it goes on in the direction in which the piece has changed (Perraudin, Balazs and Sondergaard 2013, "A fast
+// Griffin-Lim algorithm").
+void Matching::iterate(const Kernels& kernels, const float* target, float* signal, float* piece, float* wanted,
+                       bool first_time) {
   const MatchWords& op = *model_->match;
   const uint32_t n = transform_of(*model_), size = window_of(*model_), first = (n - size) / 2;
   const float *window = model_->floats(op.window), *synthesis = model_->floats(op.synthesis);
@@ -114,7 +121,12 @@ void Matching::iterate(const Kernels& kernels, const float* target, float* signa
   fourier_.backwards(re_, im_, frame_);
   const float share = 1.0f / static_cast<float>(n);
   for (uint32_t j = 0; j < size; ++j) {
-    const float made = frame_[first + j] * share * synthesis[j];
+    float made = frame_[first + j] * share * synthesis[j];
+    if (wanted != nullptr) {
+      const float before = first_time ? made : wanted[j];
+      wanted[j] = made;
+      made = fmaf(op.momentum, made - before, made);
+    }
     signal[j] += made - piece[j];
     piece[j] = made;
   }

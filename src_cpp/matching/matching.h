@@ -38,13 +38,15 @@ class Matching {
   uint64_t hops() const { return hops_; }  // taken since the reset
 
  private:
-  void iterate(const Kernels& kernels, const float* target, float* signal, float* piece);
+  void iterate(const Kernels& kernels, const float* target, float* signal, float* piece, float* wanted,
+               bool first_time);
   void find_gains(const Kernels& kernels, const float* target);
 
   const Model* model_;
   float* made_;    // (reach hops, half a window): the newest samples
   float* signal_;  // (delay + 1 hops): the samples that are not handed out, as they are by now
   float* pieces_;  // (iterations, window): what the frames that are still iterated on add to the signal
+  float* wanted_;  // (iterations, window): the same without momentum; null where the match has none
   Fourier fourier_;
   // Scratch: a frame, its spectrum, sizes and gains of bins, and of bands.
   float *frame_, *re_, *im_, *size_, *gain_, *band_gain_;

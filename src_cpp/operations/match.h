@@ -19,7 +19,8 @@ struct MatchWords {
   float floor;             // of a band
   float strength;          // of the correction, 1 / power for all of it
   float limit;             // of the logarithm of a gain
-  uint32_t unused[3];
+  float momentum;          // of a frame's piece, from its second iteration on
+  uint32_t unused[2];
 };
 
 }  // namespace linnet

@@ -342,6 +342,7 @@ class Match(Operation):
     floor: float = _word(10, "f32")
     strength: float = _word(11, "f32")
     limit: float = _word(12, "f32")
+    momentum: float = _word(13, "f32", default=0.0)
 
     def multiply_adds(self, tensors: Tensors) -> int:
         (window, _), (n, _) = tensors["window"].shape, tensors["twiddles"].shape

@@ -52,7 +52,9 @@ class VoiceFile:
     @property
     def minor(self) -> int:
         """The format's minor version: the least that has all that the file holds."""
-        return 0 if self.match is None else 1
+        if self.match is None:
+            return 0
+        return 2 if self.match.momentum else 1
 
     @property
     def delay(self) -> int:

@@ -110,6 +110,15 @@ class Parts(NamedTuple):
     to_bins: Product
 
 
+@compiled
+def moved(piece: Any, before: Any, momentum: Any) -> Any:
+    """A piece (n,) that goes on in the direction in which it has changed."""
+    result = np.empty_like(piece)
+    for j in range(len(piece)):
+        result[j] = fma(momentum, piece[j] - before[j], piece[j])
+    return result
+
+
 def corrected(match: Match, parts: Parts, windowed: Floats, wanted: Floats) -> Floats:
     """The piece (size) of the signal that brings a windowed frame (size) to its features."""
     n, size = len(parts.twiddles), len(windowed)
@@ -135,6 +144,8 @@ def run(match: Match, samples: Floats, features: Floats, parts: Parts) -> Floats
     made = np.concatenate([edge, samples, edge])
     signal = made.copy()
     pieces: dict[int, Floats] = {}
+    wanted: dict[int, Floats] = {}  # the pieces without momentum
+    momentum = np.float32(match.momentum)
     for newest in range(n_frames + match.iterations - 1):
         for t in range(newest, newest - match.iterations, -1):
             if not 0 <= t < n_frames:
@@ -142,8 +153,12 @@ def run(match: Match, samples: Floats, features: Floats, parts: Parts) -> Floats
             place = slice(size + t * hop - size // 2, size + t * hop + size // 2)
             if t == newest:
                 pieces[t] = made[place] * parts.window * parts.synthesis
-            wanted = np.ascontiguousarray(features[:, t])
-            piece = corrected(match, parts, signal[place] * parts.window, wanted)
+            frame = np.ascontiguousarray(features[:, t])
+            piece = corrected(match, parts, signal[place] * parts.window, frame)
+            if momentum:
+                before = wanted.get(t, piece)
+                wanted[t] = piece
+                piece = moved(piece, before, momentum)
             signal[place] += piece - pieces[t]
             pieces[t] = piece
     return signal[size:-size]
