@@ -60,12 +60,12 @@ def logistic_voice(
     )
     if levels:
         builder.logistics(
-            logits, means, scales, drawn, scale_activation="softplus", steps_per_unit=32768.0
+            logits, means, scales, drawn, scale_activation="softplus", values_per_unit=32768.0
         )
-        builder.bands(drawn, FILTERS)
+        builder.sub_bands(drawn, FILTERS)
     else:
         builder.logistics(logits, means, scales, drawn, least_scale=LOG_SCALE_MIN)
-        builder.bands(drawn, pre_emphasis=0.5)
+        builder.sub_bands(drawn, pre_emphasis=0.5)
     metadata = {
         "name": "tiny",
         "architecture": "logistics",

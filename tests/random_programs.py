@@ -7,7 +7,6 @@ import numpy as np
 from linnet.format import blocks, dtypes
 from linnet.format.operations import (
     Add,
-    Bands,
     Draw,
     Embedding,
     Gates,
@@ -20,6 +19,7 @@ from linnet.format.operations import (
     Output,
     Predict,
     StepUp,
+    SubBands,
     Upsample,
     bands_state_size,
 )
@@ -249,7 +249,9 @@ def _bands(build: _Builder, levels: int, values: list[Vector]) -> int:
             float(np.float32(steps)),
             classes,
         ),
-        Bands(levels, filters, drawn[0], state[0], float(np.float32(build.rng.uniform(-0.9, 0.9)))),
+        SubBands(
+            levels, filters, drawn[0], state[0], float(np.float32(build.rng.uniform(-0.9, 0.9)))
+        ),
     ]
     return 0
 

@@ -223,12 +223,12 @@ def test_the_original_random_numbers_draw_the_original_samples() -> None:
 
 def test_its_bands_of_a_recording_are_merged_to_the_recording(folder: Path) -> None:
     pytest.importorskip("numba", reason="the reference needs Numba")
-    from linnet.format.operations import Bands
+    from linnet.format.operations import SubBands
     from linnet.reference import logistics
 
     file = read(voice_bytes("float32", folder))
     op = file.sample_program[-1]
-    assert isinstance(op, Bands)
+    assert isinstance(op, SubBands)
     filters = file.tensor("bands").dense
     state = np.zeros(1 + 3 * 2 * 4, np.float32)
     merged = np.concatenate(

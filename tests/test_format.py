@@ -261,11 +261,11 @@ def replaced(voice: VoiceFile, *sample: Operation) -> VoiceFile:
         (Linear(9, None, 0, Operand(0), Operand(8)), "weights is not a matrix"),
         (Linear(0, None, 9, Operand(0), Operand(8)), "activation"),
         (Linear(0, 0, 0, Operand(0), Operand(8)), "bias"),
-        (Linear(0, None, 0, Operand(14), Operand(8)), "in leaves the arena"),
-        (Linear(0, None, 0, Operand(0, 2), Operand(8)), "in leaves the arena"),
+        (Linear(0, None, 0, Operand(14), Operand(8)), "input leaves the arena"),
+        (Linear(0, None, 0, Operand(0, 2), Operand(8)), "input leaves the arena"),
         (Linear(0, None, 0, Operand(0), Operand(2)), "overlap"),
         (Draw(2, 0, 0, Operand(0), Operand(4), 1.0, -1.0, 0.0, 0), "another draw"),
-        (Draw(2, 1, 0, Operand(0), Operand(4), 1.0, -1.0, 0.0, 0), "slot out of range"),
+        (Draw(2, 1, 0, Operand(0), Operand(4), 1.0, -1.0, 0.0, 0), "slot is not a slot"),
     ],
 )
 def test_programs_that_would_leave_their_memory_are_refused(

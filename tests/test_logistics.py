@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import linnet
 from linnet import _core
-from linnet.format.operations import Bands, Logistics, Operand
+from linnet.format.operations import Logistics, Operand, SubBands
 from linnet_export.building.builder import Builder
 from linnet_export.writing.storage import Storage
 from linnet_export.writing.writer import to_bytes
@@ -36,9 +36,9 @@ def constant_voice(spread: str, n_samples: int) -> linnet.Voice:
     drawn = builder.buffer(1)
     builder.begin_samples()
     builder.logistics(
-        logits, means, parameters, drawn, scale_activation=spread, steps_per_unit=STEPS
+        logits, means, parameters, drawn, scale_activation=spread, values_per_unit=STEPS
     )
-    builder.bands(drawn)
+    builder.sub_bands(drawn)
     return linnet.load(to_bytes(builder.voice({"name": "constant"})))
 
 
@@ -132,7 +132,7 @@ def test_two_bands_are_merged_by_all_pass_filters() -> None:
     rng = np.random.default_rng(0)
     bands = rng.integers(-20000, 20000, (400, 2))
     state = np.zeros(1 + 6, np.float32)
-    op = Bands(1, 0, Operand(0), Operand(0), 0.0)
+    op = SubBands(1, 0, Operand(0), Operand(0), 0.0)
     filters = FILTERS.reshape(-1).astype(np.float32)
     got = [
         reference.merge_bands(op, filters, (pair / 32768).astype(np.float32), state)

@@ -9,13 +9,13 @@ import numpy as np
 from linnet.format.operations import (
     COMPANDINGS,
     SCALE_ACTIVATIONS,
-    Bands,
     Draw,
     Logistics,
     Operand,
     Output,
     Predict,
     StepUp,
+    SubBands,
     bands_state_size,
 )
 from linnet_export.building.buffers import Buffer, Slot
@@ -69,15 +69,15 @@ class Drawing(Program):
         *,
         scale_activation: str = "exp",
         least_scale: float = -86.0,
-        steps_per_unit: float = 0.0,
+        values_per_unit: float = 0.0,
         classes: int = 65536,
     ) -> None:
         """Draw a value for each float of `out` from mixtures of logistics.
 
         logits, means, scales: (bands x mixtures); a logistic's scale is exp or softplus
         (`scale_activation`) of its parameter, which counts as least_scale where it is less.
-        steps_per_unit: a value is cut to so many steps, and to 16 bits; with 0 it is any number of
-        [-1, 1], and a score knows `classes` even ones.
+        values_per_unit: a value is cut to one of so many per unit, and to 16 bits; with 0 it is
+        any number of [-1, 1], and a score knows `classes` even ones.
         """
         mixtures, rest = divmod(logits.size, out.size)
         expect(
@@ -96,12 +96,12 @@ class Drawing(Program):
                 scales.operand,
                 least_scale,
                 len(self.slots),
-                steps_per_unit,
+                values_per_unit,
                 classes,
             )
         )
 
-    def bands(
+    def sub_bands(
         self, bands: Buffer, filters: Weights | None = None, pre_emphasis: float = 0.0
     ) -> None:
         """Turn a value of each band into as many samples.
@@ -117,7 +117,7 @@ class Drawing(Program):
             weights = self.vector("bands", filters)
             coefficients = filters.size
         state = self.buffer(bands_state_size(levels, coefficients)).operand
-        self.emit(Bands(levels, weights, bands.operand, state, pre_emphasis))
+        self.emit(SubBands(levels, weights, bands.operand, state, pre_emphasis))
 
     def step_up(self, reflection: Buffer) -> Buffer:
         """Prediction coefficients (order) from reflection coefficients (order)."""

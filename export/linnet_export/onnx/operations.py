@@ -11,7 +11,6 @@ from linnet.format.operations import (
     ACTIVATIONS,
     COMPANDINGS,
     Add,
-    Bands,
     Draw,
     Embedding,
     Gates,
@@ -23,6 +22,7 @@ from linnet.format.operations import (
     Output,
     Predict,
     StepUp,
+    SubBands,
     Upsample,
     bands_state_size,
 )
@@ -225,7 +225,7 @@ def _logistics(t: Translator, op: Logistics) -> None:
     t.memory.write(op.out, t.drawn.values())
 
 
-def _bands(t: Translator, op: Bands) -> None:
+def _bands(t: Translator, op: SubBands) -> None:
     """As `_output`: the samples are made of the values."""
     filters = 0 if op.weights is None else t.file.tensors[op.weights].packed.rows
     t.memory.leave(op.state, bands_state_size(op.levels, filters))
@@ -293,7 +293,7 @@ _TRANSLATIONS: dict[type[Any], Callable[[Translator, Any], None]] = {
     Draw: _draw,
     Output: _output,
     Logistics: _logistics,
-    Bands: _bands,
+    SubBands: _bands,
     StepUp: _step_up,
     Predict: _predict,
 }

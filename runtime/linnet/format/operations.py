@@ -68,7 +68,7 @@ class Operation:
         return ""
 
     def operands(self, tensors: Tensors, rows: int) -> Iterator[tuple[str, Operand, int]]:
-        """Each operand's name in FORMAT.md, its place, and its floats in one row."""
+        """Each operand's name, its place, and its floats in one row."""
         for f in fields(self):
             operand = getattr(self, f.name)
             if "floats" not in f.metadata or operand is None:
@@ -77,7 +77,7 @@ class Operation:
             if f.metadata["kind"] == "row operand":
                 floats, operand = (rows - 1) * operand.stride + floats, Operand(operand.offset)
             if floats:
-                yield "in" if f.name == "input" else f.name, operand, floats
+                yield f.name, operand, floats
 
     def floats(self, product: str, tensors: Tensors) -> int:
         """A product of numbers, fields and properties of the operation, and rows, columns or padded
@@ -95,7 +95,7 @@ class Operation:
 
 
 def bands_state_size(levels: int, coefficients: int) -> int:
-    """Floats of a Bands' state: of the de-emphasis, and of two filters per merging of bands."""
+    """Floats of a SubBands' state: of the de-emphasis, and of two filters per merging of bands."""
     return 1 + ((1 << levels) - 1) * (coefficients + 2)
 
 
@@ -262,7 +262,7 @@ class Logistics(Operation):
     scales: Operand = _operand(10, "bands * mixtures")
     least_scale: float = _word(12, "f32")
     random_word: int = _word(13)
-    steps_per_unit: float = _word(14, "f32")
+    values_per_unit: float = _word(14, "f32")
     classes: int = _word(15)
 
     def label(self, tensors: Tensors) -> str:
@@ -270,7 +270,7 @@ class Logistics(Operation):
 
 
 @dataclass(frozen=True)
-class Bands(Operation):
+class SubBands(Operation):
     """The samples of a step: bands merged two by two, de-emphasised, 16 bits."""
 
     number: ClassVar[int] = 10

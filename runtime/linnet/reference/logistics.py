@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from linnet.format.operations import Bands, Logistics
+from linnet.format.operations import Logistics, SubBands
 from linnet.reference import functions
 from linnet.reference.exact import compiled, fma
 
@@ -76,7 +76,7 @@ def merge(
         out[2 * t + 1] = cut(all_pass(first, state[0], low[t] - high[t]))
 
 
-def merge_bands(op: Bands, filters: Floats | None, bands: Floats, state: Floats) -> list[int]:
+def merge_bands(op: SubBands, filters: Floats | None, bands: Floats, state: Floats) -> list[int]:
     """One value per band (2^levels) -> as many samples."""
     values = bands.copy()
     if op.levels and filters is not None:
@@ -103,7 +103,7 @@ def merge_bands(op: Bands, filters: Floats | None, bands: Floats, state: Floats)
 
 def token_value(op: Logistics, token: int) -> np.float32:
     """The value that a token stands for."""
-    if op.steps_per_unit == 0:
+    if op.values_per_unit == 0:
         step = np.float32(2) / np.float32(op.classes - 1)
         return np.float32(functions.affine(token, step, np.float32(-1)))
     return np.float32((token - 32768) / 32768)
@@ -114,14 +114,14 @@ def nats(op: Logistics, logits: Floats, means: Floats, scales: Floats, token: in
 
     logits, means, scales: (mixtures) of one band.
     """
-    if op.steps_per_unit == 0:
+    if op.values_per_unit == 0:
         half = 1 / (op.classes - 1)
         low, high = (2 * token - 1) * half - 1, (2 * token + 1) * half - 1
     else:
         n = token - 32768
         low, high = (
-            (n if n > 0 else n - 1) / op.steps_per_unit,
-            (n if n < 0 else n + 1) / op.steps_per_unit,
+            (n if n > 0 else n - 1) / op.values_per_unit,
+            (n if n < 0 else n + 1) / op.values_per_unit,
         )
     m, _, groups = functions.exponentials(logits, np.float32(1))
     total = math.log(float(functions.cumulated(groups)))

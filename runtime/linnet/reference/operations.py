@@ -9,7 +9,6 @@ import numpy as np
 
 from linnet.format.operations import (
     Add,
-    Bands,
     Draw,
     Embedding,
     Gates,
@@ -20,6 +19,7 @@ from linnet.format.operations import (
     Output,
     Predict,
     StepUp,
+    SubBands,
     Upsample,
     bands_state_size,
 )
@@ -105,7 +105,7 @@ def _predict(state: State, op: Predict, i: int) -> None:
     )
 
 
-def _bands(state: State, op: Bands, i: int) -> list[int]:
+def _bands(state: State, op: SubBands, i: int) -> list[int]:
     filters = None if op.weights is None else state.tensors[op.weights]
     size = bands_state_size(op.levels, 0 if filters is None else len(filters))
     return logistics.merge_bands(
@@ -141,6 +141,6 @@ _FUNCTIONS: dict[type[Operation], Callable[[State, Any, int], None]] = {
     Predict: _predict,
 }
 _OUTPUTS: dict[type[Operation], Callable[[State, Any, int], list[int]]] = {
-    Bands: _bands,
+    SubBands: _bands,
     Output: _output,
 }

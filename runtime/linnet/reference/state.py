@@ -118,7 +118,7 @@ class State:
         logits, means, scales = (
             self.at(operand, i, size)[part] for operand in (op.input, op.means, op.scales)
         )
-        steps = np.float32(op.steps_per_unit)
+        steps = np.float32(op.values_per_unit)
         if self.tokens is not None:
             token = self.tokens[self.made * op.bands + band]
             self.nats[-1] += logistics.nats(op, logits, means, scales, token)
