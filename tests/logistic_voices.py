@@ -62,10 +62,10 @@ def logistic_voice(
         builder.logistics(
             logits, means, scales, drawn, scale_activation="softplus", values_per_unit=32768.0
         )
-        builder.sub_bands(drawn, FILTERS)
+        builder.bands(drawn, FILTERS)
     else:
         builder.logistics(logits, means, scales, drawn, least_scale=LOG_SCALE_MIN)
-        builder.sub_bands(drawn, pre_emphasis=0.5)
+        builder.bands(drawn, pre_emphasis=0.5)
     metadata = {
         "name": "tiny",
         "architecture": "logistics",

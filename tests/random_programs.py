@@ -21,7 +21,7 @@ from linnet.format.operations import (
     StepUp,
     SubBands,
     Upsample,
-    bands_state_size,
+    sub_bands_state_size,
 )
 from linnet.format.tensor import Tensor
 from linnet.format.voice_file import Header, VoiceFile
@@ -223,7 +223,7 @@ def _bands(build: _Builder, levels: int, values: list[Vector]) -> int:
     filters = None
     if levels:
         filters = build.tensor(build.rng.random(coefficients), "vector", "float32")
-    state = build.take(bands_state_size(levels, coefficients))
+    state = build.take(sub_bands_state_size(levels, coefficients))
     values = [*values, drawn, state]  # the state shows its last bits
     values = [values[i] for i in build.rng.permutation(len(values))]
     for _ in range(pick(1, 4)):

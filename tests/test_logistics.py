@@ -38,7 +38,7 @@ def constant_voice(spread: str, n_samples: int) -> linnet.Voice:
     builder.logistics(
         logits, means, parameters, drawn, scale_activation=spread, values_per_unit=STEPS
     )
-    builder.sub_bands(drawn)
+    builder.bands(drawn)
     return linnet.load(to_bytes(builder.voice({"name": "constant"})))
 
 

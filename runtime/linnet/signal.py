@@ -50,7 +50,7 @@ def _parameters(signal: Mapping[str, Any]) -> tuple[int, bool, float, float]:
     return bits, companding == "mu-law", mu, alpha
 
 
-def _steps_per_unit(signal: Mapping[str, Any], bits: int) -> float:
+def _values_per_unit(signal: Mapping[str, Any], bits: int) -> float:
     """Linear tokens between 0 and 1."""
     grid = signal.get("grid", "pcm")
     if grid not in ("pcm", "full-scale"):
@@ -81,7 +81,7 @@ def encode(pcm: ArrayLike, signal: Mapping[str, Any]) -> NDArray[np.int64]:
         v = np.sign(e) * np.log(1.0 + mu * np.abs(e)) / np.log(1.0 + mu)
         tokens = np.rint((v + 1.0) / 2.0 * (2**bits - 1))
     else:
-        tokens = np.clip(np.rint((e + 1.0) * _steps_per_unit(signal, bits)), 0, 2**bits - 1)
+        tokens = np.clip(np.rint((e + 1.0) * _values_per_unit(signal, bits)), 0, 2**bits - 1)
     result: NDArray[np.int64] = tokens.astype(np.int64)
     return result
 
@@ -98,7 +98,7 @@ def decode(tokens: ArrayLike, signal: Mapping[str, Any]) -> NDArray[np.int16]:
         v = token * (2.0 / (2**bits - 1)) - 1.0
         e = np.sign(v) * ((1.0 + mu) ** np.abs(v) - 1.0) / mu
     else:
-        e = token / _steps_per_unit(signal, bits) - 1.0
+        e = token / _values_per_unit(signal, bits) - 1.0
     y = np.empty(len(e))
     last = 0.0
     for n, value in enumerate(e.tolist()):

@@ -16,7 +16,7 @@ from linnet.format.operations import (
     Predict,
     StepUp,
     SubBands,
-    bands_state_size,
+    sub_bands_state_size,
 )
 from linnet_export.building.buffers import Buffer, Slot
 from linnet_export.building.program import Program, expect
@@ -76,8 +76,8 @@ class Drawing(Program):
 
         logits, means, scales: (bands x mixtures); a logistic's scale is exp or softplus
         (`scale_activation`) of its parameter, which counts as least_scale where it is less.
-        values_per_unit: a value is cut to one of so many per unit, and to 16 bits; with 0 it is
-        any number of [-1, 1], and a score knows `classes` even ones.
+        values_per_unit: a value is cut to so many steps, and to 16 bits; with 0 it is any number of
+        [-1, 1], and a score knows `classes` even ones.
         """
         mixtures, rest = divmod(logits.size, out.size)
         expect(
@@ -101,7 +101,7 @@ class Drawing(Program):
             )
         )
 
-    def sub_bands(
+    def bands(
         self, bands: Buffer, filters: Weights | None = None, pre_emphasis: float = 0.0
     ) -> None:
         """Turn a value of each band into as many samples.
@@ -116,7 +116,7 @@ class Drawing(Program):
         if filters is not None:
             weights = self.vector("bands", filters)
             coefficients = filters.size
-        state = self.buffer(bands_state_size(levels, coefficients)).operand
+        state = self.buffer(sub_bands_state_size(levels, coefficients)).operand
         self.emit(SubBands(levels, weights, bands.operand, state, pre_emphasis))
 
     def step_up(self, reflection: Buffer) -> Buffer:

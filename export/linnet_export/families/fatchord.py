@@ -273,7 +273,7 @@ def _mixture(builder: Builder, signal: Signal, outputs: Buffer, x: Buffer) -> No
     n = outputs.size // 3
     logits, means, log_scales = (outputs[i * n : (i + 1) * n] for i in range(3))
     builder.logistics(logits, means, log_scales, x, least_scale=LEAST_LOG_SCALE)
-    builder.sub_bands(x, pre_emphasis=signal.pre_emphasis)
+    builder.bands(x, pre_emphasis=signal.pre_emphasis)
 
 
 FAMILY = configured(

@@ -41,7 +41,7 @@ HOP_LENGTH = 640  # samples
 FLOOR = 500.0  # of a mel band, in units of 16-bit samples
 SILENCE = math.log(FLOOR) / 10  # a feature of digital silence
 DILATIONS = (1, 2, 4)  # frames
-VALUES_PER_UNIT = 256.0  # of a value, per unit
+STEPS_PER_UNIT = 256.0  # of a value, per unit
 # Coefficients of the two branches that merge two bands (quadrature_mirror_filter.cc).
 FILTERS = np.array(
     [
@@ -161,9 +161,9 @@ def build(checkpoint: Checkpoint, config: Tables, name: str, storage: Storage) -
         for name in ("mix", "means", "scales")
     )
     builder.logistics(
-        mix, means, scales, bands, scale_activation="softplus", values_per_unit=VALUES_PER_UNIT
+        mix, means, scales, bands, scale_activation="softplus", values_per_unit=STEPS_PER_UNIT
     )
-    builder.sub_bands(bands, FILTERS)
+    builder.bands(bands, FILTERS)
     metadata["layers"] = storage.metadata()
     return builder.voice(metadata)
 

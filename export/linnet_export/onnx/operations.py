@@ -24,7 +24,7 @@ from linnet.format.operations import (
     StepUp,
     SubBands,
     Upsample,
-    bands_state_size,
+    sub_bands_state_size,
 )
 from linnet.format.voice_file import VoiceFile
 from linnet_export.onnx.arena import Place
@@ -228,7 +228,7 @@ def _logistics(t: Translator, op: Logistics) -> None:
 def _bands(t: Translator, op: SubBands) -> None:
     """As `_output`: the samples are made of the values."""
     filters = 0 if op.weights is None else t.file.tensors[op.weights].packed.rows
-    t.memory.leave(op.state, bands_state_size(op.levels, filters))
+    t.memory.leave(op.state, sub_bands_state_size(op.levels, filters))
 
 
 def _output(t: Translator, op: Output) -> None:

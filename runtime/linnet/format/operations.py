@@ -94,7 +94,7 @@ class Operation:
         return {"rows": rows, "cols": cols, "padded": tensors[name].packed.padded_cols}[side]
 
 
-def bands_state_size(levels: int, coefficients: int) -> int:
+def sub_bands_state_size(levels: int, coefficients: int) -> int:
     """Floats of a SubBands' state: of the de-emphasis, and of two filters per merging of bands."""
     return 1 + ((1 << levels) - 1) * (coefficients + 2)
 
@@ -291,7 +291,7 @@ class SubBands(Operation):
 
     def _factor(self, factor: str, tensors: Tensors) -> int:
         if factor == "state_size":
-            return bands_state_size(self.levels, self._coefficients(tensors))
+            return sub_bands_state_size(self.levels, self._coefficients(tensors))
         return super()._factor(factor, tensors)
 
     def _coefficients(self, tensors: Tensors) -> int:

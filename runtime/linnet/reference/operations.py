@@ -21,7 +21,7 @@ from linnet.format.operations import (
     StepUp,
     SubBands,
     Upsample,
-    bands_state_size,
+    sub_bands_state_size,
 )
 from linnet.reference import functions, logistics, prediction
 from linnet.reference.state import State
@@ -107,7 +107,7 @@ def _predict(state: State, op: Predict, i: int) -> None:
 
 def _bands(state: State, op: SubBands, i: int) -> list[int]:
     filters = None if op.weights is None else state.tensors[op.weights]
-    size = bands_state_size(op.levels, 0 if filters is None else len(filters))
+    size = sub_bands_state_size(op.levels, 0 if filters is None else len(filters))
     return logistics.merge_bands(
         op, filters, state.at(op.input, i, op.bands), state.at(op.state, i, size)
     )
