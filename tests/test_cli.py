@@ -115,7 +115,7 @@ def test_inspect_tells_of_every_operation(folder: Path, capsys: pytest.CaptureFi
     assert (recurrent["program"], recurrent["shape"]) == ("sample", "96 x 32")
     assert recurrent["multiply_adds"] == recurrent["stored_weights"] == used[0]["stored_weights"]
     assert recurrent["bytes"] == sum(layer["bytes"] for layer in used)
-    assert [(e["name"], e["size"]) for e in recurrent["extents"]] == [("in", 32), ("out", 96)]
+    assert [(e["name"], e["size"]) for e in recurrent["extents"]] == [("input", 32), ("out", 96)]
     first = next(op for op in operations if "conditioning.0" in op["tensors"])
     hop = parsed["hop_length"]
     assert (first["program"], first["multiply_adds"] * hop) == ("frame", first["stored_weights"])

@@ -58,15 +58,6 @@ def test_operands_have_the_same_sizes(name: str) -> None:
     rows = voice.header.rows
     ours = []
     for operation in [*voice.frame_program, *voice.sample_program]:
-        tensors = {
-            field: voice.tensors[index]
-            for field in operation.tensors
-            if (index := getattr(operation, field)) is not None
-        }
-        ours.append(
-            {
-                "input" if name == "in" else name: floats
-                for name, _, floats in operation.operands(tensors, rows)
-            }
-        )
+        places = operation.operands(voice.tensors_of(operation), rows)
+        ours.append({name: floats for name, _, floats in places})
     assert ours == _hooks.operand_sizes(data)

@@ -68,7 +68,7 @@ class Operation:
         return ""
 
     def operands(self, tensors: Tensors, rows: int) -> Iterator[tuple[str, Operand, int]]:
-        """Each operand's name in FORMAT.md, its place, and its floats in one row."""
+        """Each operand's name, its place, and its floats in one row."""
         for f in fields(self):
             operand = getattr(self, f.name)
             if "floats" not in f.metadata or operand is None:
@@ -77,7 +77,7 @@ class Operation:
             if f.metadata["kind"] == "row operand":
                 floats, operand = (rows - 1) * operand.stride + floats, Operand(operand.offset)
             if floats:
-                yield "in" if f.name == "input" else f.name, operand, floats
+                yield f.name, operand, floats
 
     def floats(self, product: str, tensors: Tensors) -> int:
         """A product of numbers, fields and properties of the operation, and rows, columns or padded
