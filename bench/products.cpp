@@ -25,6 +25,7 @@ struct Shape {
 // The dense one has as many weights as the others keep.
 constexpr Shape kShapes[] = {
     {"3072 x 1024, 95 %, 4x4", Layout::block_4x4, 3072, 1024, 0.95},
+    {"3072 x 1024, 95 %, 8x4", Layout::block_8x4, 3072, 1024, 0.95},
     {"3072 x 1024, 95 %, 16x1", Layout::block_16x1, 3072, 1024, 0.95},
     {"684 x 228, dense", Layout::dense, 684, 228, 0.0},
 };
@@ -55,7 +56,7 @@ uint32_t random_weight(Dtype dtype, std::mt19937& random) {
 }
 
 void put(Stored* m, Dtype dtype, size_t index, uint32_t weight) {
-  const size_t size = dtype == Dtype::fp32 ? 4 : 2;
+  const size_t size = weight_bytes(dtype);
   const auto half = static_cast<uint16_t>(weight);
   memcpy(m->values.data()->bytes + index * size, size == 4 ? static_cast<const void*>(&weight) : &half, size);
 }
@@ -109,12 +110,13 @@ std::unique_ptr<Stored> random_blocks(const Shape& shape, Dtype dtype, std::mt19
     }
     m->quads.push_back(quad);
   }
-  reserve(m.get(), dtype, 16 * real.size());
+  const size_t size = size_t{block.rows} * block.cols;
+  reserve(m.get(), dtype, size * real.size());
   m->n_nonzeros = 0;
-  for (size_t block = 0; block < real.size(); ++block) {
-    if (!real[block]) continue;
-    for (size_t e = 0; e < 16; ++e) put(m.get(), dtype, 16 * block + e, random_weight(dtype, random));
-    m->n_nonzeros += 16;
+  for (size_t b = 0; b < real.size(); ++b) {
+    if (!real[b]) continue;
+    for (size_t e = 0; e < size; ++e) put(m.get(), dtype, size * b + e, random_weight(dtype, random));
+    m->n_nonzeros += size;
   }
   const void* columns = m->columns.data();
   if (block_cols <= 256) {

@@ -122,7 +122,7 @@ def test_bench_matvec_measures_every_set_and_type(
 
 def test_the_cases_are_the_papers() -> None:
     cases = [*matvec.paper_cases(), *matvec.gru_cases()]
-    assert len(cases) == 3 + 9 + 24 == len(set(cases))
+    assert len(cases) == 3 + 9 + 36 == len(set(cases))
     for sparse, dense in matvec.SAME_WEIGHTS.items():
         (sparsity,) = (s for size, s in matvec.PAPER_SPARSE if size == sparse)
         assert (1 - sparsity) * sparse**2 == pytest.approx(dense**2, rel=0.05)

@@ -60,10 +60,10 @@ def random_packed(
     dense *= np.repeat(np.repeat(grid, r, 0), c, 1)[:rows, :cols]
     packed = blocks.pack(dense, layout, dtype)
     assert packed.quads is not None and packed.columns is not None
-    ends = np.cumsum(4 * packed.quads["steps"].astype(np.int64))
+    ends = np.cumsum(4 * packed.quads["depth"].astype(np.int64))
     order = rng.permutation(len(ends))
     listed = np.concatenate(
-        [np.arange(ends[i] - 4 * int(packed.quads["steps"][i]), ends[i]) for i in order]
+        [np.arange(ends[i] - 4 * int(packed.quads["depth"][i]), ends[i]) for i in order]
     )
     return blocks.Packed(
         packed.layout,

@@ -127,7 +127,9 @@ def test_samples_that_have_the_features_stay_as_they_are(features: dict[str, Any
     samples = inside(np.random.default_rng(0).normal(0, 0.1, n), definition)
     again = visited(samples, log_mel(samples, 16000, definition), **features)
     # The bands' weights are float16: both sides of a band agree to a few 2^-11; so do the gains.
-    edge = definition["win_length"]  # frames at both ends see a step, which is outside the bands too
+    edge = definition[
+        "win_length"
+    ]  # frames at both ends see a step, which is outside the bands too
     middle = slice(edge, -edge)
     np.testing.assert_allclose(again[middle], samples[middle], atol=4 * 2**-11 * 0.5)
 

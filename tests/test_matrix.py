@@ -131,7 +131,7 @@ def test_products_with_other_shapes_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "block_rows", "steps", "message"),
+    ("columns", "block_rows", "depth", "message"),
     [
         ([0, 2, 0, 0], [0, 1], 1, "column index 2 is beyond"),
         ([0, 0, 0, 0], [0, 0], 1, "block row 0, which is beyond 2 or in another quad"),
@@ -143,12 +143,12 @@ def test_products_with_other_shapes_are_refused() -> None:
     ],
 )
 def test_the_core_never_follows_a_wrong_index(
-    columns: list[int], block_rows: list[int], steps: int, message: str
+    columns: list[int], block_rows: list[int], depth: int, message: str
 ) -> None:
     values = np.zeros((4, 16), np.float16).tobytes()
     quads = np.zeros(1, blocks.QUAD)
     quads["block_rows"] = blocks.NO_BLOCK_ROW
     quads["block_rows"][0, : len(block_rows)] = block_rows
-    quads["steps"] = steps
+    quads["depth"] = depth
     with pytest.raises(ValueError, match=message):
         _core.Matrix(3, 1, 8, 8, values, bytes(columns), quads.tobytes())

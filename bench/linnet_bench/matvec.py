@@ -20,7 +20,7 @@ PAPER_SPARSE = ((512, 0.8), (1024, 0.95), (2048, 0.964))
 SAME_WEIGHTS = {512: 224, 1024: 224, 2048: 384}
 GRUS = ((1152, 384), (2688, 896), (3072, 1024), (6144, 2048))
 GRU_SPARSITIES = (0.9, 0.95, 0.97)
-BLOCKS = ("4x4", "16x1")
+BLOCKS = ("4x4", "16x1")  # of the paper
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def gru_cases() -> Iterator[Case]:
     """The recurrent matrices of GRUs with 384, 896, 1024 and 2048 units."""
     for rows, cols in GRUS:
         for sparsity in GRU_SPARSITIES:
-            for block in BLOCKS:
+            for block in ("8x4", *BLOCKS):
                 yield Case(rows, cols, sparsity, block)
 
 

@@ -51,8 +51,8 @@ def export(
     checkpoint_path: .pt or .pth of torch.save, .safetensors, .npz, .onnx, model.bin of
         geneing/WaveRNN-Pytorch, or the folder of Lyra v1's generator. (A finished voice is for
         `rematch`.)
-    block: block shape of the prunable layers ("4x4", "16x1", "1x16", "1x4", "dense"); None reads it
-        from the zeros.
+    block: block shape of the prunable layers ("4x4", "8x4", "16x1", "1x16", "1x4", "dense"); None
+        reads it from the zeros.
     sparsity: prune these layers by block magnitude to this share of zero blocks; needs a block.
     dtype: "float16", "bfloat16" or "float32".
     names: a TOML or JSON file (or a mapping) from our tensor names to the checkpoint's, as

@@ -32,9 +32,9 @@ class SparseMatrix:
     ) -> None:
         """Store `dense` (rows, cols).
 
-        block: "4x4", "16x1", "1x16", "1x4" (rows x columns), "dense", or "auto" for the one that
-        needs the fewest bytes. dtype: "float16", "bfloat16" or "float32"; weights are rounded to
-        nearest even, once. kernels: a name of `linnet.kernels()`; None for the best set.
+        block: "4x4", "8x4", "16x1", "1x16", "1x4" (rows x columns), "dense", or "auto" for the one
+        that needs the fewest bytes. dtype: "float16", "bfloat16" or "float32"; weights are rounded
+        to nearest even, once. kernels: a name of `linnet.kernels()`; None for the best set.
 
         Raises ValueError for another shape or name, for NaN or infinite weights, for weights beyond
         the range of dtype, and for a kernel set that this CPU lacks.

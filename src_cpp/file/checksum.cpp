@@ -26,7 +26,8 @@ struct Crc32Tables {
 
 }  // namespace
 
-// "Slicing": Kounavis and Berry 2005, "A systematic approach to building high performance software-based CRC generators".
+// "Slicing": Kounavis and Berry 2005, "A systematic approach to building high performance software-based CRC
+// generators".
 uint32_t crc32(const uint8_t* data, size_t size) {
   const Crc32Tables tables;
   uint32_t c = 0xFFFFFFFFu;

@@ -9,8 +9,8 @@ namespace {
 constexpr uint32_t kMaxSide = 1u << 20;
 constexpr uint32_t kMaxBlocksAside = 65535;
 
-// Whether no weight has all bits of its exponent set, as infinite ones and those that are not numbers have. Eight bytes at
-// a time: adding `lowest`, the exponent's lowest bit, to an exponent of ones carries into the place of the sign.
+// Whether no weight has all bits of its exponent set, as infinite ones and those that are not numbers have. Eight bytes
+// at a time: adding `lowest`, the exponent's lowest bit, to an exponent of ones carries into the place of the sign.
 bool none_has(uint64_t exponent, uint64_t lowest, uint64_t sign, const uint8_t* values, uint64_t size) {
   uint64_t found = 0;
   for (uint64_t i = 0; i + 8 <= size; i += 8) {
@@ -21,8 +21,8 @@ bool none_has(uint64_t exponent, uint64_t lowest, uint64_t sign, const uint8_t* 
   return (found & sign) == 0;
 }
 
-// Sections of values are multiples of eight bytes: a matrix has sixteen weights or four in a block, vectors and tables are
-// padded.
+// Sections of values are multiples of eight bytes: a matrix has sixteen weights or four in a block, vectors and tables
+// are padded.
 bool all_finite(Dtype dtype, const uint8_t* values, uint64_t size) {
   constexpr uint64_t kHalves = 0x0001000100010001u, kWords = 0x0000000100000001u;
   switch (dtype) {
@@ -115,6 +115,7 @@ bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEnt
     case Layout::block_16x1:
     case Layout::block_1x16:
     case Layout::block_1x4:
+    case Layout::block_8x4:
       block_rows = static_cast<uint32_t>(round_up(t.rows, shape.rows) / shape.rows);
       block_columns = static_cast<uint32_t>(round_up(t.cols, shape.cols) / shape.cols);
       values_size = uint64_t{t.n_blocks} * shape.rows * shape.cols * weight;

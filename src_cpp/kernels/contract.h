@@ -13,12 +13,12 @@
 namespace linnet {
 
 // The numbers are those of the file. A new one needs a place in every switch, which the compiler checks.
-enum class Layout : uint32_t { vector, table, dense, block_4x4, block_16x1, block_1x16, block_1x4 };
+enum class Layout : uint32_t { vector, table, dense, block_4x4, block_16x1, block_1x16, block_1x4, block_8x4 };
 enum class Dtype : uint32_t { fp16 = 1, bf16 = 2, fp32 = 3 };
 enum class Activation : uint32_t { none, relu, tanh, sigmoid, exp };
 
 constexpr Layout kLayouts[] = {Layout::vector,     Layout::table,      Layout::dense,    Layout::block_4x4,
-                               Layout::block_16x1, Layout::block_1x16, Layout::block_1x4};
+                               Layout::block_16x1, Layout::block_1x16, Layout::block_1x4, Layout::block_8x4};
 constexpr Dtype kDtypes[] = {Dtype::fp16, Dtype::bf16, Dtype::fp32};
 constexpr uint32_t kLayoutCount = sizeof kLayouts / sizeof kLayouts[0];
 constexpr uint32_t kDtypeCount = sizeof kDtypes / sizeof kDtypes[0];
@@ -57,6 +57,8 @@ constexpr BlockShape block_shape(Layout layout) {
       return {1, 16};
     case Layout::block_1x4:
       return {1, 4};
+    case Layout::block_8x4:
+      return {8, 4};
   }
   return {0, 0};
 }

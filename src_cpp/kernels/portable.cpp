@@ -161,6 +161,7 @@ void overlay(Kernels* kernels) {
   kernels->matvec[Layout::block_16x1][D] = matvec_blocks<D, 16, 1, 1>;
   kernels->matvec[Layout::block_1x16][D] = matvec_blocks<D, 1, 16, 1>;
   kernels->matvec[Layout::block_1x4][D] = matvec_blocks<D, 1, 4, 2>;
+  kernels->matvec[Layout::block_8x4][D] = matvec_blocks<D, 8, 4, 1>;
   kernels->widen[D] = widen<D>;
   kernels->stream_limit[D] = stream_limit<D>;
 }

@@ -35,10 +35,12 @@ Items items(const Model&, const Operation& op, bool) { return lines_of(op.as<Add
 
 namespace rows {
 
-constexpr Word kAddWords[] = {
-    number(1, "size", 1, kMostFloats),     number(3, "activation", 0, static_cast<float>(Activation::exp), kActivations),
-    reads(4, "input", {Size::word, 1, 0}), in_place(writes(6, "out", {Size::word, 1, 0})),
-    reads(8, "add", {Size::word, 1, 0}),   {}};
+constexpr Word kAddWords[] = {number(1, "size", 1, kMostFloats),
+                              number(3, "activation", 0, static_cast<float>(Activation::exp), kActivations),
+                              reads(4, "input", {Size::word, 1, 0}),
+                              in_place(writes(6, "out", {Size::word, 1, 0})),
+                              reads(8, "add", {Size::word, 1, 0}),
+                              {}};
 
 const OperationRow add = {Code::add, "add", kInFrame | kInSample, kAddWords, nullptr, nullptr, nullptr, run, items};
 

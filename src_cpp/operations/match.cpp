@@ -22,8 +22,7 @@ bool check(Checks& checks, const Operation& operation) {
   if (w % 2 != 0 || w > n)
     return checks.fail("window is not a vector of an even number of floats, of the transform's at most");
   if (!has_size(op.to_bands, features, bins)) return checks.fail("to_bands is not a matrix of features x bins");
-  if (!has_size(op.to_bins, bins, features))
-    return checks.fail("to_bins is not a matrix of bins x features");
+  if (!has_size(op.to_bins, bins, features)) return checks.fail("to_bins is not a matrix of bins x features");
   return delay_of(checks.model) <= kMostDelay || checks.fail("it delays samples by more than 1024 frames");
 }
 

@@ -35,10 +35,11 @@ _LAYOUTS = (
     Layout(VECTOR, 0),
     Layout(TABLE, 1),
     Layout(DENSE, 2),
-    Layout("4x4", 3, (4, 4), rank=2),
+    Layout("4x4", 3, (4, 4), rank=3),
     Layout("16x1", 4, (16, 1), rank=1),
-    Layout("1x16", 5, (1, 16), rank=3),
-    Layout("1x4", 6, (1, 4), rank=4),
+    Layout("1x16", 5, (1, 16), rank=4),
+    Layout("1x4", 6, (1, 4), rank=5),
+    Layout("8x4", 7, (8, 4), rank=2),
 )
 # Name -> number in the file.
 LAYOUTS: Mapping[str, int] = MappingProxyType({one.name: one.number for one in _LAYOUTS})
@@ -56,7 +57,7 @@ MAX_BLOCKS_ASIDE = 65535  # block rows and block columns are counted in 16 bits
 NO_BLOCK_ROW = 65535
 
 # Four block rows whose blocks are stored in turn.
-QUAD = np.dtype([("block_rows", "<u2", (4,)), ("steps", "<u4")])
+QUAD = np.dtype([("block_rows", "<u2", (4,)), ("depth", "<u4")])
 
 
 def block_shape(block: str) -> tuple[int, int]:
@@ -110,8 +111,8 @@ class Packed:
         The block row is NO_BLOCK_ROW in the places of a quad that stand for none.
         """
         assert self.columns is not None and self.quads is not None
-        steps = np.repeat(self.quads["block_rows"].astype(np.int64), self.quads["steps"], axis=0)
-        return steps.ravel(), self.columns.astype(np.int64)
+        rows = np.repeat(self.quads["block_rows"].astype(np.int64), self.quads["depth"], axis=0)
+        return rows.ravel(), self.columns.astype(np.int64)
 
     @property
     def nbytes(self) -> int:
@@ -185,8 +186,8 @@ def _in_quads(occupied: Bool) -> tuple[Integers, Integers, Bool, npt.NDArray[np.
     order = np.full(4 * quads.size, NO_BLOCK_ROW)
     order[: counts.size] = np.argsort(-counts, kind="stable")
     quads["block_rows"] = order.reshape(-1, 4)
-    quads["steps"] = counts[order[::4]]
-    sizes = 4 * quads["steps"].astype(np.int64)
+    quads["depth"] = counts[order[::4]]
+    sizes = 4 * quads["depth"].astype(np.int64)
     within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     step, block_row = within // 4, order[4 * np.repeat(np.arange(quads.size), sizes) + within % 4]
     exists = block_row != NO_BLOCK_ROW

@@ -52,9 +52,10 @@ class VoiceFile:
     @property
     def minor(self) -> int:
         """The format's minor version: the least that has all that the file holds."""
-        if self.match is None:
-            return 0
-        return 2 if self.match.momentum else 1
+        momentum = self.match is not None and self.match.momentum
+        if momentum or any(tensor.layout == "8x4" for tensor in self.tensors):
+            return 2
+        return 0 if self.match is None else 1
 
     @property
     def delay(self) -> int:

@@ -84,7 +84,7 @@ class Matrix:
             self.values = values.reshape(-1, *BLOCKS[packed.layout])
             self.columns = packed.columns.astype(np.int64)
             self.block_rows = packed.quads["block_rows"].astype(np.int64).ravel()
-            self.counts = np.repeat(packed.quads["steps"].astype(np.int64), 4)
+            self.counts = np.repeat(packed.quads["depth"].astype(np.int64), 4)
             starts = np.cumsum(self.counts) - self.counts
             self.firsts, self.apart = np.repeat(starts[::4], 4) + np.arange(starts.size) % 4, 4
 

@@ -57,6 +57,35 @@ void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
   }
 }
 
+// Two block rows of the quad at a time. One load of x serves thirty-two weights.
+template <class W, class Index>
+void matvec_8x4(const Matrix& w, const float* x, const float* bias, float* y) {
+  const auto* v = static_cast<const typename W::Stored*>(w.values);
+  const auto* j = static_cast<const Index*>(w.columns);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    for (size_t half = 0; half < 4; half += 2) {
+      const auto* u = v + 32 * half;
+      const Index* i = j + half;
+      F16 a = zero16(), b = zero16(), c = zero16(), d = zero16();
+      for (uint32_t n = quad->depth; n != 0; --n, i += 4, u += 128) {
+        const F16 first = four_times(x + 4 * size_t{i[0]}), second = four_times(x + 4 * size_t{i[1]});
+        a = fma16(W::load16(u), first, a);
+        b = fma16(W::load16(u + 16), first, b);
+        load_after(u, b);
+        c = fma16(W::load16(u + 32), second, c);
+        d = fma16(W::load16(u + 48), second, d);
+      }
+      const size_t row = size_t{8} * quad->block_rows[half], next = size_t{8} * quad->block_rows[half + 1];
+      store_rows4(w, row, sums_of_4(a), bias, y);
+      store_rows4(w, row + 4, sums_of_4(b), bias, y);
+      store_rows4(w, next, sums_of_4(c), bias, y);
+      store_rows4(w, next + 4, sums_of_4(d), bias, y);
+    }
+    v += size_t{128} * quad->depth;
+    j += size_t{4} * quad->depth;
+  }
+}
+
 template <class W, class Index>
 void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename W::Stored*>(w.values);
@@ -100,6 +129,7 @@ template <class W>
 struct Products {
   static constexpr MatvecFn dense = matvec_dense<W>;
   static constexpr MatvecFn block_4x4 = by_index_width<matvec_4x4<W, uint8_t>, matvec_4x4<W, uint16_t>>;
+  static constexpr MatvecFn block_8x4 = by_index_width<matvec_8x4<W, uint8_t>, matvec_8x4<W, uint16_t>>;
   static constexpr MatvecFn block_16x1 = by_index_width<matvec_16x1<W, uint8_t>, matvec_16x1<W, uint16_t>>;
   static constexpr MatvecFn block_1x16 = by_index_width<matvec_1x16<W, uint8_t>, matvec_1x16<W, uint16_t>>;
   static constexpr MatvecFn block_1x4 = by_index_width<matvec_1x4<W, uint8_t>, matvec_1x4<W, uint16_t>>;
@@ -109,6 +139,7 @@ template <class W>
 void overlay(Dtype dtype, Kernels* kernels) {
   kernels->matvec[Layout::dense][dtype] = Products<W>::dense;
   kernels->matvec[Layout::block_4x4][dtype] = Products<W>::block_4x4;
+  kernels->matvec[Layout::block_8x4][dtype] = Products<W>::block_8x4;
   kernels->matvec[Layout::block_16x1][dtype] = Products<W>::block_16x1;
   kernels->matvec[Layout::block_1x16][dtype] = Products<W>::block_1x16;
   kernels->matvec[Layout::block_1x4][dtype] = Products<W>::block_1x4;
@@ -158,6 +189,7 @@ void overlay_neon(Kernels* kernels) {
   auto& matvec = kernels->matvec;
   matvec[Layout::dense][Dtype::fp16] = matvec_fp16<Scaled::dense, Converted::dense>;
   matvec[Layout::block_4x4][Dtype::fp16] = matvec_fp16<Scaled::block_4x4, Converted::block_4x4>;
+  matvec[Layout::block_8x4][Dtype::fp16] = matvec_fp16<Scaled::block_8x4, Converted::block_8x4>;
   matvec[Layout::block_16x1][Dtype::fp16] = matvec_fp16<Scaled::block_16x1, Converted::block_16x1>;
   matvec[Layout::block_1x16][Dtype::fp16] = matvec_fp16<Scaled::block_1x16, Converted::block_1x16>;
   matvec[Layout::block_1x4][Dtype::fp16] = matvec_fp16<Scaled::block_1x4, Converted::block_1x4>;

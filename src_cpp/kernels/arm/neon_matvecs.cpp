@@ -56,16 +56,17 @@ inline void add_column(F16 weights, const float* packed, Sums* s) {
   s->d = fma16_lane<3>(weights, x, s->d);
 }
 
-template <class W, class Index>
+// Blocks of 4 x 4 weights, or of kHalves such blocks that share a place in x.
+template <class W, class Index, size_t kHalves = 1>
 void multiply_4x4(const Matrix& w, const float* packed, const float* bias, float* const* y) {
   const auto* values = static_cast<const typename W::Stored*>(w.values);
   const auto* columns = static_cast<const Index*>(w.columns);
   for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    for (int q = 0; q < 4; ++q) {
-      const auto* v = values + 16 * q;
-      const auto* j = columns + q;
+    for (size_t half = 0; half < 4 * kHalves; ++half) {
+      const auto* v = values + 16 * half;
+      const auto* j = columns + half / kHalves;
       Sums s = no_sums();
-      for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
+      for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64 * kHalves) {
         const float* x = packed + size_t{*j} * (4 * kLanes);
         const F16 weights = W::load16(v);
         s.a = fma16(weights, four_times(x), s.a);
@@ -73,13 +74,13 @@ void multiply_4x4(const Matrix& w, const float* packed, const float* bias, float
         s.c = fma16(weights, four_times(x + 8), s.c);
         s.d = fma16(weights, four_times(x + 12), s.d);
       }
-      const size_t row = size_t{4} * quad->block_rows[q];
+      const size_t row = 4 * (kHalves * quad->block_rows[half / kHalves] + half % kHalves);
       store_rows4(w, row, sums_of_4(s.a), bias, y[0]);
       store_rows4(w, row, sums_of_4(s.b), bias, y[1]);
       store_rows4(w, row, sums_of_4(s.c), bias, y[2]);
       store_rows4(w, row, sums_of_4(s.d), bias, y[3]);
     }
-    values += size_t{64} * quad->depth;
+    values += size_t{64} * kHalves * quad->depth;
     columns += size_t{4} * quad->depth;
   }
 }
@@ -144,6 +145,8 @@ void overlay(Dtype dtype, Kernels* kernels) {
   auto& matvecs_by = kernels->matvecs;
   matvecs_by[Layout::dense][dtype] = matvecs<pack_columns, multiply_dense<W>, multiply_dense<W>>;
   matvecs_by[Layout::block_4x4][dtype] = matvecs<pack_quarters, multiply_4x4<W, uint8_t>, multiply_4x4<W, uint16_t>>;
+  matvecs_by[Layout::block_8x4][dtype] =
+      matvecs<pack_quarters, multiply_4x4<W, uint8_t, 2>, multiply_4x4<W, uint16_t, 2>>;
   matvecs_by[Layout::block_16x1][dtype] = matvecs<pack_columns, multiply_16x1<W, uint8_t>, multiply_16x1<W, uint16_t>>;
 }
 

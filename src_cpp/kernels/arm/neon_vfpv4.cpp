@@ -71,6 +71,29 @@ LINNET_APART void matvec_4x4(const Matrix& w, const float* x, const float* bias,
   }
 }
 
+// One block row at a time.
+template <class W, class Index>
+LINNET_APART void matvec_8x4(const Matrix& w, const float* x, const float* bias, float* y) {
+  const auto* v = static_cast<const typename W::Stored*>(w.values);
+  const auto* j = static_cast<const Index*>(w.columns);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    for (size_t q = 0; q < 4; ++q) {
+      const auto* u = v + 32 * q;
+      const Index* i = j + q;
+      F16 a = zero16(), b = zero16();
+      for (uint32_t n = quad->depth; n != 0; --n, i += 4, u += 128) {
+        const F16 piece = four_times(x + 4 * size_t{i[0]});
+        a = fma16(W::load16(u), piece, a);
+        b = fma16(W::load16(u + 16), piece, b);
+      }
+      store_rows4(w, size_t{8} * quad->block_rows[q], sums_of_4(a), bias, y);
+      store_rows4(w, size_t{8} * quad->block_rows[q] + 4, sums_of_4(b), bias, y);
+    }
+    v += size_t{128} * quad->depth;
+    j += size_t{4} * quad->depth;
+  }
+}
+
 template <class W, class Index>
 LINNET_APART void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename W::Stored*>(w.values);
@@ -193,6 +216,7 @@ void overlay(Dtype dtype, Kernels* kernels) {
   auto& matvec = kernels->matvec;
   matvec[Layout::dense][dtype] = matvec_or_portable<matvec_dense<W>, matvec_dense<W>>;
   matvec[Layout::block_4x4][dtype] = matvec_or_portable<matvec_4x4<W, uint8_t>, matvec_4x4<W, uint16_t>>;
+  matvec[Layout::block_8x4][dtype] = matvec_or_portable<matvec_8x4<W, uint8_t>, matvec_8x4<W, uint16_t>>;
   matvec[Layout::block_16x1][dtype] = matvec_or_portable<matvec_16x1<W, uint8_t>, matvec_16x1<W, uint16_t>>;
   matvec[Layout::block_1x16][dtype] = matvec_or_portable<matvec_1x16<W, uint8_t>, matvec_1x16<W, uint16_t>>;
   matvec[Layout::block_1x4][dtype] = matvec_or_portable<matvec_1x4<W, uint8_t>, matvec_1x4<W, uint16_t>>;

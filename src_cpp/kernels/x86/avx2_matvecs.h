@@ -144,22 +144,24 @@ struct Block1x16 {
   }
 };
 
-template <class Shape>
+// kHalves: blocks of so many halves, each as Shape loads, multiplies and stores it, that share a place in x.
+template <class Shape, int kHalves = 1>
 struct Blocks : Shape {
   template <Dtype D, class Index, int lanes>
   static void multiply(const Matrix& w, const float* packed, const float* bias, float* const* y) {
     const auto* values = static_cast<const typename Weights<D>::Stored*>(w.values);
     const auto* columns = static_cast<const Index*>(w.columns);
     for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
-      for (int q = 0; q < 4; ++q) {
-        const auto* v = values + 16 * q;
-        const auto* j = columns + q;
+      for (int half = 0; half < 4 * kHalves; ++half) {
+        const auto* v = values + 16 * half;
+        const auto* j = columns + half / kHalves;
         Sums<lanes> s = no_sums<lanes>();
-        for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64)
+        for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64 * kHalves)
           Shape::template add<lanes>(Shape::template load<D>(v), packed + *j * (Shape::kPiece * lanes), &s);
-        Shape::template store<D, lanes>(quad->block_rows[q], w.rows, s, bias, y);
+        const size_t row = size_t{kHalves} * quad->block_rows[half / kHalves] + half % kHalves;
+        Shape::template store<D, lanes>(row, w.rows, s, bias, y);
       }
-      values += size_t{64} * quad->depth;
+      values += size_t{64} * kHalves * quad->depth;
       columns += size_t{4} * quad->depth;
     }
   }
@@ -257,6 +259,7 @@ template <Dtype D, int lanes>
 void overlay_matvecs_of(Kernels* kernels) {
   kernels->matvecs[Layout::dense][D] = matvecs<Dense, D, lanes, 4>;
   kernels->matvecs[Layout::block_4x4][D] = matvecs<Blocks<Block4x4>, D, lanes, 4>;
+  kernels->matvecs[Layout::block_8x4][D] = matvecs<Blocks<Block4x4, 2>, D, lanes, 4>;
   kernels->matvecs[Layout::block_16x1][D] = matvecs<Blocks<Block16x1>, D, lanes, 4>;
   kernels->matvecs[Layout::block_1x16][D] = matvecs<Blocks<Block1x16>, D, lanes, 4>;
   kernels->matvecs[Layout::block_1x4][D] = matvecs<Block1x4, D, lanes / 2, lanes / 2>;
