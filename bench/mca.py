@@ -37,10 +37,14 @@ ITERATIONS = 200
 # Names of kernels as c++filt writes them -> what this report calls them.
 WEIGHTS = {"ScaledFp16": "fp16", "Fp16": "fp16 neon_little", "Bf16": "bf16", "Fp32": "fp32"}
 PRODUCT = re.compile(
-    r"void [\w:() ]*::(matvec|multiply(?=_\d))_(\w+)<[\w:() ]*::(\w+)(?:, unsigned (\w+))?>\("
+    r"void [\w:() ]*::(matvec|multiply(?=_\d))_(\w+)"
+    r"<[\w:() ]*::(\w+)(?:, unsigned (\w+)(?:, (\d)ul)?)?>\("
 )
-DENSE_FP16 = re.compile(r"void [\w:() ]*::matvec_fp16<0ul>\(")  # holds the dense loop
-FUNCTION = re.compile(r"[\w:() ]*::(gates|exponentials)\(")
+# Holds the dense loop.
+DENSE_FP16 = re.compile(
+    r"void [\w:() ]*::matvec_fp16<&\(void [\w:() ]*::matvec_dense<[\w:() ]*::ScaledFp16>"
+)
+FUNCTION = re.compile(r"\w+ [\w:() ]*::(gates|exponentials)<[\w:() ]*>\(")
 # Multiply-adds of one unit (three exponentials, tanh, two products) and of one class.
 FMAS = {"gates": 30, "exponentials": 9}
 
@@ -51,7 +55,7 @@ def assembly() -> str:
     """The assembly of the NEON kernels, with readable names."""
     compiled = b""
     for name in ("neon.cpp", "neon_matvecs.cpp"):
-        source = ROOT / "src_cpp" / "kernels" / name
+        source = ROOT / "src_cpp" / "kernels" / "arm" / name
         command = [COMPILER, *FLAGS, f"-I{ROOT / 'src_cpp'}", "-S", str(source), "-o", "-"]
         compiled += subprocess.run(command, check=True, capture_output=True).stdout
     demangled = subprocess.run(
@@ -99,7 +103,9 @@ def predictions() -> dict[str, Cycles]:
     for name, lines in functions(assembly()):
         loops = list(innermost_loops(lines))
         if product := PRODUCT.match(name):
-            how, layout, weights, index = product.groups()
+            how, layout, weights, index, halves = product.groups()
+            if halves == "2":
+                layout = "8x4"
             if index == "short":  # the loops of u8 indices again
                 continue
             if how == "multiply":  # of four vectors together; each counts

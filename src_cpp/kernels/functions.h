@@ -178,20 +178,24 @@ float exponentials(uint32_t n, float inverse_temperature, const float* logits, f
 
   const F m = V::all(greatest), s = V::all(inverse_temperature);
   constexpr uint32_t kRegisters = kGroup / V::kWidth;
-  for (i = 0; i < n; i += kGroup) {
-    F parts[kRegisters];
+  F parts[kRegisters];
+  for (i = 0; i + kGroup <= n; i += kGroup) {
     for (uint32_t h = 0; h < kRegisters; ++h) {
-      const uint32_t at = i + V::kWidth * h;
-      if (at + V::kWidth <= n) {
-        parts[h] = exp_of<V>(V::mul(V::sub(V::load(logits + at), m), s));
-      } else {
-        const size_t left = at < n ? n - at : 0;
-        parts[h] = V::keep(exp_of<V>(V::mul(V::sub(V::load_part(logits + at, left), m), s)), left);
-      }
-      V::store(e + at, parts[h]);
+      parts[h] = exp_of<V>(V::mul(V::sub(V::load(logits + i + V::kWidth * h), m), s));
+      V::store(e + i + V::kWidth * h, parts[h]);
     }
     groups[i / kGroup] = V::fold(parts);
   }
+  if (i == n) return greatest;
+  float last[kGroup];
+  for (uint32_t k = 0; k < kGroup; ++k) last[k] = i + k < n ? logits[i + k] : greatest;
+  for (uint32_t h = 0; h < kRegisters; ++h) {
+    const size_t at = V::kWidth * h, left = n - i > at ? n - i - at : 0;
+    parts[h] = exp_of<V>(V::mul(V::sub(V::load(last + at), m), s));
+    if (left < V::kWidth) parts[h] = V::keep(parts[h], left);
+    V::store(e + i + at, parts[h]);
+  }
+  groups[i / kGroup] = V::fold(parts);
   return greatest;
 }
 
