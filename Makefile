@@ -100,7 +100,7 @@ $(python):
 
 # Packages are installed without compiling; the extension is compiled in place and follows its sources.
 $(core): pyproject.toml | $(python)
-	$(bin)/pip install -q 'setuptools>=77' 'pybind11>=3.0,<4' wheel
+	$(bin)/pip install -q 'setuptools>=77,<81' 'pybind11>=3.0,<4' wheel
 	$(install) -e .
 	@touch $@
 

@@ -8,7 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-for package in ("librosa", "soundfile", "pesq", "pystoi", "pocketsphinx", "jiwer", "tqdm"):
+for package in (
+    "librosa",
+    "soundfile",
+    "pesq",
+    "pystoi",
+    "pocketsphinx",
+    "jiwer",
+    "tqdm",
+    "pyworld",
+    "speechmos",
+):
     pytest.importorskip(package, reason="evaluation needs it")
 
 import soundfile  # noqa: E402
@@ -60,7 +70,15 @@ def test_held_out_and_unseen_speakers_are_measured(
     assert "speakers not trained on: voice" in table
     assert "speaker other: Griffin-Lim" in table
     (name,) = (row["name"] for row in result["utterances"] if row["kind"] == "held_out")
-    for kind in ("recording", "voice", "griffin_lim"):
+    # The voice knows its speaker's pitch; noise has none, and scores less by everything that is not
+    # what matching works towards.
+    voice, noise = seen["voice"], seen["noise"]
+    assert voice["voicing"] < noise["voicing"]
+    assert voice["cents"] < 40
+    assert noise["dnsmos"] < voice["dnsmos"] < seen["dnsmos"] + 0.2
+    assert max(voice["below"], noise["below"]) < 3  # dB: matching raises nothing that no band sees
+    assert "speaker slt: white noise, matched alike" in table
+    for kind in ("recording", "voice", "noise", "griffin_lim"):
         heard, heard_rate = soundfile.read(f"heard/{name}-{kind}.flac", dtype="int16")
         assert heard_rate == rate
         assert len(heard) == -(-len(clip) // 200) * 200  # whole frames

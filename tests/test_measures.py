@@ -11,6 +11,13 @@ import pytest
 pytest.importorskip("librosa", reason="measures need it")
 
 from linnet_training.measures.audio import clicks, level  # noqa: E402
+from linnet_training.measures.judges import (  # noqa: E402
+    dnsmos,
+    energy_growth,
+    onsets,
+    pitch_errors,
+    pre_echo,
+)
 from linnet_training.measures.recognition import Recogniser, words  # noqa: E402
 
 Int16 = npt.NDArray[np.int16]
@@ -40,6 +47,51 @@ def test_single_wrong_samples_are_clicks_and_loud_stretches_are_not() -> None:
     faint = np.zeros(RATE, np.int16)
     faint[5000] = 100  # inaudible
     assert clicks(faint, RATE) == 0
+
+
+def glide(seconds: float, low: float, high: float) -> Int16:
+    """A buzz that goes from one pitch to another."""
+    n = round(seconds * RATE)
+    phase = np.cumsum(np.linspace(low, high, n)) / RATE
+    wave = sum(np.cos(2 * np.pi * k * phase) / k for k in range(1, 16))
+    return np.rint(4000 * wave).astype(np.int16)
+
+
+def test_pitch_is_compared_in_cents_and_voicing_by_frames() -> None:
+    pytest.importorskip("pyworld", reason="pitch needs WORLD")
+    recording, higher = glide(1.5, 120, 180), glide(1.5, 122, 183)
+    voicing, cents, gross = pitch_errors(recording, higher, RATE)
+    assert cents == pytest.approx(1200 * np.log2(183 / 180), abs=2)
+    assert voicing < 0.05 and gross < 0.05
+    half = higher.copy()
+    half[len(half) // 2 :] = 0
+    assert pitch_errors(recording, half, RATE)[0] == pytest.approx(0.5, abs=0.06)
+    nothing = pitch_errors(recording, np.zeros_like(recording), RATE)
+    assert nothing[0] > 0.85 and np.isnan(nothing[1])
+
+
+def test_rumble_and_pre_echo_are_in_decibels() -> None:
+    burst = np.concatenate([np.zeros(RATE // 2, np.int16), tone(0.5)])
+    assert energy_growth(burst, burst, RATE, 0, 45) == pytest.approx(0, abs=1e-9)
+    time = np.arange(len(burst)) / RATE
+    rumble = np.rint(300 * np.sin(2 * np.pi * 20 * time)).astype(np.int16)
+    assert energy_growth(rumble, rumble * 10, RATE, 0, 45) == pytest.approx(20, abs=0.1)
+    assert len(onsets(burst, RATE)) == 1
+    early = burst.copy()
+    early[RATE // 2 - 400 :] += 33  # -60 dB of full scale where the recording has digital silence
+    assert pre_echo(burst, burst, RATE) == pytest.approx(0)
+    assert pre_echo(burst, early, RATE) == pytest.approx(20, abs=1)
+    assert np.isnan(pre_echo(tone(1.0), tone(1.0), RATE))  # it begins with the tone
+
+
+def test_dnsmos_prefers_speech_to_noise() -> None:
+    pytest.importorskip("speechmos", reason="DNSMOS's weights are in it")
+    pytest.importorskip("onnxruntime", reason="DNSMOS's network needs it")
+    from linnet.audio import read_wav
+
+    pcm, rate = read_wav(str(Path(__file__).parents[1] / "voices" / "slt-heldout.wav"))
+    noise = np.random.default_rng(0).normal(0, 3000, 2 * rate).astype(np.int16)
+    assert dnsmos(pcm, rate) > dnsmos(noise, rate) + 1
 
 
 def test_words_are_compared_without_case_and_punctuation() -> None:

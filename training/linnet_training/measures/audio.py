@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from linnet_training.measures.judges import JUDGES, judge
+
 Pcm = NDArray[np.int16]
 
 MEASURES = {
@@ -14,6 +16,7 @@ MEASURES = {
     "distance": "log-spectral distance, dB",
     "level": "level, dB",
     "clicks": "clicks a minute",
+    **JUDGES,
 }
 CLICK = 12.0  # times the curvature of the signal around it
 AUDIBLE = 0.02  # of full scale
@@ -35,6 +38,7 @@ def measure(reference: Pcm, other: Pcm, sample_rate: int) -> dict[str, float]:
         "distance": log_spectral_distance(reference, other, sample_rate),
         "level": level(other) - level(reference),
         "clicks": clicks_per_minute(other, sample_rate),
+        **judge(reference, other, sample_rate),
     }
 
 

@@ -1,6 +1,7 @@
 """How close free-running resynthesis of held-out utterances comes to the recordings.
 
-Per utterance, for the voice and for Griffin-Lim from the same mel: all of `measures.MEASURES`; for
+Per utterance, for the voice, for white noise that is matched as the voice's samples are, and for
+Griffin-Lim from the same mel: all of `audio.MEASURES`; for
 the voice also its teacher-forced nats per sample; if asked for, the words that a recogniser
 mistakes, and the sounds as FLAC files.
 """
@@ -19,10 +20,16 @@ from numpy.typing import NDArray
 from linnet.features import complete
 from linnet.signal import to_int16
 from linnet_training.measures.audio import MEASURES, Pcm, clicks_per_minute, level, measure
+from linnet_training.measures.judges import dnsmos
 from linnet_training.measures.recognition import Recogniser, words
 
 Mel = NDArray[np.float32]
-METHODS = {"voice": "voice", "griffin_lim": "Griffin-Lim, 60 iterations"}
+METHODS = {
+    "voice": "voice",
+    "noise": "white noise, matched alike",
+    "griffin_lim": "Griffin-Lim, 60 iterations",
+}
+NOISE = 0.05  # RMS of the white noise, of full scale; matching brings it to its level
 SILENCE = 2.0  # seconds of silent features
 
 
@@ -59,6 +66,23 @@ def griffin_lim(mel: Mel, definition: dict[str, Any], iterations: int = 60) -> P
     return to_int16(audio)
 
 
+def matched_noise(voice: Any, mel: Mel) -> Pcm:
+    """White noise, matched to mel (n_mels, S) as the voice matches its samples, or in four
+    iterations where it does not: what is heard without any network. (S * hop,)"""
+    from linnet.reference.engine import ReferenceVoice
+    from linnet.reference.matching import run
+    from linnet_export.matching import matched
+    from linnet_export.writing.writer import to_bytes
+
+    file = voice.file()
+    reference = ReferenceVoice(to_bytes(file if file.match else matched(file, 4)))
+    match = reference.file.match
+    assert match is not None
+    n = mel.shape[1] * voice.hop_length
+    noise = (NOISE * np.random.default_rng(0).standard_normal(n)).astype(np.float32)
+    return to_int16(run(match, noise, mel, reference.parts(match)))
+
+
 def open_voice(path: Path) -> Any:
     """An exported voice, or a training's folder or model.pt, exported on the spot: whatever is
     scored, the runtime computes it with the weights as it stores them (float16)."""
@@ -89,7 +113,7 @@ def evaluate(
     were not trained on, if the data has any; and the means of each kind and each speaker.
 
     A recogniser counts its errors in the utterances whose text is known. clips: a folder for what
-    is heard, NAME-recording.flac, NAME-voice.flac and NAME-griffin_lim.flac.
+    is heard, NAME-recording.flac, NAME-voice.flac, NAME-noise.flac and NAME-griffin_lim.flac.
     """
     index = json.loads((prepared / "prepared.json").read_text())
     definition = complete(index["features"])
@@ -108,6 +132,7 @@ def evaluate(
         mel = voice.features(pcm, rate)
         made = {
             "voice": voice.synthesize(mel, seed=0, temperature=temperature),
+            "noise": matched_noise(voice, mel),
             "griffin_lim": griffin_lim(mel, definition),
         }
         row = {"name": name, "speaker": speakers.get(name, ""), "kind": kind}
@@ -135,6 +160,7 @@ def measured(voice: Any, mel: Any, pcm: Pcm, made: dict[str, Pcm]) -> dict[str, 
         "seconds": len(pcm) / rate,
         "nats": float(np.mean(voice.score(mel, pcm))),
         "clicks": clicks_per_minute(pcm, rate),
+        "dnsmos": dnsmos(pcm, rate),
         **{method: measure(pcm, other, rate) for method, other in made.items()},
     }
 
@@ -171,7 +197,9 @@ def means(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "nats": float(np.average([row["nats"] for row in rows], weights=weights)),
         "seconds": sum(weights),
         "utterances": len(rows),
-        "clicks": float(np.mean([row["clicks"] for row in rows])),  # of the recordings
+        # Of the recordings:
+        "clicks": float(np.mean([row["clicks"] for row in rows])),
+        "dnsmos": float(np.mean([row["dnsmos"] for row in rows])),
     }
     for method in METHODS:
         mean[method] = {m: float(np.nanmean([row[method][m] for row in rows])) for m in MEASURES}
@@ -200,7 +228,7 @@ def markdown(result: dict[str, Any]) -> str:
                 f"| {title}: {name} | {mean['seconds']:.0f} | {nats} | {cells} "
                 f"| {error.get(method, '-')} |"
             )
-        blanks = " | ".join(f"{mean['clicks']:.3f}" if m == "clicks" else "-" for m in MEASURES)
+        blanks = " | ".join(f"{mean[m]:.3f}" if m in mean else "-" for m in MEASURES)
         lines.append(
             f"| {title}: the recordings | {mean['seconds']:.0f} | - | {blanks} "
             f"| {error.get('recording', '-')} |"
