@@ -212,6 +212,7 @@ def _match(build: _Builder, n_features: int, hop: int) -> Match:
         strength=float(np.float32(build.rng.uniform(0, 2))),
         limit=float(np.float32(build.rng.uniform(0, 1))),
         momentum=float(np.float32(build.rng.uniform(0, 0.9))) if build.chance(0.5) else 0.0,
+        rounds=build.pick(0, 3),
     )
 
 

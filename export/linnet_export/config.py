@@ -147,6 +147,12 @@ def read_matching(config: Mapping[str, Any]) -> int:
     return read_integer({"matching": config.get("matching", 0)}, "", "matching", 0, MOST_ITERATIONS)
 
 
+def read_rounds(config: Mapping[str, Any]) -> int:
+    """The config's `matching_rounds`, 1 without it. Raises ValueError naming the key."""
+    rounds = {"matching_rounds": config.get("matching_rounds", 1)}
+    return read_integer(rounds, "", "matching_rounds", 1, MOST_ITERATIONS)
+
+
 def read_config(config: Mapping[str, Any]) -> Config:
     """Check a checkpoint's config. Raises ValueError naming the key."""
     features = dict(_mapping(config, "features"))

@@ -16,7 +16,7 @@ from linnet.audio import score_recording
 from linnet.files import write_atomic
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
-from linnet_export.config import load_table, merge, read_matching
+from linnet_export.config import load_table, merge, read_matching, read_rounds
 from linnet_export.families import known as families
 from linnet_export.families.hparams import from_coqui
 from linnet_export.matching import matched
@@ -42,6 +42,7 @@ def export(
     preset: str | None = None,
     temperature: float | None = None,
     matching: int | None = None,
+    rounds: int | None = None,
     score: PathLike | None = None,
     mel: npt.ArrayLike | None = None,
     name: str | None = None,
@@ -62,9 +63,10 @@ def export(
         "coqui" or "real-time-voice-cloning"; `hparams` of the config go over them.
     temperature: divides the logits, in the weights of the last layer: drawing at temperature 1 from
         the voice is drawing at this one from the network. None takes the config's, or 1.
-    matching: 0 .. 16 iterations of every frame of the samples, which bring them to the features and
-        make them later, by a window less two hops and a hop per iteration. None takes the
-        config's, or 0.
+    matching: 0 .. 16 frames of the samples that each hop brings nearer to their features, the
+        newest first. It makes samples later, by a window less two hops and a hop per frame. None
+        takes the config's, or 0.
+    rounds: 1 .. 16 times this is done at each hop. None takes the config's `matching_rounds`, or 1.
     score: a wav file; the report then tells what pruning and rounding cost on it.
     mel: its features (n_mels, n_frames); None computes them.
     name: the voice's name; the config's or the file's otherwise.
@@ -75,7 +77,7 @@ def export(
     storage = Storage(dtype, block, sparsity)
     checkpoint = read_checkpoint(path)
     checkpoint = replace(checkpoint, tensors=rename(checkpoint.tensors, _table(names)))
-    given = {"temperature": temperature, "matching": matching}
+    given = {"temperature": temperature, "matching": matching, "matching_rounds": rounds}
     overrides = {**_table(config), **{k: v for k, v in given.items() if v is not None}}
     whole = merge(from_coqui(checkpoint.config), from_coqui(overrides))
     if preset is not None:
@@ -91,13 +93,13 @@ def export(
     return report(voice, storage.layers, os.fspath(out_path), len(data), cost)
 
 
-def rematch(voice_path: PathLike, out_path: PathLike, matching: int) -> Report:
-    """A finished `.linnet` file with another number of iterations that match its samples, 0 .. 16.
+def rematch(voice_path: PathLike, out_path: PathLike, matching: int, rounds: int = 1) -> Report:
+    """A finished `.linnet` file with another `matching` and other `rounds`, as in `export`.
 
     Its weights stay as they are. out_path may be voice_path: the new file appears whole or not at
     all. Raises FormatError or ValueError for what does not fit, OSError from the system.
     """
-    voice = matched(read(Path(voice_path).read_bytes()), matching)
+    voice = matched(read(Path(voice_path).read_bytes()), matching, rounds)
     data = to_bytes(voice)
     write_atomic(out_path, data)
     known = {field.name for field in fields(Layer)}
@@ -116,7 +118,8 @@ def build_voice(
 
     Raises ValueError for an unknown architecture, and for tensors or a config that do not fit it.
     """
-    return matched(families.build(checkpoint, config, name, storage), read_matching(config))
+    voice = families.build(checkpoint, config, name, storage)
+    return matched(voice, read_matching(config), read_rounds(config))
 
 
 def _table(source: PathLike | Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -37,14 +37,17 @@ LIMIT = math.log(100)  # of a gain
 MOMENTUM = 0.6
 
 
-def matched(voice: VoiceFile, iterations: int) -> VoiceFile:
-    """The voice, with its samples matched in so many iterations; 0 takes a match away.
+def matched(voice: VoiceFile, iterations: int, rounds: int = 1) -> VoiceFile:
+    """The voice, with its samples matched: with every hop, so many frames get an iteration each, in
+    so many rounds. 0 iterations take a match away.
 
     Raises ValueError where its features are none that samples can be brought to, ImportError where
     librosa is missing.
     """
     if not 0 <= iterations <= MOST_ITERATIONS:
         raise ValueError(f"matching takes 0 .. {MOST_ITERATIONS} iterations, not {iterations}")
+    if not 1 <= rounds <= MOST_ITERATIONS:
+        raise ValueError(f"matching takes 1 .. {MOST_ITERATIONS} rounds, not {rounds}")
     voice = without(voice)
     if iterations == 0:
         return voice
@@ -71,7 +74,8 @@ def matched(voice: VoiceFile, iterations: int) -> VoiceFile:
         floor=_floor(features, unit),
         strength=STRENGTH / features["power"],
         limit=LIMIT,
-        momentum=MOMENTUM if iterations > 1 else 0.0,
+        momentum=MOMENTUM if iterations * rounds > 1 else 0.0,
+        rounds=rounds if rounds > 1 else 0,
     )
     return replace(voice, tensors=tensors, match=match)
 

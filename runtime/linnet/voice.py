@@ -101,7 +101,8 @@ class Voice:
         Keys: name, architecture, sample_rate (Hz), hop_length (samples), samples_per_step (what the
         network makes at a time), n_mels, lookahead_frames,
         latency_ms (from a frame's arrival to its first sample, frames arriving one per hop),
-        matching (how often every frame of the samples is brought nearer to the features; 0: not),
+        matching (how many frames of the samples each hop brings nearer to the features; 0: not),
+        matching_rounds (how often it does so),
         hidden_size, and of the recurrent matrix: sparsity, block, dtype; file_bytes,
         stored_weights (of all matrices), bytes_per_weight (file_bytes / stored_weights), kernels,
         threads, features and signal (their definitions), temperature (by which the exporter has

@@ -76,30 +76,36 @@ void Matching::reset() {
 
 bool Matching::run(const Kernels& kernels, const Frames& frames, const int16_t* made, int16_t* matched) {
   const MatchWords& op = *model_->match;
-  const uint32_t hop = model_->config.hop_length, size = window_of(*model_), reach = reach_of(*model_);
-  const uint32_t delay = delay_of(*model_);
+  const uint32_t hop = model_->config.hop_length, delay = delay_of(*model_);
   float* newest = make_room(made_, made_size(*model_), hop);
   for (uint32_t i = 0; i < hop; ++i) newest[i] = made == nullptr ? 0.0f : static_cast<float>(made[i]) * 0x1p-15f;
   memcpy(make_room(signal_, signal_size(*model_), hop), newest, hop * sizeof *newest);
 
-  // First the newest frame whose window is complete, then those before it. A frame without features stays as it is.
-  for (uint32_t k = 0; k < op.iterations; ++k) {
-    if (hops_ + 1 < uint64_t{reach} + k) break;
-    const uint64_t frame = hops_ + 1 - reach - k;
-    if (frame >= frames.taken) continue;
-    float* piece = pieces_ + size_t{size} * (frame % op.iterations);
-    if (k == 0) {
-      const float *window = model_->floats(op.window), *synthesis = model_->floats(op.synthesis);
-      for (uint32_t j = 0; j < size; ++j) piece[j] = made_[j] * window[j] * synthesis[j];
-    }
-    float* signal = signal_ + size_t{delay + 1 - reach - k} * hop - size / 2;
-    float* wanted = wanted_ == nullptr ? nullptr : wanted_ + (piece - pieces_);
-    iterate(kernels, frames.at(frame), signal, piece, wanted, k == 0);
-  }
+  for (uint32_t round = 0; round < (op.rounds == 0 ? 1 : op.rounds); ++round) run_round(kernels, frames, round == 0);
   hops_ += 1;
   if (hops_ <= delay) return false;
   for (uint32_t i = 0; i < hop; ++i) matched[i] = to_16_bits(signal_[i]);
   return true;
+}
+
+// First the newest frame whose window is complete, then those before it. A frame without features stays as it is.
+void Matching::run_round(const Kernels& kernels, const Frames& frames, bool first_round) {
+  const MatchWords& op = *model_->match;
+  const uint32_t hop = model_->config.hop_length, size = window_of(*model_), reach = reach_of(*model_);
+  for (uint32_t k = 0; k < op.iterations; ++k) {
+    if (hops_ + 1 < uint64_t{reach} + k) break;
+    const uint64_t frame = hops_ + 1 - reach - k;
+    if (frame >= frames.taken) continue;
+    const bool first_time = first_round && k == 0;
+    float* piece = pieces_ + size_t{size} * (frame % op.iterations);
+    float* wanted = wanted_ == nullptr ? nullptr : wanted_ + (piece - pieces_);
+    if (first_time) {
+      const float *window = model_->floats(op.window), *synthesis = model_->floats(op.synthesis);
+      for (uint32_t j = 0; j < size; ++j) piece[j] = made_[j] * window[j] * synthesis[j];
+    }
+    float* signal = signal_ + size_t{delay_of(*model_) + 1 - reach - k} * hop - size / 2;
+    iterate(kernels, frames.at(frame), signal, piece, wanted, first_time);
+  }
 }
 
 // One iteration on a frame: takes its spectrum from the signal and puts a new piece in the place of the old one. With

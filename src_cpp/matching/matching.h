@@ -38,6 +38,7 @@ class Matching {
   uint64_t hops() const { return hops_; }  // taken since the reset
 
  private:
+  void run_round(const Kernels& kernels, const Frames& frames, bool first_round);
   void iterate(const Kernels& kernels, const float* target, float* signal, float* piece, float* wanted,
                bool first_time);
   void find_gains(const Kernels& kernels, const float* target);

@@ -43,6 +43,7 @@ constexpr Word kMatchWords[] = {named(1, WordKind::vector, "window"),
                                 real(11, "strength"),
                                 real(12, "limit", "0 .. 80", 0, 80),
                                 real(13, "momentum", "0 or more, below 1", 0, kBelowOne),
+                                number(14, "rounds", 0, 16, "0 counts as 1"),
                                 {}};
 
 const OperationRow match = {Code::match, "match", kBehind, kMatchWords, nullptr, check, nullptr, nullptr, nullptr};

@@ -20,7 +20,8 @@ struct MatchWords {
   float strength;          // of the correction, 1 / power for all of it
   float limit;             // of the logarithm of a gain
   float momentum;          // of a frame's piece, from its second iteration on
-  uint32_t unused[2];
+  uint32_t rounds;         // of all iterations of a hop; 0 counts as 1
+  uint32_t unused;
 };
 
 }  // namespace linnet

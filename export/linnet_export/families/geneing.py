@@ -188,12 +188,12 @@ def _metadata(model: ModelFile, config: Tables, name: str) -> dict[str, Any]:
 
 
 def _check(config: Tables) -> None:
-    known = {"name", "features", "training", "signal", "temperature", "matching"}
+    known = {"name", "features", "training", "signal", "temperature", "matching", "matching_rounds"}
     unknown, signal = set(config) - known, config.get("signal", {})
     if unknown or set(signal) - {"companding"}:
         raise ValueError(
             "model.bin says the rest itself: its config may hold name, features, training, "
-            "temperature, matching and signal.companding, not "
+            "temperature, matching, matching_rounds and signal.companding, not "
             f"{', '.join(sorted(unknown) or sorted(signal))}"
         )
 

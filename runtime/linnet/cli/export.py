@@ -50,7 +50,12 @@ def add(parsers: Parsers) -> None:
         "--matching",
         type=int,
         metavar="ITERATIONS",
-        help="how often to bring the samples nearer to the features; default: the config's, or 0",
+        help="how many frames each hop brings nearer to the features; default: the config's, or 0",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        help="how often it does so; default: the config's matching_rounds, or 1",
     )
     parser.add_argument(
         "--score", metavar="IN.wav", help="print its nats per sample before and after"
@@ -86,10 +91,12 @@ def export(options: argparse.Namespace) -> object:
     from linnet_export import export, rematch
 
     if is_voice(options.source):
-        _refuse_options(options, {"output", "matching"}, "is for checkpoints, not for voices")
+        _refuse_options(
+            options, {"output", "matching", "rounds"}, "is for checkpoints, not for voices"
+        )
         if options.matching is None:
             raise ValueError(f"{options.source} is a voice already: only --matching changes it")
-        return rematch(options.source, options.output, options.matching)
+        return rematch(options.source, options.output, options.matching, options.rounds or 1)
     return export(
         options.source,
         options.output,
@@ -101,6 +108,7 @@ def export(options: argparse.Namespace) -> object:
         preset=options.preset,
         temperature=options.temperature,
         matching=options.matching,
+        rounds=options.rounds,
         score=options.score,
         mel=load_mel(options.mel) if options.mel else None,
         name=options.name,

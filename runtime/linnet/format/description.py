@@ -25,6 +25,7 @@ def describe(file: VoiceFile) -> dict[str, Any]:
         "lookahead_frames": file.lookahead,
         "latency_ms": 1000 * file.lookahead * header.hop_length / header.sample_rate,
         "matching": file.match.iterations if file.match else 0,
+        "matching_rounds": max(file.match.rounds, 1) if file.match else 0,
         "hidden_size": recurrent.packed.cols if recurrent else 0,
         "sparsity": 1 - density(recurrent) if recurrent else 0.0,
         "block": recurrent.layout if recurrent else "",

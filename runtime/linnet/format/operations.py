@@ -24,7 +24,7 @@ OPERATION_SIZE = 4 * N_WORDS
 ACTIVATIONS = ("none", "relu", "tanh", "sigmoid", "exp")
 COMPANDINGS = ("linear", "mu-law", "excitation")
 SCALE_ACTIVATIONS = ("exp", "softplus")
-MOST_ITERATIONS = 16  # over a frame
+MOST_ITERATIONS = 16  # over a frame, and rounds of them
 MOST_TRANSFORM = 16384
 
 
@@ -343,6 +343,7 @@ class Match(Operation):
     strength: float = _word(11, "f32")
     limit: float = _word(12, "f32")
     momentum: float = _word(13, "f32", default=0.0)
+    rounds: int = _word(14, default=0)  # of all iterations of a hop; 0 counts as 1
 
     def multiply_adds(self, tensors: Tensors) -> int:
         (window, _), (n, _) = tensors["window"].shape, tensors["twiddles"].shape
@@ -350,10 +351,10 @@ class Match(Operation):
         transforms = 2 * n * (n.bit_length() - 1)
         products = (tensors[name].packed.stored_weights for name in ("to_bands", "to_bins"))
         gains = n + sum(products)
-        return self.iterations * (2 * window + transforms + gains)
+        return max(self.rounds, 1) * self.iterations * (2 * window + transforms + gains)
 
     def label(self, tensors: Tensors) -> str:
-        return f"{self.iterations} x {tensors['twiddles'].shape[0]}"
+        return f"{max(self.rounds, 1) * self.iterations} x {tensors['twiddles'].shape[0]}"
 
 
 _KINDS: dict[int, type[Operation]] = {kind.number: kind for kind in Operation.__subclasses__()}

@@ -52,8 +52,8 @@ class VoiceFile:
     @property
     def minor(self) -> int:
         """The format's minor version: the least that has all that the file holds."""
-        momentum = self.match is not None and self.match.momentum
-        if momentum or any(tensor.layout == "8x4" for tensor in self.tensors):
+        later = self.match is not None and (self.match.momentum or self.match.rounds)
+        if later or any(tensor.layout == "8x4" for tensor in self.tensors):
             return 2
         return 0 if self.match is None else 1
 

@@ -147,16 +147,17 @@ def run(match: Match, samples: Floats, features: Floats, parts: Parts) -> Floats
     wanted: dict[int, Floats] = {}  # the pieces without momentum
     momentum = np.float32(match.momentum)
     for newest in range(n_frames + match.iterations - 1):
-        for t in range(newest, newest - match.iterations, -1):
+        turn = range(newest, newest - match.iterations, -1)
+        for n, t in enumerate(list(turn) * max(match.rounds, 1)):
             if not 0 <= t < n_frames:
                 continue
             place = slice(size + t * hop - size // 2, size + t * hop + size // 2)
-            if t == newest:
+            if n == 0:
                 pieces[t] = made[place] * parts.window * parts.synthesis
             frame = np.ascontiguousarray(features[:, t])
             piece = corrected(match, parts, signal[place] * parts.window, frame)
             if momentum:
-                before = wanted.get(t, piece)
+                before = piece if n == 0 else wanted[t]
                 wanted[t] = piece
                 piece = moved(piece, before, momentum)
             signal[place] += piece - pieces[t]
