@@ -366,11 +366,12 @@ def test_the_command_line_changes_the_match_of_a_voice(
 ) -> None:
     path = tmp_path / "voice.linnet"
     path.write_bytes(tiny_voice())
-    assert main(["export", str(path), "--matching", "2", "-o", str(path)]) == 0
+    options = ["--matching", "2", "--rounds", "3", "-o", str(path)]
+    assert main(["export", str(path), *options]) == 0
     assert "look-ahead 6 frames" in capsys.readouterr().out
     assert main(["inspect", "--no-speed", str(path)]) == 0
     shown = capsys.readouterr().out
-    assert "2 frames a hop, 3 x" in shown and "match" in shown
+    assert "2 frames at each hop, rounds: 3" in shown and "match" in shown
     assert main(["export", str(path), "--sparsity", "0.5", "-o", str(path)]) == 1
     assert "--sparsity is for checkpoints" in capsys.readouterr().err
     assert main(["export", str(path), "--dtype", "bfloat16", "-o", str(path)]) == 1

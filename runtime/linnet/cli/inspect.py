@@ -65,7 +65,12 @@ def summary(info: dict[str, Any]) -> list[tuple[str, object]]:
         ("features", f"{info['n_mels']} per frame, {info['features'].get('kind', 'unknown')}"),
         ("look-ahead", f"{info['lookahead_frames']} frames, {info['latency_ms']:g} ms"),
         *(
-            [("matching", f"{info['matching']} frames a hop, {info['matching_rounds']} x")]
+            [
+                (
+                    "matching",
+                    f"{info['matching']} frames at each hop, rounds: {info['matching_rounds']}",
+                )
+            ]
             if info["matching"]
             else []
         ),
