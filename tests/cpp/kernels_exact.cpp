@@ -185,7 +185,7 @@ void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uin
   }
 
   const size_t block_size = size_t{block.rows} * block.cols;
-  Exact<unsigned char> values(blocks.size() * block_size * (dtype == Dtype::fp32 ? 4 : 2));
+  Exact<unsigned char> values(blocks.size() * block_size * weight_bytes(dtype));
   Exact<unsigned char> columns(dense ? 0 : blocks.size() * index_width);
   Exact<Quad> exact_quads(quads.size());
   std::copy(quads.begin(), quads.end(), exact_quads.data());
