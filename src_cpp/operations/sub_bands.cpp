@@ -61,7 +61,7 @@ void merge(uint32_t n_bands, uint32_t sections, const float* first, float* memor
   for (uint32_t n = 1; n < n_bands; n *= 2) {
     float merged[kMostSubBands];
     for (uint32_t pair = 0; pair < n_bands / (2 * n); ++pair, memory += 2 * (sections + 1)) {
-      // The upper half of a band that was split lies upside down, so its own halves have changed places.
+      // The upper half of a band that was split has its frequencies reversed, so its own halves have changed places.
       const float* low = x + (2 * pair + pair % 2) * n;
       const float* high = x + (2 * pair + 1 - pair % 2) * n;
       float* out = merged + 2 * pair * n;

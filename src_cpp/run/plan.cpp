@@ -8,7 +8,7 @@
 namespace linnet {
 namespace {
 
-// Tasks between two barriers, so that comparing each with all takes no time worth speaking of, whatever the file.
+// The most tasks between two barriers: each is compared with all others, which must not take long, whatever the file.
 constexpr uint32_t kMostUnmet = 32;
 
 // Floats of the arena.
@@ -89,7 +89,8 @@ class Planner {
     const bool finish = needs_finish(op);
     Task task = {&op, row, true, finish, false, false};
     task.split = worth_splitting(task);
-    // Whoever has some quads does not have all of anyone's neighbouring rows, which the finish takes many at a time.
+    // A quad's block rows lie anywhere in the matrix, while the finish takes neighbouring rows, many at a time. So the
+    // rows that one thread finishes have been multiplied by several.
     if (finish && task.split && items_of(task).quads()) {
       plan_.tasks[plan_.n_tasks++] = Task{&op, row, true, false, true, false};
       task = Task{&op, row, false, true, false, false};

@@ -35,8 +35,10 @@ bool quick(const unsigned char* file, const linnet_info& info) {
   const uint32_t priming = header_u32(file, 48), arena_size = header_u32(file, 52);
   const uint64_t operations = uint64_t{header_u32(file, 68)} + header_u32(file, 72);
   const uint64_t runs = priming + info.lookahead + kFrames * kSamplesPerFrame;
-  const bool matches = header_u32(file, 120) != 0;  // which transforms up to 16 x 2 times per frame
-  return (!matches || info.lookahead <= 32) && arena_size <= (1u << 18) && info.hop_length <= 1024 &&
+  // A match transforms up to 16 x 2 times per frame and round.
+  const bool matches = header_u32(file, 120) != 0;
+  const uint32_t rounds = matches ? header_u32(file, header_u32(file, 104) + 64 * operations + 14 * 4) : 0;
+  return (!matches || info.lookahead <= 32) && rounds <= 2 && arena_size <= (1u << 18) && info.hop_length <= 1024 &&
          operations * runs <= 20000 && info.n_features <= 4096;
 }
 

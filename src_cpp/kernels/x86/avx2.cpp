@@ -142,8 +142,8 @@ void matvec_dense(const Matrix& w, const float* x, const float* bias, float* y) 
   if (panel < panels) dense_panel<D>(w, panel, x, bias, y);
 }
 
-// The loops over quads have eight independent chains of multiply-adds, which hides their latency, and nothing is left
-// over at a row's end. One such loop runs at the rate at which its loads do: two of weights and one of x per block.
+// The loops over quads have eight independent chains of multiply-adds, which hide their latency, and no partial block
+// is left at a row's end. Such a loop is bound by its loads: two of weights and one of x for each block.
 
 // A register holds two rows of four columns; x[4j .. 4j+4) is broadcast to both halves, so nothing is shuffled per
 // block.

@@ -129,8 +129,8 @@ struct Weights<Dtype::fp32> : InOrder {
 
 constexpr float kZeros[16] = {0};
 
-// y[row .. row + n) = sums + bias, no further than the last row; row may lie beyond it. Kept out of the way of whole
-// blocks.
+// y[row .. row + n) = sums + bias, no further than the last row; row may lie beyond it. It is not inlined, so that the
+// code of whole blocks stays small.
 LINNET_COLD void store_rest(const float* sums, size_t row, size_t n, size_t rows, const float* bias, float* y) {
   for (size_t r = 0; r < n && row + r < rows; ++r) y[row + r] = sums[r] + (bias ? bias[row + r] : 0.0f);
 }
