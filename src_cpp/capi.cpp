@@ -250,7 +250,6 @@ linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens,
   if (stream == nullptr || made == nullptr || nats == nullptr || (tokens == nullptr && n_tokens != 0))
     return LINNET_ERROR_ARGUMENT;
   *made = 0;
-
   const uint32_t per_step = stream->model->config.samples_per_step;
   if (n_tokens % per_step != 0) return LINNET_ERROR_ARGUMENT;
   if (stream->position % per_step != 0 || is_matching(*stream)) return LINNET_ERROR_STATE;

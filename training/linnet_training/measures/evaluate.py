@@ -66,9 +66,9 @@ def griffin_lim(mel: Mel, definition: dict[str, Any], iterations: int = 60) -> P
     return to_int16(audio)
 
 
-def matched_noise(voice: Any, mel: Mel) -> Pcm:
-    """White noise, matched to mel (n_mels, S) as the voice matches its samples, or in four
-    iterations where it does not: what is heard without any network. (S * hop,)"""
+def noise_matcher(voice: Any) -> Callable[[Mel], Pcm]:
+    """Makes (S * hop,) of mel (n_mels, S): white noise, matched as the voice matches its samples,
+    or with four frames a hop where it does not. That is what is heard without any network."""
     from linnet.reference.engine import ReferenceVoice
     from linnet.reference.matching import run
     from linnet_export.matching import matched
@@ -78,9 +78,14 @@ def matched_noise(voice: Any, mel: Mel) -> Pcm:
     reference = ReferenceVoice(to_bytes(file if file.match else matched(file, 4)))
     match = reference.file.match
     assert match is not None
-    n = mel.shape[1] * voice.hop_length
-    noise = (NOISE * np.random.default_rng(0).standard_normal(n)).astype(np.float32)
-    return to_int16(run(match, noise, mel, reference.parts(match)))
+    parts = reference.parts(match)
+
+    def matched_noise(mel: Mel) -> Pcm:
+        n = mel.shape[1] * voice.hop_length
+        noise = (NOISE * np.random.default_rng(0).standard_normal(n)).astype(np.float32)
+        return to_int16(run(match, noise, mel, parts))
+
+    return matched_noise
 
 
 def open_voice(path: Path) -> Any:
@@ -125,14 +130,14 @@ def evaluate(
         for kind in ("held_out", "unseen")
         for name in index.get(kind, [])[: utterances or None]
     }
-    rows = []
+    matched_noise, rows = noise_matcher(voice), []
     for name, kind in names.items():
         with np.load(prepared / f"{name}.npz") as file:
             pcm: Pcm = file["pcm"]
         mel = voice.features(pcm, rate)
         made = {
             "voice": voice.synthesize(mel, seed=0, temperature=temperature),
-            "noise": matched_noise(voice, mel),
+            "noise": matched_noise(mel),
             "griffin_lim": griffin_lim(mel, definition),
         }
         row = {"name": name, "speaker": speakers.get(name, ""), "kind": kind}
