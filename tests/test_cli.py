@@ -144,7 +144,7 @@ def test_inspect_draws_the_patterns(folder: Path) -> None:
         ("export text.npy --to-onnx out.onnx", "not a .linnet file"),
         ("bench sample", "bench sample needs a voice"),
         ("bench sample absent.linnet", "No such file or directory: 'absent.linnet'"),
-        ("bench guess voice.linnet", "matvec, sample or sweep, not 'guess'"),
+        ("bench guess voice.linnet", "matvec, sample, sweep or rivals, not 'guess'"),
     ],
 )
 def test_failures_are_one_line_and_leave_no_output(

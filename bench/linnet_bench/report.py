@@ -14,8 +14,8 @@ from linnet_bench.timing import core, pinned
 def run(options: argparse.Namespace) -> None:
     """Measure what the command's options ask for (`linnet.cli.bench`)."""
     kernels = [options.kernels] if options.kernels else linnet.kernels()
-    if options.what == "sample":
-        linnet.load(options.voice)  # an error before anything is printed
+    for voice in options.voices:
+        linnet.load(voice)  # an error before anything is printed
     last = core()
     on = "not pinned" if last is None else f"pinned to core {last}"
     print(facts([("cpu", cpu_name()), ("core", on), ("kernel sets", ", ".join(kernels))]))
@@ -24,7 +24,11 @@ def run(options: argparse.Namespace) -> None:
         report_sample.run(options, kernels)
         return
     with pinned():
-        if options.what == "sweep":
+        if options.what == "rivals":
+            from linnet_bench import report_rivals  # PyTorch and onnxruntime are imported by it
+
+            report_rivals.run(options, kernels[0])
+        elif options.what == "sweep":
             report_sweep.run(options, kernels[0])
         elif options.quick:
             report_matvec.run_quick(options, kernels[0])

@@ -17,9 +17,10 @@ from linnet_bench.timing import pinned
 
 
 def run(options: argparse.Namespace, kernels: Sequence[str]) -> None:
-    times = sample.measure(options.voice, kernels, options.threads)
+    (source,) = options.voices
+    times = sample.measure(source, kernels, options.threads)
     print(speed_table(times))
-    voices = [linnet.load(options.voice, kernels=name) for name in kernels]
+    voices = [linnet.load(source, kernels=name) for name in kernels]
     with pinned():
         profiles = [linnet_bench.profile(voice) for voice in voices]
     n = profiles[0].samples_per_step
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace, kernels: Sequence[str]) -> None:
         print(facts([("matrix", "recurrent matrix"), *product_facts(product)]))
     written = write_results(
         options.output,
-        {"voice": str(options.voice), **sample.as_dict(times, profiles)},
+        {"voice": str(source), **sample.as_dict(times, profiles)},
         lambda figure: draw_profiles(figure, profiles),
     )
     print("\nwrote", ", ".join(written))

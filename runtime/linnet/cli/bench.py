@@ -12,12 +12,14 @@ from linnet.format.dtypes import DTYPES
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
 
+WHAT = ("matvec", "sample", "sweep", "rivals")
 DESCRIPTION = """\
 matvec        products of the paper's matrices and of GRUs', with every kernel set and storage type
 matvec --quick    one matrix
 sample VOICE  a voice's speed and where the time goes, for every kernel set (also: bench VOICE)
 sweep         time against sparsity, sparse beside dense
-All but --quick write OUT.json and OUT.png. On one core."""
+rivals VOICE ...  other vocoders beside voices; needs PyTorch and onnxruntime
+All but --quick write OUT.json, and but for rivals OUT.png. On one core."""
 
 
 def add(parsers: Parsers) -> None:
@@ -29,12 +31,12 @@ def add(parsers: Parsers) -> None:
     )
     parser.add_argument(
         "what",
-        metavar="matvec | sample | sweep",
+        metavar=" | ".join(WHAT),
         nargs="?",
         default="matvec",
         help="what to measure (default: matvec)",
     )
-    parser.add_argument("voice", metavar="VOICE", nargs="?", help="a .linnet file, for sample")
+    parser.add_argument("voices", metavar="VOICE", nargs="*", help=".linnet files")
     add_kernels(parser)
     parser.add_argument(
         "-o", "--output", metavar="OUT", help="default: linnet-bench-matvec, and so on"
@@ -65,12 +67,16 @@ def run(options: argparse.Namespace) -> None:
 
 def _complete(options: argparse.Namespace) -> None:
     """Put the defaults in. Raises ValueError where the words do not say what to measure."""
-    if options.what not in ("matvec", "sample", "sweep"):
-        if options.voice is not None:
-            raise ValueError(f"bench measures matvec, sample or sweep, not {options.what!r}")
-        options.what, options.voice = "sample", options.what
-    if options.what == "sample" and options.voice is None:
-        raise ValueError("bench sample needs a voice: linnet bench sample VOICE")
+    if options.what not in WHAT:
+        if options.voices:
+            known = f"{', '.join(WHAT[:-1])} or {WHAT[-1]}"
+            raise ValueError(f"bench measures {known}, not {options.what!r}")
+        options.what, options.voices = "sample", [options.what]
+    n = len(options.voices)
+    if options.what == "sample" and n != 1:
+        raise ValueError(f"bench sample needs a voice, not {n}: linnet bench sample VOICE")
+    if options.what == "rivals" and not n:
+        raise ValueError("bench rivals needs voices: linnet bench rivals VOICE ...")
     quick_given = (options.rows, options.cols, options.sparsity, options.block, options.dtype)
     if options.weights or any(given is not None for given in quick_given):
         options.quick = True
