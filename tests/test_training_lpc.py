@@ -102,6 +102,22 @@ def test_a_resumed_training_ends_with_the_same_weights_pruned(
         assert torch.equal(resumed.model.state_dict()[name], tensor), name
 
 
+@needs_scan
+@pytest.mark.parametrize("block", ["8x4", "16x1"])
+def test_blocks_made_of_4x4_are_computed_as_such(
+    corpus: LpcCorpus, tmp_path: Path, block: str
+) -> None:
+    rules = (configuration.Rule("gru.weight_hh_l0", block, 0.5),)
+    trainer = LpcTrainer(with_changes(config(3), pruning={"rules": rules}), corpus, tmp_path)
+    trainer.run(quiet=True)
+    blocks, kept = trainer.find_blocks(), trainer.pruner.masks["gru.weight_hh_l0"]
+    assert float(kept.mean()) == 0.5
+    if block == "16x1":
+        assert blocks is None
+    else:
+        assert blocks is not None and 16 * len(blocks.rows) == int(kept.sum())
+
+
 @pytest.mark.parametrize("from_voice", [False, True])
 def test_a_training_begins_with_the_weights_of_another(
     corpus: LpcCorpus, tmp_path: Path, from_voice: bool

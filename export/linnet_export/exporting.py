@@ -16,7 +16,7 @@ from linnet.audio import score_recording
 from linnet.files import write_atomic
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
-from linnet_export.config import load_table, merge, read_matching, read_rounds
+from linnet_export.config import load_table, merge, read_matching, read_rounds, read_types
 from linnet_export.families import known as families
 from linnet_export.families.hparams import from_coqui
 from linnet_export.matching import matched
@@ -36,7 +36,8 @@ def export(
     *,
     block: str | None = None,
     sparsity: float | None = None,
-    dtype: str = "float16",
+    dtype: str | None = None,
+    keep: Mapping[str, str] | None = None,
     names: PathLike | Mapping[str, str] | None = None,
     config: PathLike | Mapping[str, Any] | None = None,
     preset: str | None = None,
@@ -55,7 +56,10 @@ def export(
     block: block shape of the prunable layers ("4x4", "8x4", "16x1", "1x16", "1x4", "dense"); None
         reads it from the zeros.
     sparsity: prune these layers by block magnitude to this share of zero blocks; needs a block.
-    dtype: "float16", "bfloat16" or "float32".
+    dtype: "float16", "bfloat16" or "float32", or "fp16" and so on; None takes the config's, or
+        "float16".
+    keep: types of layers that are stored in another one, by name or pattern ("O2", "conv.*"); these
+        go over the config's table `keep`.
     names: a TOML or JSON file (or a mapping) from our tensor names to the checkpoint's, as
         `linnet_export.names` says.
     config: a TOML or JSON file (or a mapping) whose keys supplement or override the checkpoint's.
@@ -74,7 +78,6 @@ def export(
     Raises ValueError for what does not fit, OSError from the system.
     """
     path = Path(checkpoint_path)
-    storage = Storage(dtype, block, sparsity)
     checkpoint = read_checkpoint(path)
     checkpoint = replace(checkpoint, tensors=rename(checkpoint.tensors, _table(names)))
     given = {"temperature": temperature, "matching": matching, "matching_rounds": rounds}
@@ -82,6 +85,7 @@ def export(
     whole = merge(from_coqui(checkpoint.config), from_coqui(overrides))
     if preset is not None:
         whole["preset"] = preset
+    storage = storage_of(whole, dtype, keep, block, sparsity)
     stem = path.resolve().name if path.is_dir() else path.stem
     build = partial(build_voice, checkpoint, whole, str(name or whole.get("name") or stem))
     voice = build(storage)
@@ -91,6 +95,18 @@ def export(
         cost = Cost(*(score_recording(linnet.load(v), score, mel) for v in (exact, data)))
     write_atomic(out_path, data)
     return report(voice, storage.layers, os.fspath(out_path), len(data), cost)
+
+
+def storage_of(
+    config: Mapping[str, Any],
+    dtype: str | None = None,
+    keep: Mapping[str, str] | None = None,
+    block: str | None = None,
+    sparsity: float | None = None,
+) -> Storage:
+    """How a checkpoint with this config is stored, the arguments of `export` put over it."""
+    usual, kept = read_types(config)
+    return Storage(dtype or usual, block, sparsity, {**kept, **(keep or {})})
 
 
 def rematch(voice_path: PathLike, out_path: PathLike, matching: int, rounds: int = 1) -> Report:
@@ -103,10 +119,11 @@ def rematch(voice_path: PathLike, out_path: PathLike, matching: int, rounds: int
     data = to_bytes(voice)
     write_atomic(out_path, data)
     known = {field.name for field in fields(Layer)}
-    layers = [
-        Layer(**layer)
+    dtypes: dict[Any, str] = {tensor.name: tensor.dtype for tensor in voice.tensors}
+    layers = [  # older ones say no type
+        Layer(**{"dtype": dtypes.get(layer.get("name"), ""), **layer})
         for layer in voice.metadata.get("layers", [])
-        if isinstance(layer, dict) and set(layer) == known
+        if isinstance(layer, dict) and {"dtype", *layer} == known
     ]
     return report(voice, layers, os.fspath(out_path), len(data), None)
 
@@ -119,6 +136,7 @@ def build_voice(
     Raises ValueError for an unknown architecture, and for tensors or a config that do not fit it.
     """
     voice = families.build(checkpoint, config, name, storage)
+    storage.require_kept()
     return matched(voice, read_matching(config), read_rounds(config))
 
 

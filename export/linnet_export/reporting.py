@@ -48,6 +48,7 @@ class Report:
             "nonzeros",
             "density",
             "block",
+            "type",
             "bytes",
             "bytes/weight",
             "rounding",
@@ -59,13 +60,14 @@ class Report:
                 f"{layer.nonzeros:,}",
                 f"{layer.density:.1%}",
                 layer.block,
+                layer.dtype,
                 f"{layer.bytes:,}",
                 f"{layer.bytes_per_weight:.2f}",
                 f"{layer.rounding_error:.1e}",
             )
             for layer in self.layers
         ]
-        lines = [table([head, *rows], left=(0, 1, 4))]
+        lines = [table([head, *rows], left=(0, 1, 4, 5))]
         lines.append(
             f"{self.path}: {self.architecture}, {self.file_bytes:,} bytes, "
             f"{self.bytes_per_weight:.2f} per stored weight, "

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
 from linnet.format.blocks import BLOCKS, DENSE, TABLE, Packed, block_shape, pack
 from linnet.format.choice import best_block, fill_ratio
-from linnet.format.dtypes import storage_type
+from linnet.format.dtypes import type_name
 from linnet.pruning import prune
 from linnet_export.building.tensors import Weights
 
@@ -27,6 +29,7 @@ class Layer:
     nonzeros: int
     density: float  # nonzeros / (rows cols)
     block: str
+    dtype: str
     stored_weights: int
     bytes: int
     bytes_per_weight: float  # per stored weight
@@ -37,6 +40,8 @@ class Layer:
 class Storage:
     """The exporter's choices; collects the report.
 
+    dtype: the type of every layer's weights but for those in `keep`: layers by name or pattern, and
+    their types.
     block: a block shape (or "dense") for every prunable layer, None to read it from the zeros.
     sparsity: prune prunable layers to this share of zero blocks (needs a block shape), None to
     leave them.
@@ -45,10 +50,12 @@ class Storage:
     dtype: str = "float16"
     block: str | None = None
     sparsity: float | None = None
+    keep: Mapping[str, str] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        storage_type(self.dtype)
+        self.dtype = type_name(self.dtype)
+        self.keep = {name: type_name(dtype) for name, dtype in self.keep.items()}
         if self.block not in (None, DENSE):
             block_shape(self.block)
         if self.sparsity is not None:
@@ -72,6 +79,18 @@ class Storage:
         if prunable and self.sparsity is not None and self.block is not None:
             dense = self._prune(name, dense, self.block, self.sparsity, parts)
         return self._store(name, dense, self._layout(name, dense, prunable))
+
+    def _type(self, name: str) -> str:
+        """The type of a layer's weights: of the patterns that fit its name, the last one's."""
+        kept = [dtype for pattern, dtype in self.keep.items() if fnmatchcase(name, pattern)]
+        return self.keep.get(name) or (kept[-1] if kept else self.dtype)
+
+    def require_kept(self) -> None:
+        """Once all layers are stored: raise ValueError where `keep` names one that is not there."""
+        names = [layer.name for layer in self.layers]
+        for pattern in self.keep:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise ValueError(f"keep names no layer {pattern!r}; there are {', '.join(names)}")
 
     def _prune(
         self, name: str, dense: Weights, block: str, sparsity: float, parts: tuple[int, int]
@@ -99,7 +118,7 @@ class Storage:
             raise ValueError(f"{name}: {error}") from None
 
     def _layout(self, name: str, dense: Weights, prunable: bool) -> str:
-        automatic = best_block(dense, self.dtype)
+        automatic = best_block(dense, self._type(name))
         if not prunable or self.block is None:
             return automatic
         if self.sparsity is not None or self.block == DENSE:
@@ -116,7 +135,7 @@ class Storage:
 
     def _store(self, name: str, dense: Weights, layout: str) -> Packed:
         try:
-            packed = pack(dense, layout, self.dtype)
+            packed = pack(dense, layout, self._type(name))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         nonzeros = int(np.count_nonzero(dense))
@@ -130,6 +149,7 @@ class Storage:
                 nonzeros,
                 nonzeros / dense.size,
                 layout,
+                packed.dtype,
                 packed.stored_weights,
                 packed.nbytes,
                 packed.nbytes / max(packed.stored_weights, 1),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from linnet.cli.arguments import load_mel, sparsity, temperature
+from linnet.cli.arguments import kept, load_mel, sparsity, storage_type, temperature
 from linnet.format.blocks import BLOCKS, DENSE
-from linnet.format.dtypes import DTYPES
+from linnet.format.dtypes import STORAGE_TYPES
 from linnet.format.reading import is_voice
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
+
+SHORT_NAMES = [stored.short for stored in STORAGE_TYPES]
 
 
 def add(parsers: Parsers) -> None:
@@ -37,7 +39,19 @@ def add(parsers: Parsers) -> None:
     parser.add_argument(
         "--sparsity", type=sparsity, help="prune to this share of zero blocks; needs --block"
     )
-    parser.add_argument("--dtype", choices=list(DTYPES), help="default: float16")
+    parser.add_argument(
+        "--dtype",
+        type=storage_type,
+        metavar="TYPE",
+        help=f"{', '.join(SHORT_NAMES)}; default: the config's, or {SHORT_NAMES[0]}",
+    )
+    parser.add_argument(
+        "--keep",
+        type=kept,
+        action="append",
+        metavar="LAYER=TYPE",
+        help="store this layer, or those of a pattern, in another type; may be repeated",
+    )
     parser.add_argument("--names", metavar="MAP.toml", help="our tensor names, and theirs")
     parser.add_argument("--config", metavar="CONFIG.toml", help="put over the checkpoint's config")
     parser.add_argument(
@@ -102,7 +116,8 @@ def export(options: argparse.Namespace) -> object:
         options.output,
         block=options.block,
         sparsity=options.sparsity,
-        dtype=options.dtype or "float16",
+        dtype=options.dtype,
+        keep=dict(options.keep or ()),
         names=options.names,
         config=options.config,
         preset=options.preset,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from linnet.pruning import block_size
 from linnet_training.data.corpus import Streams
 from linnet_training.data.lpc import LpcCorpus, Recording
 from linnet_training.loops.held_out import stored
@@ -118,7 +119,8 @@ class LpcTrainer(Trainer):
     def find_blocks(self) -> Blocks | None:
         """The blocks of the recurrent matrix, where they are what it is computed with."""
         rules = [rule for rule in self.config.pruning.rules if rule.name == RECURRENT]
-        fits = all(rule.block == "4x4" for rule in rules) and not self.config.model.hidden_size % 4
+        sizes = [size for rule in rules for size in block_size(rule.block)]
+        fits = not any(size % 4 for size in (*sizes, self.config.model.hidden_size))
         if not block_scan.AVAILABLE or self.device.type != "cpu" or not fits:
             return None
         if not rules:
