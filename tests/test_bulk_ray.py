@@ -30,7 +30,7 @@ pytestmark = [
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A voice, 500 short utterances, and what they are to become."""
     folder = tmp_path_factory.mktemp("corpus")
-    (folder / "voice.linnet").write_bytes(tiny_voice())
+    (folder / "voice.linnet").write_bytes(large_voice())
     (folder / "in").mkdir()
     random = np.random.default_rng(0)
     for n in range(500):
@@ -51,6 +51,11 @@ def cluster() -> Iterator[str]:
     yield nodes.address
     ray.shutdown()
     nodes.shutdown()
+
+
+def large_voice() -> bytes:
+    """Too large to travel within a message: it has to come from the object store."""
+    return tiny_voice(config={"training": {"description": "x" * 500_000}})
 
 
 def hashes(folder: Path) -> dict[str, bytes]:

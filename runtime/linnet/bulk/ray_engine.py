@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,14 @@ from linnet.bulk.utterances import Utterance
 from linnet.bulk.vocoder import Vocoder
 
 BLOCKS_PER_ACTOR = 32  # enough to even out the work, few enough for Ray's bookkeeping
+
+
+class _Vocoder(Vocoder):
+    """Takes its voice from the object store: a list, since Ray resolves bare references itself."""
+
+    def __init__(self, voice: list[Any], *others: Any) -> None:
+        ray: Any = importlib.import_module("ray")
+        super().__init__(ray.get(voice[0]), *others)
 
 
 def run(
@@ -34,21 +43,22 @@ def run(
         raise ImportError("the engine ray needs Ray: pip install 'ray[data]'") from None
     started = not ray.is_initialized()
     if started:
-        ray.init(address=address, log_to_driver=False)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     try:
+        context = data.DataContext.get_current()
+        context.enable_progress_bars = False  # the run has its own
         actors = jobs or int(ray.cluster_resources().get("CPU", 1))
         rows = [{"name": utterance.name, "path": utterance.path} for utterance in utterances]
         blocks = min(-(-len(rows) // batch), BLOCKS_PER_ACTOR * actors)
-        voice, *others = arguments
+        path, *others = arguments
+        voice = ray.put(Path(path).read_bytes())  # lives as long as an actor may start anew
         results = data.from_items(rows, override_num_blocks=blocks).map_batches(
-            Vocoder,
-            fn_constructor_args=(Path(voice).read_bytes(), *others),
+            _Vocoder,
+            fn_constructor_args=([voice], *others),
             batch_size=batch,
             batch_format="numpy",
             compute=data.ActorPoolStrategy(size=min(actors, blocks)),
             num_cpus=1,
-            max_restarts=-1,
-            max_task_retries=3,
         )
         yield from results.iter_batches(batch_size=None, batch_format="numpy")
     finally:
