@@ -81,7 +81,7 @@ std::unique_ptr<Stored> random_dense(const Shape& shape, Dtype dtype, std::mt199
 
 // Blocks at random places, stored as export/FORMAT.md says; block rows sorted by their number of blocks.
 std::unique_ptr<Stored> random_blocks(const Shape& shape, Dtype dtype, std::mt19937& random) {
-  const BlockShape block = block_shape(shape.layout);
+  const BlockShape block = block_shape(shape.layout, dtype);
   const uint32_t block_rows = shape.rows / block.rows, block_cols = shape.cols / block.cols;
   std::vector<std::vector<uint16_t>> pattern(block_rows);
   std::bernoulli_distribution kept(1 - shape.sparsity);

@@ -56,8 +56,8 @@ def export(
     block: block shape of the prunable layers ("4x4", "8x4", "16x1", "1x16", "1x4", "dense"); None
         reads it from the zeros.
     sparsity: prune these layers by block magnitude to this share of zero blocks; needs a block.
-    dtype: "float16", "bfloat16" or "float32", or "fp16" and so on; None takes the config's, or
-        "float16".
+    dtype: "float16", "bfloat16", "float32" or "int8", or "fp16" and so on; None takes the
+        config's, or "float16".
     keep: types of layers that are stored in another one, by name or pattern ("O2", "conv.*"); these
         go over the config's table `keep`.
     names: a TOML or JSON file (or a mapping) from our tensor names to the checkpoint's, as

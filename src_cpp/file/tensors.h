@@ -7,6 +7,14 @@
 
 namespace linnet {
 
+// Where the scales of a tensor of int8 stand in its section of values, behind the weights; and the bytes of such a
+// section.
+inline uint64_t scales_at(uint64_t n_weights) { return round_up(n_weights, kSectionAlignment); }
+inline uint64_t values_bytes(Dtype dtype, uint64_t n_weights, uint32_t rows) {
+  if (dtype != Dtype::int8) return n_weights * weight_bytes(dtype);
+  return scales_at(n_weights) + round_up(rows, kGroup) * sizeof(float);
+}
+
 // Whether the quads of a block matrix name every block row once and hold n_blocks blocks, and its columns are in range:
 // all that a kernel relies on. The offsets say where quads and columns lie, for the error.
 bool check_blocks(Errors& errors, const char* name, const Matrix& m, uint32_t n_blocks, uint64_t quads_offset,

@@ -11,9 +11,13 @@ import numpy as np
 
 from linnet.format.blocks import BLOCKS, DENSE, TABLE, Packed, block_shape, pack
 from linnet.format.choice import best_block, fill_ratio
-from linnet.format.dtypes import type_name
+from linnet.format.dtypes import INT8_COLUMNS, type_name
 from linnet.pruning import prune
 from linnet_export.building.tensors import Weights
+
+# Of an int8 voice, matrices with fewer columns stay fp16, as tables do: they are small, and their
+# operands, such as the last sample, say too much to be rounded to 255 steps.
+LEAST_INT8_COLUMNS = 16
 
 # Stored weights per nonzero above which zeros do not fit a block shape.
 MAX_FILL = 1.05
@@ -78,12 +82,17 @@ class Storage:
         """
         if prunable and self.sparsity is not None and self.block is not None:
             dense = self._prune(name, dense, self.block, self.sparsity, parts)
-        return self._store(name, dense, self._layout(name, dense, prunable))
+        dtype = self._type(name, dense.shape[1])
+        return self._store(name, dense, self._layout(name, dense, prunable, dtype), dtype)
 
-    def _type(self, name: str) -> str:
-        """The type of a layer's weights: of the patterns that fit its name, the last one's."""
+    def _type(self, name: str, cols: int | None = None) -> str:
+        """The type of a layer's weights, a table's without `cols`: of the patterns in `keep` that
+        fit its name the last one's, but a name itself comes first."""
         kept = [dtype for pattern, dtype in self.keep.items() if fnmatchcase(name, pattern)]
-        return self.keep.get(name) or (kept[-1] if kept else self.dtype)
+        if kept:
+            return self.keep.get(name, kept[-1])
+        fits = cols is not None and LEAST_INT8_COLUMNS <= cols <= INT8_COLUMNS
+        return self.dtype if fits or self.dtype != "int8" else "float16"
 
     def require_kept(self) -> None:
         """Once all layers are stored: raise ValueError where `keep` names one that is not there."""
@@ -108,7 +117,7 @@ class Storage:
 
     def table(self, name: str, dense: Weights) -> Packed:
         """Store an embedding."""
-        return self._store(name, dense, TABLE)
+        return self._store(name, dense, TABLE, self._type(name))
 
     def vector(self, name: str, values: Weights) -> Packed:
         """Store a bias or upsampling weights, as float32."""
@@ -117,8 +126,8 @@ class Storage:
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
 
-    def _layout(self, name: str, dense: Weights, prunable: bool) -> str:
-        automatic = best_block(dense, self._type(name))
+    def _layout(self, name: str, dense: Weights, prunable: bool, dtype: str) -> str:
+        automatic = best_block(dense, dtype)
         if not prunable or self.block is None:
             return automatic
         if self.sparsity is not None or self.block == DENSE:
@@ -133,9 +142,9 @@ class Storage:
             )
         return self.block
 
-    def _store(self, name: str, dense: Weights, layout: str) -> Packed:
+    def _store(self, name: str, dense: Weights, layout: str, dtype: str) -> Packed:
         try:
-            packed = pack(dense, layout, self._type(name))
+            packed = pack(dense, layout, dtype)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         nonzeros = int(np.count_nonzero(dense))

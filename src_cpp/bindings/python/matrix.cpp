@@ -19,21 +19,23 @@ constexpr size_t kReleaseGil = size_t{1} << 20;
 class PackedMatrix {
  public:
   PackedMatrix(uint32_t layout, uint32_t dtype, uint32_t rows, uint32_t cols, const py::bytes& values,
-               const py::bytes& columns, const py::bytes& quads, const KernelName& kernels)
+               const py::bytes& columns, const py::bytes& quads, const KernelName& kernels, float input_range)
       : kernels_(named_kernels(kernels)) {
     if (!known_layout(layout) || !is_matrix(static_cast<Layout>(layout)))
       throw py::value_error("layout " + std::to_string(layout) + " is not a matrix");
     if (!known_dtype(dtype)) throw py::value_error("unknown dtype " + std::to_string(dtype));
-    block_ = block_shape(static_cast<Layout>(layout));
+    const Dtype type = static_cast<Dtype>(dtype);
+    block_ = block_shape(static_cast<Layout>(layout), type);
     if (rows == 0 || cols == 0) throw py::value_error("a matrix has at least one row and one column");
     const std::string_view parts[] = {values, columns, quads};
     const bool dense = !is_sparse(static_cast<Layout>(layout));
     const uint32_t index_width = dense ? 0 : n_block_cols(cols) <= 256 ? 1 : 2;
-    const size_t n_blocks = dense ? n_block_rows(rows) * cols : parts[1].size() / index_width;
+    const size_t n_blocks = dense ? n_block_rows(rows) * n_block_cols(cols) : parts[1].size() / index_width;
     const size_t n_quads = dense ? 0 : (n_block_rows(rows) + 3) / 4;
-    const size_t weight_size = weight_bytes(static_cast<Dtype>(dtype));
+    const size_t n_weights = n_blocks * block_.rows * block_.cols;
     require(n_block_rows(rows) <= kNoBlockRow && n_block_cols(cols) <= kNoBlockRow, "too many block rows or columns");
-    require(parts[0].size() == n_blocks * block_.rows * block_.cols * weight_size, "values have the wrong size");
+    require(type != Dtype::int8 || cols <= kMostInt8Columns, "too many columns");
+    require(parts[0].size() == values_bytes(type, n_weights, rows), "values have the wrong size");
     require(parts[1].size() == (dense ? 0 : n_blocks * index_width), "columns have the wrong size");
     require(parts[2].size() == n_quads * sizeof(Quad), "quads have the wrong size");
 
@@ -45,14 +47,16 @@ class PackedMatrix {
     memory_.reset(static_cast<unsigned char*>(::operator new(n_bytes_, std::align_val_t(kAlignment))));
     for (size_t i = 0; i < 3; ++i) std::memcpy(memory_.get() + at[i], parts[i].data(), parts[i].size());
     matrix_ = {static_cast<Layout>(layout),
-               static_cast<Dtype>(dtype),
+               type,
                rows,
                cols,
                static_cast<uint32_t>(n_quads),
                index_width,
                memory_.get() + at[0],
                dense ? nullptr : memory_.get() + at[1],
-               dense ? nullptr : reinterpret_cast<const Quad*>(memory_.get() + at[2])};
+               dense ? nullptr : reinterpret_cast<const Quad*>(memory_.get() + at[2]),
+               type == Dtype::int8 ? reinterpret_cast<const float*>(memory_.get() + scales_at(n_weights)) : nullptr,
+               input_range};
     linnet_error error;
     Errors errors(&error);
     if (!dense && !check_blocks(errors, "packed", matrix_, static_cast<uint32_t>(n_blocks), 0, 0)) {
@@ -134,9 +138,9 @@ void bind_matrix(py::module_& module) {
   using py::arg;
   py::class_<PackedMatrix>(module, "Matrix")
       .def(py::init<uint32_t, uint32_t, uint32_t, uint32_t, const py::bytes&, const py::bytes&, const py::bytes&,
-                    const KernelName&>(),
+                    const KernelName&, float>(),
            arg("layout"), arg("dtype"), arg("rows"), arg("cols"), arg("values"), arg("columns") = py::bytes(),
-           arg("quads") = py::bytes(), arg("kernels") = py::none())
+           arg("quads") = py::bytes(), arg("kernels") = py::none(), arg("input_range") = 0.0f)
       .def("matvec", &PackedMatrix::matvec, arg("x"), arg("out"), arg("bias") = py::none())
       .def("time", &PackedMatrix::time, arg("x"), arg("repeats"))
       .def_property_readonly("kernels", &PackedMatrix::kernels);
