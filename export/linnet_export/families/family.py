@@ -35,6 +35,7 @@ class Family:
     hint: what to give where the config names no architecture and this family is the nearest.
     checkpoint: the tensors that a voice was built from, as it stores them; None where that is lost.
     unmatched: why samples of this family cannot be matched to their features, if so.
+    spared: layers, by name or pattern, that stay fp16 in an int8 voice.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Family:
     hint: str = ""
     checkpoint: Callable[[VoiceFile], dict[str, Weights]] | None = None
     unmatched: str = ""
+    spared: tuple[str, ...] = ()
 
     def sort(self, checkpoint: Checkpoint) -> tuple[list[str], list[str]]:
         """(known, unknown) of a checkpoint's names; those that a voice never needs are neither."""

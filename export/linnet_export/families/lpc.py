@@ -153,4 +153,5 @@ def checkpoint(voice: VoiceFile) -> dict[str, Weights]:
     }
 
 
-FAMILY = configured("lpc-wavernn", build, NAMES, checkpoint=checkpoint)
+# The filters say what each token means, and take hardly any time: they run once in a frame.
+FAMILY = configured("lpc-wavernn", build, NAMES, checkpoint=checkpoint, spared=("envelope.*",))

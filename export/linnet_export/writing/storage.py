@@ -56,6 +56,7 @@ class Storage:
     sparsity: float | None = None
     keep: Mapping[str, str] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
+    spared: tuple[str, ...] = ()  # layers, or patterns, that stay fp16 in an int8 voice
 
     def __post_init__(self) -> None:
         self.dtype = type_name(self.dtype)
@@ -92,6 +93,7 @@ class Storage:
         if kept:
             return self.keep.get(name, kept[-1])
         fits = cols is not None and LEAST_INT8_COLUMNS <= cols <= INT8_COLUMNS
+        fits = fits and not any(fnmatchcase(name, pattern) for pattern in self.spared)
         return self.dtype if fits or self.dtype != "int8" else "float16"
 
     def require_kept(self) -> None:
