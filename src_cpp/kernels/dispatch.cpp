@@ -31,7 +31,9 @@ struct KernelSet {
 // Best first; each set builds on all that follow it.
 constexpr KernelSet kSets[] = {
 #if defined(__x86_64__) || defined(_M_X64)
+    {"avx512_vnni", [] { return x86_features().avx512_vnni(); }, overlay_avx512_vnni},
     {"avx512", [] { return x86_features().avx512(); }, overlay_avx512},
+    {"avx_vnni", [] { return x86_features().avx_vnni(); }, overlay_avx_vnni},
     {"avx2", [] { return x86_features().avx2(); }, overlay_avx2},
 #endif
 #if defined(LINNET_LITTLE_CORES)

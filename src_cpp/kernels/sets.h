@@ -9,8 +9,11 @@ namespace linnet {
 void overlay_portable(Kernels* kernels);
 
 #if defined(__x86_64__) || defined(_M_X64)
-void overlay_avx2(Kernels* kernels);    // AVX2, FMA, F16C
-void overlay_avx512(Kernels* kernels);  // AVX-512 F, BW, VL, DQ
+void overlay_avx2(Kernels* kernels);         // AVX2, FMA, F16C
+void overlay_avx512(Kernels* kernels);       // AVX-512 F, BW, VL, DQ
+void overlay_avx_vnni(Kernels* kernels);     // AVX-VNNI beside AVX2
+void overlay_avx512_vnni(Kernels* kernels);  // AVX-512 VNNI beside these
+void overlay_avx2_int8(Kernels* kernels);
 void overlay_avx2_matvecs(Kernels* kernels);
 void overlay_avx512_matvecs(Kernels* kernels);
 #endif

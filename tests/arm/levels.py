@@ -11,7 +11,7 @@ from pathlib import Path
 
 from native import build
 
-KERNEL_SETS = {"avx512", "avx2", "neon", "neon_little", "neon_vfpv4", "portable"}
+KERNEL_SETS = {"avx512_vnni", "avx512", "avx_vnni", "avx2", "neon", "neon_little", "neon_vfpv4", "portable"}
 
 
 @dataclass(frozen=True)

@@ -406,6 +406,7 @@ void overlay_avx2(Kernels* kernels) {
   kernels->exponentials = exponentials<Avx2>;
   kernels->upsample = upsample<Avx2>;
   overlay_avx2_matvecs(kernels);
+  overlay_avx2_int8(kernels);
 }
 
 }  // namespace linnet
