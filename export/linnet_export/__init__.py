@@ -5,9 +5,18 @@ print(export("voice.pt", "voice.linnet"))
 """
 
 from linnet_export.describing import Description, describe
-from linnet_export.exporting import export, rematch
+from linnet_export.exporting import export, rematch, restore
 from linnet_export.onnx.networks import export_onnx
 from linnet_export.reporting import Report
 from linnet_export.writing.storage import Layer
 
-__all__ = ["Description", "Layer", "Report", "describe", "export", "export_onnx", "rematch"]
+__all__ = [
+    "Description",
+    "Layer",
+    "Report",
+    "describe",
+    "export",
+    "export_onnx",
+    "rematch",
+    "restore",
+]

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
-import linnet
-from linnet.audio import score_recording
 from linnet.files import write_atomic
+from linnet.format.blocks import VECTOR
 from linnet.format.reading import read
+from linnet.format.tensor import Tensor
 from linnet.format.voice_file import VoiceFile
+from linnet_export.building.ranges import with_input_ranges
 from linnet_export.config import load_table, merge, read_matching, read_rounds, read_types
 from linnet_export.families import known as families
 from linnet_export.families.hparams import from_coqui
-from linnet_export.matching import matched
+from linnet_export.matching import matched, without
 from linnet_export.names import rename
+from linnet_export.quantising import Effect, calibrated, rounding_error
 from linnet_export.readers.checkpoint import Checkpoint
 from linnet_export.readers.reading import read_checkpoint
-from linnet_export.reporting import Cost, Report, report
+from linnet_export.reporting import Report, cost_of, report
 from linnet_export.writing.storage import Layer, Storage
 from linnet_export.writing.writer import to_bytes
 
@@ -44,6 +46,7 @@ def export(
     temperature: float | None = None,
     matching: int | None = None,
     rounds: int | None = None,
+    calibrate: PathLike | None = None,
     score: PathLike | None = None,
     mel: npt.ArrayLike | None = None,
     name: str | None = None,
@@ -71,8 +74,10 @@ def export(
         newest first. It makes samples later, by a window less two hops and a hop per frame. None
         takes the config's, or 0.
     rounds: 1 .. 16 times this is done at each hop. None takes the config's `matching_rounds`, or 1.
-    score: a wav file; the report then tells what pruning and rounding cost on it.
-    mel: its features (n_mels, n_frames); None computes them.
+    calibrate: a wav file; int8 matrices are then rounded so that their sums on it change least, and
+        the report tells by how much they do. Needs the extra `reference`.
+    score: a wav file; the report then tells what pruning and rounding cost on it, also by layer.
+    mel: the features (n_mels, n_frames) of both files; None computes them.
     name: the voice's name; the config's or the file's otherwise.
 
     Raises ValueError for what does not fit, OSError from the system.
@@ -89,12 +94,35 @@ def export(
     stem = path.resolve().name if path.is_dir() else path.stem
     build = partial(build_voice, checkpoint, whole, str(name or whole.get("name") or stem))
     voice = build(storage)
-    data, cost = to_bytes(voice), None
-    if score is not None:
-        exact = to_bytes(build(Storage("float32")))
-        cost = Cost(*(score_recording(linnet.load(v), score, mel) for v in (exact, data)))
+    pruned = build(Storage("float32", block, sparsity)) if calibrate is not None else voice
+    exact = build(Storage("float32")) if score is not None else voice
+    return _written(voice, pruned, exact, storage.layers, out_path, calibrate, score, mel)
+
+
+def _written(
+    voice: VoiceFile,
+    pruned: VoiceFile,
+    exact: VoiceFile,
+    layers: list[Layer],
+    out_path: PathLike,
+    calibrate: PathLike | None,
+    score: PathLike | None,
+    mel: npt.ArrayLike | None,
+) -> Report:
+    """Calibrate, score and write a voice, of which `pruned` and `exact` are without rounding."""
+    effects: Mapping[str, Effect] = {}
+    if calibrate is not None:
+        voice, effects = calibrated(voice, pruned, calibrate, mel)
+        errors = {name: rounding_error(voice, pruned, name) for name in effects}
+        layers = [
+            replace(layer, rounding_error=errors.get(layer.name, layer.rounding_error))
+            for layer in layers
+        ]
+        voice = replace(voice, metadata={**voice.metadata, "layers": [asdict(x) for x in layers]})
+    data = to_bytes(voice)
+    cost = None if score is None else cost_of(voice, exact, score, mel)
     write_atomic(out_path, data)
-    return report(voice, storage.layers, os.fspath(out_path), len(data), cost)
+    return report(voice, layers, os.fspath(out_path), len(data), cost, effects)
 
 
 def storage_of(
@@ -107,6 +135,43 @@ def storage_of(
     """How a checkpoint with this config is stored, the arguments of `export` put over it."""
     usual, kept = read_types(config)
     return Storage(dtype or usual, block, sparsity, {**kept, **(keep or {})})
+
+
+def restore(
+    voice_path: PathLike,
+    out_path: PathLike,
+    dtype: str | None = None,
+    keep: Mapping[str, str] | None = None,
+    calibrate: PathLike | None = None,
+    score: PathLike | None = None,
+    mel: npt.ArrayLike | None = None,
+) -> Report:
+    """A finished `.linnet` file with its weights in other types, as in `export`.
+
+    They are rounded a second time: what `score` compares is the voice as it was. dtype None: only
+    the layers in `keep` change. Raises FormatError or ValueError for what does not fit, OSError
+    from the system.
+    """
+    before = read(Path(voice_path).read_bytes())
+    family = families.of_voice(before)
+    usual = {} if dtype is not None else {t.name: t.dtype for t in before.tensors}
+    storage = Storage(dtype or "float16", keep={**usual, **(keep or {})})
+    storage.spared = () if family is None else family.spared
+    network = without(before)
+    tensors = tuple(
+        tensor
+        if tensor.layout == VECTOR
+        else Tensor(tensor.name, storage.again(tensor.name, tensor.packed))
+        for tensor in network.tensors
+    )
+    storage.require_kept(keep)
+    voice = with_input_ranges(replace(network, tensors=tensors))
+    metadata = {**voice.metadata, "layers": storage.metadata()}
+    voice, exact = replace(voice, metadata=metadata), network
+    if before.match is not None:
+        match = before.match
+        voice, exact = (matched(v, match.iterations, match.rounds or 1) for v in (voice, network))
+    return _written(voice, exact, exact, storage.layers, out_path, calibrate, score, mel)
 
 
 def rematch(voice_path: PathLike, out_path: PathLike, matching: int, rounds: int = 1) -> Report:
@@ -125,7 +190,7 @@ def rematch(voice_path: PathLike, out_path: PathLike, matching: int, rounds: int
         for layer in voice.metadata.get("layers", [])
         if isinstance(layer, dict) and {"dtype", *layer} == known
     ]
-    return report(voice, layers, os.fspath(out_path), len(data), None)
+    return report(voice, layers, os.fspath(out_path), len(data), None, {})
 
 
 def build_voice(

@@ -1,5 +1,5 @@
-"""int8 voices fitted to a recording: what each layer's operand is there, and weights rounded so that
-its sums stay as they are, which is not the same as rounding each weight to the nearest integer.
+"""int8 voices fitted to a recording: what the operand of each layer is there, and weights rounded so
+that its sums stay as they are, which is not the same as rounding each weight to the nearest integer.
 
 The rounding is that of Frantar et al. 2023 (GPTQ): the columns of a matrix are rounded in turn, and
 what a column's rounding changes in the sums is taken back by the columns that are not rounded yet,
@@ -8,6 +8,7 @@ as well as the operands' second moments allow. Weights that are zero stay zero.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,16 +16,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+import linnet
+from linnet.audio import read_wav
 from linnet.format.blocks import Packed, pack_integers
 from linnet.format.dtypes import INT8_MOST
 from linnet.format.operations import Linear, Operation
 from linnet.format.voice_file import VoiceFile
+from linnet.signal import encode, to_int16
 from linnet_export.writing.writer import to_bytes
 
+PathLike = str | os.PathLike[str]
 Float64 = npt.NDArray[np.float64]
 
-STEPS = 16000  # of the sample program, at most: the moments of a second of speech
+STEPS = 32000  # of the sample program, at most
+FRAMES = 4000  # of the frame program, which are much faster
 DAMPING = 0.01  # of the mean second moment, added to each
+_UNTOLD = "a recording does not tell them"
 _TOGETHER = 512  # operands whose products are summed at once
 
 
@@ -69,11 +76,39 @@ class Effect:
     of_operand: float  # error of the rounded operand, all of whose roundings are independent
 
 
+def calibrated(
+    voice: VoiceFile, exact: VoiceFile, recording: PathLike, mel: npt.ArrayLike | None = None
+) -> tuple[VoiceFile, dict[str, Effect]]:
+    """`fitted` to a wav file; mel: its features (n_mels, n_frames), None to compute them.
+
+    Raises ValueError where the voice has no int8 matrix or gives no likelihood to a recording, and
+    as `Voice.score`.
+    """
+    if not any(tensor.dtype == "int8" for tensor in voice.tensors):
+        raise ValueError("only int8 voices are calibrated (--dtype int8)")
+    speaker = linnet.load(to_bytes(exact))
+    if exact.header.samples_per_step > 1:
+        raise ValueError("a voice that makes samples in sub-bands is not calibrated: " + _UNTOLD)
+    samples, rate = read_wav(recording)
+    if rate != speaker.sample_rate:
+        raise ValueError(f"{recording}: {rate} Hz; the voice has {speaker.sample_rate} Hz")
+    if samples.dtype != np.int16:
+        samples = to_int16(samples)
+    features = speaker.features(samples, rate) if mel is None else np.asarray(mel, np.float32)
+    samples = samples[: features.shape[1] * exact.header.hop_length]
+    signal = exact.metadata.get("signal", {})
+    if signal.get("companding") == "excitation":  # what it is depends on the features
+        tokens = (samples.astype(np.int32) + 32768).astype(np.uint16)
+    else:
+        tokens = encode(samples, signal).astype(np.uint16)
+    return fitted(voice, exact, observe(exact, features, tokens))
+
+
 def observe(voice: VoiceFile, mel: npt.ArrayLike, tokens: npt.ArrayLike) -> dict[str, Observed]:
     """The operands of every matrix that the voice's programs multiply with, by its name.
 
-    mel: (n_mels, n_frames); tokens: (n,), as `ReferenceVoice.score` takes them, of which the first
-    STEPS are used. Raises ValueError as that does.
+    mel: (n_mels, n_frames), of which the first FRAMES are used; tokens: (n,), as
+    `ReferenceVoice.score` takes them, of which the first STEPS are. Raises ValueError as that does.
     """
     from linnet.reference import operations
     from linnet.reference.engine import ReferenceVoice, Run
@@ -92,8 +127,11 @@ def observe(voice: VoiceFile, mel: npt.ArrayLike, tokens: npt.ArrayLike) -> dict
     reference = ReferenceVoice(to_bytes(voice))
     told = [int(token) for token in np.asarray(tokens)[: STEPS * voice.header.samples_per_step]]
     hop = voice.header.hop_length
-    frames = np.asarray(mel, np.float32)[:, : -(-len(told) // hop)]
-    reference.scored(Watched(reference, 0, 0, 1.0, told), frames)
+    frames, n = np.asarray(mel, np.float32)[:, :FRAMES], -(-len(told) // hop)
+    watched = Watched(reference, 0, 0, 1.0, told)
+    reference.scored(watched, frames[:, :n])
+    for frame in frames[:, n:].T:
+        watched.frame(frame)
     for seen in found.values():
         seen.finish()
     return found
@@ -119,6 +157,13 @@ def fitted(
         tensors[number] = replace(tensor, packed=packed)
         effects[tensor.name] = effect(packed, weights, moments, seen)
     return replace(voice, tensors=tuple(tensors)), effects
+
+
+def rounding_error(voice: VoiceFile, exact: VoiceFile, name: str) -> float:
+    """The largest error of a weight of this layer, relative to the largest weight."""
+    weights = exact.tensor(name).dense.astype(np.float64)
+    largest = float(np.abs(weights).max())
+    return float(np.abs(voice.tensor(name).dense - weights).max()) / largest if largest else 0.0
 
 
 def effect(packed: Packed, weights: Float64, moments: Float64, seen: Observed) -> Effect:

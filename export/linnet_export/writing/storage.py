@@ -96,10 +96,10 @@ class Storage:
         fits = fits and not any(fnmatchcase(name, pattern) for pattern in self.spared)
         return self.dtype if fits or self.dtype != "int8" else "float16"
 
-    def require_kept(self) -> None:
+    def require_kept(self, keep: Mapping[str, str] | None = None) -> None:
         """Once all layers are stored: raise ValueError where `keep` names one that is not there."""
         names = [layer.name for layer in self.layers]
-        for pattern in self.keep:
+        for pattern in self.keep if keep is None else keep:
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise ValueError(f"keep names no layer {pattern!r}; there are {', '.join(names)}")
 
@@ -116,6 +116,11 @@ class Storage:
         by_gate = dense.reshape(shares, gates, -1, cols).swapaxes(0, 1).reshape(rows, cols)
         pruned = prune(by_gate, block, sparsity, gates)
         return pruned.reshape(gates, shares, -1, cols).swapaxes(0, 1).reshape(rows, cols)
+
+    def again(self, name: str, packed: Packed) -> Packed:
+        """Store what is stored already in the layer's type; its layout stays."""
+        dtype = self._type(name, None if packed.layout == TABLE else packed.cols)
+        return self._store(name, packed.to_dense(), packed.layout, dtype)
 
     def table(self, name: str, dense: Weights) -> Packed:
         """Store an embedding."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from linnet.cli.arguments import kept, load_mel, sparsity, storage_type, temperature
 from linnet.format.blocks import BLOCKS, DENSE
@@ -72,9 +72,14 @@ def add(parsers: Parsers) -> None:
         help="how often it does so; default: the config's matching_rounds, or 1",
     )
     parser.add_argument(
+        "--calibrate", metavar="IN.wav", help="round int8 weights so that sums on it change least"
+    )
+    parser.add_argument(
         "--score", metavar="IN.wav", help="print its nats per sample before and after"
     )
-    parser.add_argument("--mel", metavar="MEL.npy", help="its features; default: computed from it")
+    parser.add_argument(
+        "--mel", metavar="MEL.npy", help="features of both; default: computed from them"
+    )
     parser.add_argument("--name", help="the voice's name; default: the config's, or the file's")
     parser.set_defaults(run=run)
 
@@ -105,11 +110,15 @@ def export(options: argparse.Namespace) -> object:
     from linnet_export import export, rematch
 
     if is_voice(options.source):
+        if options.dtype is not None or options.keep is not None:
+            return _restored(options)
         _refuse_options(
             options, {"output", "matching", "rounds"}, "is for checkpoints, not for voices"
         )
         if options.matching is None:
-            raise ValueError(f"{options.source} is a voice already: only --matching changes it")
+            raise ValueError(
+                f"{options.source} is a voice already: only --matching, or --dtype, changes it"
+            )
         return rematch(options.source, options.output, options.matching, options.rounds or 1)
     return export(
         options.source,
@@ -124,7 +133,28 @@ def export(options: argparse.Namespace) -> object:
         temperature=options.temperature,
         matching=options.matching,
         rounds=options.rounds,
-        score=options.score,
-        mel=load_mel(options.mel) if options.mel else None,
+        **_recordings(options),
         name=options.name,
+    )
+
+
+def _recordings(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "calibrate": options.calibrate,
+        "score": options.score,
+        "mel": load_mel(options.mel) if options.mel else None,
+    }
+
+
+def _restored(options: argparse.Namespace) -> object:
+    from linnet_export import restore
+
+    allowed = {"output", "dtype", "keep", "calibrate", "score", "mel"}
+    _refuse_options(options, allowed, "does not go with another type of a voice's weights")
+    return restore(
+        options.source,
+        options.output,
+        options.dtype,
+        dict(options.keep or ()),
+        **_recordings(options),
     )
