@@ -1,7 +1,8 @@
-"""int8 voices fitted to a recording: what the operand of each layer is there, and weights rounded so
-that its sums stay as they are, which is not the same as rounding each weight to the nearest integer.
+"""int8 voices fitted to a recording: what the operand of each layer is there, and rounded weights.
 
-The rounding is that of Frantar et al. 2023 (GPTQ): the columns of a matrix are rounded in turn, and
+Weights are rounded so that a layer's sums stay as they are, which is not rounding each to the
+nearest integer.
+This is the rounding of Frantar et al. 2023 (GPTQ): the columns of a matrix are rounded in turn, and
 what a column's rounding changes in the sums is taken back by the columns that are not rounded yet,
 as well as the operands' second moments allow. Weights that are zero stay zero.
 """
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 import linnet
 from linnet.audio import read_wav
-from linnet.format.blocks import Packed, pack_integers
+from linnet.format.blocks import Packed, pack_integers, unpack_integers
 from linnet.format.dtypes import INT8_MOST
 from linnet.format.operations import Linear, Operation
 from linnet.format.voice_file import VoiceFile
@@ -186,7 +187,7 @@ def rounded(packed: Packed, weights: Float64, moments: Float64) -> Packed:
     """An int8 matrix whose integers are rounded with the moments (cols, cols) of its operand;
     scales, layout and input range stay. weights: (rows, cols), what it stands for."""
     assert packed.scales is not None
-    integers = _integers(packed)
+    integers = unpack_integers(packed)
     scales = packed.scales.astype(np.float64)
     damped = moments + np.eye(packed.cols) * max(DAMPING * np.trace(moments) / packed.cols, 1e-12)
     nonzero = weights != 0
@@ -217,10 +218,3 @@ def _fitted(weights: Float64, scales: Float64, moments: Float64) -> npt.NDArray[
     found = np.empty_like(integers)
     found[:, order] = integers
     return found
-
-
-def _integers(packed: Packed) -> npt.NDArray[np.int8]:
-    """The matrix (rows, cols) of an int8 matrix's integers."""
-    assert packed.scales is not None
-    unscaled = replace(packed, scales=np.ones_like(packed.scales)).to_dense()
-    return unscaled.astype(np.int8)

@@ -264,6 +264,11 @@ def unpack(packed: Packed) -> Float32:
     return unscaled if packed.scales is None else np.asarray(unscaled * packed.scales[:, None])
 
 
+def unpack_integers(packed: Packed) -> npt.NDArray[np.int8]:
+    """The integers (rows, cols) of an int8 matrix, without the scales."""
+    return _unpack(packed, widen(packed.values, packed.dtype)).astype(np.int8)
+
+
 def _unpack(packed: Packed, values: Float32) -> Float32:
     rows, cols = packed.rows, packed.cols
     if packed.layout in BLOCKS:
