@@ -45,6 +45,7 @@ class LpcTrainer(Trainer):
     """On an `LpcCorpus`; the loss is that of the excitation's token."""
 
     parts = ("token",)
+    inputs = excitation.INPUTS
     corpus: LpcCorpus
 
     def build(self) -> None:
@@ -164,7 +165,7 @@ class LpcTrainer(Trainer):
         group = group + [group[0]] * (STREAMS - len(group))
         lengths += [0] * (STREAMS - len(lengths))
         past, blocks = Past(STREAMS, self.config.model.order), self.find_blocks()
-        average = stored(self.average)
+        average = self.stored()
         h = torch.zeros(STREAMS, self.config.model.hidden_size, device=self.device)
         total = 0.0
         for at in range(0, max(lengths), CHUNK):
