@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import linnet
-from linnet.cli import bench, export, inspect, score, synth
+from linnet.cli import bench, bulk, export, inspect, score, synth
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,7 +16,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"linnet {linnet.__version__}")
     parsers = root.add_subparsers(metavar="COMMAND", required=True)
-    for command in (synth, export, inspect, bench, score):
+    for command in (synth, bulk, export, inspect, bench, score):
         command.add(parsers)
     return root
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: sys.argv); returns the exit status."""
     options = parser().parse_args(arguments)
     try:
-        options.run(options)
+        status = options.run(options)
         sys.stdout.flush()
     except (ValueError, OSError, ImportError, MemoryError) as error:
         text = " ".join(str(error).split()) or type(error).__name__
@@ -34,4 +34,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("linnet: interrupted", file=sys.stderr)
         return 130
-    return 0
+    return status or 0
