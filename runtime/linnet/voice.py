@@ -21,6 +21,7 @@ from linnet.arguments import (
     checked_utterance,
 )
 from linnet.errors import FormatError
+from linnet.features import log_mel
 from linnet.format.description import describe
 from linnet.format.reading import decoded, read_metadata
 from linnet.format.voice_file import VoiceFile
@@ -119,11 +120,9 @@ class Voice:
         """Audio (n_samples,) -> the features (n_mels, n_frames) that this voice was trained on.
 
         audio: mono, int16 or floating point in [-1, 1]; resampled where sample_rate (Hz) is not
-        the voice's. n_frames = ceil(n_samples / hop_length). Needs `linnet[audio]`.
+        the voice's. n_frames = ceil(n_samples / hop_length).
         Raises ValueError where the voice does not define its features as log-mel bands.
         """
-        from linnet.features import log_mel
-
         definition = self._metadata["features"]
         if definition.get("kind") != "log-mel":
             description = definition.get("description") or "it stores no description"
