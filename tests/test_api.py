@@ -72,7 +72,6 @@ def test_the_numbers_of_a_voice(voice: linnet.Voice) -> None:
 
 
 def test_features_are_those_of_the_stored_definition(voice: linnet.Voice) -> None:
-    pytest.importorskip("librosa")
     from linnet.features import log_mel
 
     audio = np.random.default_rng(0).uniform(-0.5, 0.5, 401)

@@ -58,7 +58,6 @@ def test_synth_writes_what_synthesize_gives(folder: Path, kernels: str) -> None:
 
 
 def test_synth_and_score_take_a_recording(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("librosa")
     voice = linnet.load(VOICE_BYTES)
     pcm = voice.synthesize(MEL)
     write_wav(folder / "in.wav", pcm)

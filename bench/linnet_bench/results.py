@@ -8,6 +8,7 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
+from linnet.errors import install
 from linnet.files import write_atomic
 from linnet_bench.machine import environment
 
@@ -24,7 +25,7 @@ def write_results(out: str, results: Any, draw: Callable[[Any], None] | None) ->
     try:
         figures: Any = importlib.import_module("matplotlib.figure")
     except ImportError:
-        return [f"{out}.json", "no picture: it needs matplotlib (pip install 'linnet[bench]')"]
+        return [f"{out}.json", f"no picture: it needs matplotlib ({install('bench')})"]
     figure = figures.Figure(layout="constrained")
     draw(figure)
     picture = BytesIO()

@@ -1,4 +1,4 @@
-"""linnet's own error. Others are ValueError for arguments and OSError from the system."""
+"""linnet's own errors. Others are ValueError for arguments and OSError from the system."""
 
 from __future__ import annotations
 
@@ -12,3 +12,11 @@ class FormatError(ValueError):
     def __init__(self, message: str, offset: int | None = None) -> None:
         super().__init__(message if offset is None else f"{message} (at byte {offset})")
         self.offset = offset
+
+
+def install(extra: str) -> str:
+    """What to do where a package is missing that linnet's `extra` brings.
+
+    linnet is on no index yet, so that only a checkout can be installed.
+    """
+    return f"pip install '.[{extra}]' in linnet's folder"

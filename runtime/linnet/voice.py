@@ -20,7 +20,9 @@ from linnet.arguments import (
     checked_threads,
     checked_utterance,
 )
+from linnet.bundled import find
 from linnet.errors import FormatError
+from linnet.features import log_mel
 from linnet.format.description import describe
 from linnet.format.reading import decoded, read_metadata
 from linnet.format.voice_file import VoiceFile
@@ -32,7 +34,8 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 
 def load(path: Source, threads: SupportsIndex = 1, kernels: str | None = None) -> Voice:
-    """Open a voice: a path, which is mapped and run in place, or the bytes of a file.
+    """Open a voice: a path, which is mapped and run in place, the name of one that comes with
+    linnet (`linnet.voices()`), or the bytes of a file.
 
     threads: 1 .. 16, how many make the samples of one utterance together; the samples are the same.
     Threads meet several times per sample, so more than one pays only for large voices, on idle
@@ -47,7 +50,8 @@ def load(path: Source, threads: SupportsIndex = 1, kernels: str | None = None) -
     available = _core.kernels()
     if kernels is not None and kernels not in available:
         raise ValueError(f"this CPU has no kernel set {kernels!r}; it has: {', '.join(available)}")
-    return Voice(path, kernels or available[0], n_threads)
+    source = path if isinstance(path, (bytes, bytearray, memoryview)) else find(path)
+    return Voice(source, kernels or available[0], n_threads)
 
 
 class Voice:
@@ -119,11 +123,9 @@ class Voice:
         """Audio (n_samples,) -> the features (n_mels, n_frames) that this voice was trained on.
 
         audio: mono, int16 or floating point in [-1, 1]; resampled where sample_rate (Hz) is not
-        the voice's. n_frames = ceil(n_samples / hop_length). Needs `linnet[audio]`.
+        the voice's. n_frames = ceil(n_samples / hop_length).
         Raises ValueError where the voice does not define its features as log-mel bands.
         """
-        from linnet.features import log_mel
-
         definition = self._metadata["features"]
         if definition.get("kind") != "log-mel":
             description = definition.get("description") or "it stores no description"

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import linnet
 from linnet_training import config as configuration
 
 
@@ -86,6 +87,7 @@ def study(arguments: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="linnet-train", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"linnet {linnet.__version__}")
     commands = parser.add_subparsers(required=True)
     sub = commands.add_parser("prepare", help="wav files -> features and split")
     sub.add_argument("config", type=Path)

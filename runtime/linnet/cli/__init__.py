@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import linnet
-from linnet.cli import bench, bulk, export, inspect, score, synth
+from linnet.cli import bench, bulk, export, inspect, score, synth, voices
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,7 +16,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"linnet {linnet.__version__}")
     parsers = root.add_subparsers(metavar="COMMAND", required=True)
-    for command in (synth, bulk, export, inspect, bench, score):
+    for command in (synth, bulk, voices, export, inspect, bench, score):
         command.add(parsers)
     return root
 

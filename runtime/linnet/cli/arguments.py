@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def add_voice(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("voice", metavar="VOICE", help="a .linnet file")
+    parser.add_argument(
+        "voice", metavar="VOICE", help="a .linnet file, or a name that `linnet voices` lists"
+    )
     add_kernels(parser)
     add_threads(parser)
 

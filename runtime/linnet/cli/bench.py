@@ -34,7 +34,9 @@ def add(parsers: Parsers) -> None:
         default="matvec",
         help="what to measure (default: matvec)",
     )
-    parser.add_argument("voice", metavar="VOICE", nargs="?", help="a .linnet file, for sample")
+    parser.add_argument(
+        "voice", metavar="VOICE", nargs="?", help="a .linnet file or a name, for sample"
+    )
     add_kernels(parser)
     parser.add_argument(
         "-o", "--output", metavar="OUT", help="default: linnet-bench-matvec, and so on"

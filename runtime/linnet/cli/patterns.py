@@ -6,6 +6,7 @@ import importlib
 from io import BytesIO
 from typing import Any
 
+from linnet.errors import install
 from linnet.files import write_atomic
 from linnet.format.blocks import BLOCKS, ceil_div
 from linnet.format.choice import occupied_blocks
@@ -23,7 +24,7 @@ def draw_patterns(file: VoiceFile, path: str) -> None:
     try:
         figures: Any = importlib.import_module("matplotlib.figure")
     except ImportError:
-        raise ValueError("drawing needs matplotlib: pip install 'linnet[bench]'") from None
+        raise ValueError(f"drawing needs matplotlib: {install('bench')}") from None
     n_columns = min(3, len(tensors))
     n_rows = ceil_div(len(tensors), n_columns)
     figure = figures.Figure(figsize=(4.2 * n_columns, 4.4 * n_rows), layout="constrained")
