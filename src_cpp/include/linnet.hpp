@@ -107,14 +107,17 @@ class Stream {
   // The samples of an utterance of (n_frames, n_features) frames, whole; the stream is at its start, and ends.
   std::vector<int16_t> synthesize(const float* frames, size_t n_frames, size_t n_features) {
     std::vector<int16_t> samples;
-    for (size_t taken = 0;;) {
-      const size_t pushed = push(frames + taken * n_features, n_frames - taken);
-      taken += pushed;
-      if (taken == n_frames) finish();
+    size_t taken = 0;
+    for (bool finished = false;;) {
+      if (taken < n_frames) taken += push(frames + taken * n_features, n_frames - taken);
+      if (taken == n_frames && !finished) {
+        finish();
+        finished = true;
+      }
       const size_t before = samples.size();
       samples.resize(before + available());
       samples.resize(before + pull(samples.data() + before, samples.size() - before));
-      if (taken == n_frames && samples.size() == before) return samples;
+      if (finished && samples.size() == before) return samples;
     }
   }
 

@@ -86,6 +86,15 @@ def positive(text: str) -> int:
     return int(_checked(check, text))
 
 
+def seconds(text: str) -> float:
+    def check(t: str) -> float:
+        if not 0 <= float(t) < float("inf"):
+            raise ValueError(f"must be 0 or more, not {t}")
+        return float(t)
+
+    return float(_checked(check, text))
+
+
 def sparsity(text: str) -> float:
     def check(t: str) -> float:
         if not 0 <= float(t) < 1:
