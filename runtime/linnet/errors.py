@@ -14,6 +14,10 @@ class FormatError(ValueError):
         self.offset = offset
 
 
+class FeatureWarning(UserWarning):
+    """Features that can hardly be those that a voice was trained on."""
+
+
 def install(extra: str) -> str:
     """What to do where a package is missing that linnet's `extra` brings.
 

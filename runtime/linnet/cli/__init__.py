@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import linnet
 from linnet.cli import bench, export, inspect, score, synth, voices
@@ -25,7 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: sys.argv); returns the exit status."""
     options = parser().parse_args(arguments)
     try:
-        options.run(options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", linnet.FeatureWarning)
+            warnings.showwarning = _warn
+            options.run(options)
         sys.stdout.flush()
     except (ValueError, OSError, ImportError, MemoryError) as error:
         text = " ".join(str(error).split()) or type(error).__name__
@@ -35,3 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("linnet: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"linnet: warning: {message}", file=sys.stderr)
