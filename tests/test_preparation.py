@@ -51,7 +51,7 @@ def test_the_range_of_the_training_is_noted(tmp_path: Path) -> None:
         tone(tmp_path / "wavs" / f"{i}.wav", seconds=0.1 + i / 100)
     index = prepare(tmp_path / "wavs", tmp_path / "out", {}, held_out=0.3)
     assert index["held_out"]
-    values = np.concatenate([load(tmp_path / "out", n)[1].ravel() for n in index["train"]])
+    values = np.concatenate([stored(tmp_path / "out", n)[1].ravel() for n in index["train"]])
     wide = values.astype(np.float64)
     expected = {"least": wide.min(), "most": wide.max(), "mean": wide.mean()}
     assert index["feature_range"] == pytest.approx({**expected, "deviation": wide.std()}, rel=1e-5)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import linnet
-from linnet.cli import bench, export, inspect, score, synth, voices
+from linnet.cli import bench, bulk, export, inspect, score, synth, voices
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"linnet {linnet.__version__}")
     parsers = root.add_subparsers(metavar="COMMAND", required=True)
-    for command in (synth, voices, export, inspect, bench, score):
+    for command in (synth, bulk, voices, export, inspect, bench, score):
         command.add(parsers)
     return root
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("always", linnet.FeatureWarning)
             warnings.showwarning = _warn
-            options.run(options)
+            status = options.run(options)
         sys.stdout.flush()
     except (ValueError, OSError, ImportError, MemoryError) as error:
         text = " ".join(str(error).split()) or type(error).__name__
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("linnet: interrupted", file=sys.stderr)
         return 130
-    return 0
+    return status or 0
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:

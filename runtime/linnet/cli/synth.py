@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"{path}: {samples.size / voice.sample_rate:.2f} s at {voice.sample_rate} Hz")
 
 
-def load_features(voice: Voice, path: str, source: str | None) -> npt.NDArray[Any]:
+def load_features(voice: Voice, path: str, source: str | None = None) -> npt.NDArray[Any]:
     """Features (n_mels, n_frames) from a .npy file, converted where they are another project's, or
     of a recording."""
     if not path.endswith(".npy"):
