@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def add(parsers: Parsers) -> None:
     parser = parsers.add_parser("bulk", help="vocode a corpus on all cores, or on a Ray cluster")
-    parser.add_argument("voice", metavar="VOICE", help="a .linnet file")
+    parser.add_argument(
+        "voice", metavar="VOICE", help="a .linnet file, or a name that `linnet voices` lists"
+    )
     parser.add_argument(
         "source",
         metavar="IN",

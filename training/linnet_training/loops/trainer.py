@@ -235,6 +235,7 @@ class Trainer(ABC):
                 "training": {
                     "data": c.data.description,
                     "seconds_of_speech": self.corpus.index["seconds"],
+                    "feature_range": self.corpus.index.get("feature_range"),
                     "steps": self.step,
                     "samples": self.step * t.batch * t.frames * self.corpus.hop,
                     "batch": t.batch,
