@@ -5,15 +5,32 @@ No flag here names an instruction set: the kernels pick theirs at run time.
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension, build_ext
 from setuptools import setup
+from setuptools.command.build_py import build_py
 
 SOURCES = Path("src_cpp")
 INCLUDE = ["src_cpp", "src_cpp/include"]
 HEADERS = sorted(path.as_posix() for path in SOURCES.rglob("*.h"))
+
+
+class BuildPython(build_py):
+    """Also puts the bundled voices and their cards into the package."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return  # they are found in the checkout
+        target = Path(self.build_lib, "linnet", "voices")
+        target.mkdir(parents=True, exist_ok=True)
+        for path in sorted(Path("voices").glob("*.linnet")):
+            for file in (path, path.with_suffix(".json")):
+                if file.is_file():
+                    shutil.copy(file, target)
 
 
 def version() -> str:
@@ -39,10 +56,11 @@ def sources(*folders: str) -> list[str]:
 
 def library() -> tuple[str, dict[str, object]]:
     """The C library, which both extensions are linked with."""
-    rooms = ["file", "operations", "run", "matching", "cpu", "kernels"]
+    rooms = ["file", "operations", "run", "matching", "products", "cpu", "kernels"]
+    api = sorted(path.as_posix() for path in SOURCES.glob("*.cpp"))
     strict = [] if sys.platform == "win32" else ["-std=c++17", "-fPIC", "-g0"]
     return "linnet_core", {
-        "sources": [(SOURCES / "capi.cpp").as_posix(), *sources(*rooms)],
+        "sources": [*api, *sources(*rooms)],
         "include_dirs": INCLUDE,
         "obj_deps": {"": HEADERS},
         "cflags": [*flags(), *(strict or ["/std:c++17"])],
@@ -87,5 +105,5 @@ setup(
     # The Makefile installs without compiling, and compiles in place when a source changes.
     libraries=[] if os.environ.get("LINNET_WITHOUT_EXTENSION") else [library()],
     ext_modules=extensions(),
-    cmdclass={"build_ext": build_ext},
+    cmdclass={"build_ext": build_ext, "build_py": BuildPython},
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from linnet.errors import install
 from linnet.format.dtypes import widen
 from linnet_export.building.tensors import Weights
 from linnet_export.readers.checkpoint import Checkpoint, parse_config
@@ -34,9 +35,7 @@ def read(path: Path) -> Checkpoint:
     try:
         from safetensors import SafetensorError, deserialize
     except ImportError as error:
-        raise ImportError(
-            "reading safetensors needs safetensors: pip install 'linnet[export]'"
-        ) from error
+        raise ImportError(f"reading safetensors needs safetensors: {install('export')}") from error
     data = path.read_bytes()
     try:
         entries: list[tuple[str, dict[str, Any]]] = deserialize(data)  # type: ignore[no-untyped-call]

@@ -1,17 +1,20 @@
 """From a folder of recordings to a prepared folder.
 
 A prepared folder holds one npz per utterance (`features` (n_mels, S) float32, `pcm` (S * hop,)
-int16) and prepared.json: the feature definition, the seconds, each utterance's speaker, and the
-split: `train`, `held_out` (other utterances of the same speakers), `unseen` (speakers that are not
-trained on at all); and `texts`, of the utterances beside which a texts.json tells what is said.
+int16) and prepared.json: the feature definition, the range of the features of `train`, the seconds,
+each utterance's speaker, and the split: `train`, `held_out` (other utterances of the same
+speakers), `unseen` (speakers that are not trained on at all); and `texts`, of the utterances beside
+which a texts.json tells what is said.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,41 @@ from tqdm import tqdm
 
 from linnet.features import complete, log_mel
 from linnet.signal import to_int16
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Which values features have, of any number of utterances."""
+
+    values: int = 0
+    least: float = math.inf
+    most: float = -math.inf
+    sum: float = 0.0
+    squares: float = 0.0
+
+    @staticmethod
+    def of(features: NDArray[np.float32]) -> Seen:
+        wide = features.astype(np.float64)
+        least, most = float(wide.min()), float(wide.max())
+        return Seen(wide.size, least, most, float(wide.sum()), float((wide**2).sum()))
+
+    def __add__(self, other: Seen) -> Seen:
+        return Seen(
+            self.values + other.values,
+            min(self.least, other.least),
+            max(self.most, other.most),
+            self.sum + other.sum,
+            self.squares + other.squares,
+        )
+
+    def noted(self) -> dict[str, float] | None:
+        """What a voice says of the features that it was trained on."""
+        if not self.values:
+            return None
+        mean = self.sum / self.values
+        deviation = math.sqrt(max(self.squares / self.values - mean**2, 0.0))
+        found = {"least": self.least, "most": self.most, "mean": mean, "deviation": deviation}
+        return {key: float(f"{value:.6g}") for key, value in found.items()}
 
 
 def is_held_out(name: str, fraction: float) -> bool:
@@ -130,24 +168,29 @@ def prepare(
         )
     folder.mkdir(parents=True, exist_ok=True)
 
-    def one(name: str) -> float:
+    def one(name: str) -> tuple[float, Seen]:
         pcm = padded(read(named[name], rate, trim_db), round(pad_seconds * rate), hop)
-        if pcm.any():
-            np.savez(folder / f"{name}.npz", features=log_mel(pcm, rate, wanted), pcm=pcm)
-        return len(pcm) / rate if pcm.any() else 0.0
+        if not pcm.any():
+            return 0.0, Seen()
+        features = log_mel(pcm, rate, wanted)
+        np.savez(folder / f"{name}.npz", features=features, pcm=pcm)
+        return len(pcm) / rate, Seen.of(features)
 
     with ThreadPoolExecutor(jobs) as pool:
         done = tqdm(pool.map(one, named), total=len(named), desc="prepare", mininterval=1)
-        seconds = dict(zip(named, done, strict=True))
+        found = dict(zip(named, done, strict=True))
+    seconds = {name: one[0] for name, one in found.items()}
     silent = [name for name in named if not seconds[name]]
     unseen = [n for n in named if seconds[n] and speakers[n] in held_out_speakers]
     seen = [n for n in named if seconds[n] and speakers[n] not in held_out_speakers]
     test = held_out_names(seen, speakers, held_out)
     if not test and not unseen:
         raise ValueError(f"{wavs}: no speaker has two recordings with sound, one to hold out")
+    train = [name for name in seen if name not in test]
     index = {
         "features": wanted,
-        "train": [name for name in seen if name not in test],
+        "feature_range": sum((found[name][1] for name in train), Seen()).noted(),
+        "train": train,
         "held_out": [name for name in seen if name in test],
         "unseen": unseen,
         "silent": silent,

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linnet.features import complete
+from linnet.features.definition import to_bands
 from linnet.signal import to_int16
 from linnet_training.measures.audio import MEASURES, Pcm, clicks_per_minute, level, measure
 from linnet_training.measures.judges import dnsmos
@@ -37,15 +38,10 @@ def griffin_lim(mel: Mel, definition: dict[str, Any], iterations: int = 60) -> P
     """Mel (n_mels, S) as `log_mel` defines it -> int16 (S * hop,), phases from a fixed seed."""
     import librosa
 
-    level = mel.astype(np.float64) / definition["scale"] - definition["offset"]
-    if definition["log"] == "ln":
-        amplitude = np.exp(level)
-    else:
-        decibels = 20.0 / definition["power"] if definition["log"] == "db" else 1.0
-        amplitude = 10.0 ** (level / decibels)
     hop, n_fft = definition["hop_length"], definition["n_fft"]
+    floor = definition["floor"] if definition["floor_by"] == "max" else 0.0
     size = librosa.feature.inverse.mel_to_stft(
-        np.maximum(amplitude - definition["floor"], 0.0),
+        np.maximum(to_bands(mel, definition) - floor, 0.0),
         sr=definition["sample_rate"],
         n_fft=n_fft,
         power=definition["power"],
