@@ -179,7 +179,7 @@ def random_program(seed: int) -> bytes:
     features = build.take(pick(1, 20))
 
     frame_values = [features]
-    upsampled = []
+    upsampled: list[Vector] = []
     for _ in range(pick(0, 6)):
         kind = pick(0, 5)
         if kind == 5:

@@ -109,9 +109,9 @@ def test_levinson_finds_the_filter_that_made_an_autocorrelation(k: Floats) -> No
 
 @given(arrays.arrays(np.float32, 9, elements=any_floats), any_floats, any_floats)
 def test_levinson_of_anything_is_finite(r: Floats, power: float, least: float) -> None:
-    power, least = (np.float32(abs(x) if np.isfinite(x) else 1) for x in (power, least))
+    words = [np.float32(abs(x) if np.isfinite(x) else 1) for x in (power, least)]
     with np.errstate(all="ignore"):
-        found = source_filter.levinson(r, power, least)
+        found = source_filter.levinson(r, *words)
     assert np.isfinite(found[:-1]).all() and found[-1] >= 0
 
 
@@ -257,5 +257,5 @@ def test_there_is_no_score_and_no_onnx_form() -> None:
 def test_describe_knows_the_family(tmp_path: object) -> None:
     tensors, _ = source_filter_checkpoint()
     path = f"{tmp_path}/checkpoint.npz"
-    np.savez(path, **tensors)
+    np.savez(path, **tensors)  # type: ignore[arg-type]
     assert describe(path).verdict() == "looks like source-filter"

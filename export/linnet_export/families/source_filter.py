@@ -31,12 +31,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet.features import complete, mel_basis, mel_centres, require_librosa
+from linnet.features import complete, mel_basis, mel_centres
+from linnet.features.definition import log_unit, to_features
 from linnet.format.blocks import DENSE, pack
 from linnet.format.voice_file import VoiceFile
 from linnet_export.building.buffers import Buffer, Layer
 from linnet_export.building.builder import Builder
-from linnet_export.building.tensors import Tensors
+from linnet_export.building.tensors import Tensors, Weights
 from linnet_export.config import Config, read_integer
 from linnet_export.families.family import configured, refuse_keys
 from linnet_export.writing.storage import Storage
@@ -67,21 +68,19 @@ def read_network(config: Config) -> dict[str, Any]:
         read_integer(table, "network", key, low, high)
     read_integer(table, "network", "grid", 2 * table["order"] + 2, 16384)
     half = config.sample_rate / 2
-    for key, low, high in (
+    numbers: tuple[tuple[str, float, float], ...] = (
         ("lowest", 20, half),
         ("highest", 20, half),
         ("power", 0, 100),
         ("white_noise", 0, 1),
         ("top", 20, half),
         ("spacing", 1, half),
-    ):
+    )
+    for key, least, most in numbers:
         value = table[key]
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not low <= value <= high
-        ):
-            raise ValueError(f"config network.{key} must be in {low} .. {high}, not {value!r}")
+        known = isinstance(value, int | float) and not isinstance(value, bool)
+        if not known or not least <= value <= most:
+            raise ValueError(f"config network.{key} must be in {least} .. {most}, not {value!r}")
     if not table["lowest"] < table["highest"]:
         raise ValueError("config network.lowest must be below network.highest")
     if table["top"] / table["lowest"] > MOST_HARMONICS:
@@ -92,28 +91,15 @@ def read_network(config: Config) -> dict[str, Any]:
 def read_features(config: Config) -> dict[str, Any]:
     """The whole definition. Raises ValueError for features that tell no envelope."""
     full = complete(config.features)
-    if full["power"] not in (1, 2) or full["pre_emphasis"] or not full["center"]:
-        raise ValueError(
-            "a source-filter voice needs centred features of power 1 or 2 without pre-emphasis"
-        )
-    require_librosa("the envelope of a source-filter voice")
+    for wrong, what in (
+        (full["center"] is not True, "frames that are centred on their samples"),
+        (full["log"] == "none" or full["floor_by"] != "max", "logarithms above a floor"),
+        (full["pre_emphasis"] != 0, "features without pre-emphasis"),
+        (full["power"] not in (1, 2), "a power of 1 or 2"),
+    ):
+        if wrong:
+            raise ValueError(f"a source-filter voice needs {what}")
     return full
-
-
-def silent_value(features: Mapping[str, Any]) -> float:
-    """What every band of a silent frame has."""
-    level = math.log(features["floor"]) / _unit(features)
-    value = (level + features["offset"]) * features["scale"]
-    low, high = features["clip_min"], features["clip_max"]
-    value = value if low is None else max(value, low)
-    value = value if high is None else min(value, high)
-    return 0.0 if abs(value) < 1e-9 else float(value)
-
-
-def _unit(features: Mapping[str, Any]) -> float:
-    """The natural logarithm of a band for every unit of its level."""
-    units = {"log10": math.log(10), "ln": 1.0, "db": math.log(10) * features["power"] / 20}
-    return units[features["log"]]
 
 
 def envelope(
@@ -133,8 +119,8 @@ def envelope(
     tilt = np.abs(1 - pre_emphasis * np.exp(-1j * angles)) ** 2
     per_band = 2 / features["power"]  # from a band's logarithm to that of its power
     widths = np.log(mel_basis(features).astype(np.float64).sum(axis=1))
-    weights = per_band * _unit(features) / features["scale"] * between
-    bias = between @ (-per_band * (_unit(features) * features["offset"] + widths))
+    weights = per_band * log_unit(features) / features["scale"] * between
+    bias = between @ (-per_band * (log_unit(features) * features["offset"] + widths))
     bias += np.log(np.maximum(tilt, 1e-12) / (window**2).sum())
     twice = np.where((np.arange(points) == 0) | (np.arange(points) == grid / 2), 1.0, 2.0) / grid
     cosines = np.cos(np.outer(np.arange(order + 1), angles)) * twice
@@ -169,7 +155,7 @@ def build(
     builder = Builder(
         config.sample_rate, config.hop_length, config.n_features, storage, samples_per_step=samples
     )
-    silent = silent_value(features)
+    silent = float(to_features(np.zeros((1, 1)), features)[0, 0])
     if silent:
         builder.silence(np.full(config.n_features, silent))
     builder.lookahead = table["ahead"] + 1
@@ -250,4 +236,24 @@ def _filters(
     return builder.levinson(lags, table["power"], 1.001 * prediction_gain(quiet, table["power"]))
 
 
-FAMILY = configured("source-filter", build, NAMES)
+def checkpoint(voice: VoiceFile) -> dict[str, Weights]:
+    """The tensors that a voice was built from, as it stores them: the inverse of `build`."""
+    found = {tensor.name: np.array(tensor.dense) for tensor in voice.tensors}
+    tensors: dict[str, Weights] = {}
+    channels, i = voice.header.n_features, 0
+    while (name := f"convolutions.{i}") in found:
+        rows, columns = found[name].shape  # column: frame of the window, then channel
+        kernel = found[name].reshape(rows, columns // channels, channels)
+        tensors[f"{name}.weight"] = np.ascontiguousarray(kernel.transpose(0, 2, 1))
+        tensors[f"{name}.bias"] = found[f"{name}.bias"].reshape(-1)
+        channels, i = rows, i + 1
+    tensors["hidden.weight"] = found["hidden"]
+    tensors["hidden.bias"] = found["hidden.bias"].reshape(-1)
+    for name, part in (("pitch", slice(None, -1)), ("voicing", slice(-1, None))):
+        tensors[f"{name}.weight"] = found["pitch"][part]
+        tensors[f"{name}.bias"] = found["pitch.bias"].reshape(-1)[part]
+    tensors["phases"] = found["harmonics.phases"].reshape(-1)
+    return tensors
+
+
+FAMILY = configured("source-filter", build, NAMES, checkpoint=checkpoint)
