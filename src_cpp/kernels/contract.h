@@ -178,6 +178,8 @@ struct ByStorage {
   const ByDtype<Function>& operator[](Layout layout) const { return entries[static_cast<uint32_t>(layout)]; }
 };
 
+struct Correction;  // kernels/arithmetic.h
+
 struct Kernels {
   const char* name;
 
@@ -209,16 +211,31 @@ struct Kernels {
                    uint32_t row_stride,   // floats
                    float* out);           // (n_rows, channels), rows row_stride apart
 
-  // out[i] += the sum over k of (cosine part k) cos(k + 1 turns of i) + (sine part k) sin(k + 1 turns of i). A part lies
-  // between those of two frames, by at[i].
-  void (*harmonics)(uint32_t n,             // a multiple of 16, up to kMostHarmonicSamples
-                    uint32_t count,         // of harmonics
-                    const float* cosine,    // (n) of the turn of the first harmonic
-                    const float* sine,      // (n)
-                    const float* at,        // (n) 0 .. 1
-                    const float* parts,     // (2, 2, stride): of each frame, the cosine parts and the sine parts
-                    uint32_t stride,        // floats, at least `count`
-                    float* out);            // (n)
+  // out[i] += the sum over k of (cosine part k) cos(k + 1 turns of i) + (sine part k) sin(k + 1 turns of i). A part
+  // lies between those of two frames, by at[i].
+  void (*harmonics)(uint32_t n,           // a multiple of 16, up to kMostHarmonicSamples
+                    uint32_t count,       // of harmonics
+                    const float* cosine,  // (n) of the turn of the first harmonic
+                    const float* sine,    // (n)
+                    const float* at,      // (n) 0 .. 1
+                    const float* parts,   // (2, 2, stride): of each frame, the cosine parts and the sine parts
+                    uint32_t stride,      // floats, at least `count`
+                    float* out);          // (n)
+
+  // What is missing of a band, as a logarithm: bands[i] = (scale features[i] + offset - log(bands[i], at least floor))
+  // strength, within -limit .. limit.
+  void (*corrections)(uint32_t n, const Correction& correction,
+                      const float* features,  // (n)
+                      float* bands);          // (n)
+
+  // The end of an iteration on a frame that is matched: target[i] = (frame[i] share) synthesis[i]; new = target, or
+  // with `before`, the last target, target + momentum (target - before); signal[i] += new - piece[i]; piece[i] = new.
+  void (*put_piece)(uint32_t n, float share, float momentum,
+                    const float* frame,      // (n)
+                    const float* synthesis,  // (n)
+                    float* before,           // (n), becomes the target; or null
+                    float* piece,            // (n)
+                    float* signal);          // (n)
 
   ByDtype<WidenFn> widen;
   ByDtype<StreamLimitFn> stream_limit;

@@ -155,6 +155,24 @@ void harmonics(uint32_t n, uint32_t count, const float* cosine, const float* sin
   }
 }
 
+void corrections(uint32_t n, const Correction& c, const float* features, float* bands) {
+  for (uint32_t i = 0; i < n; ++i) bands[i] = correction_of(c, features[i], bands[i]);
+}
+
+void put_piece(uint32_t n, float share, float momentum, const float* frame, const float* synthesis, float* before,
+               float* piece, float* signal) {
+  for (uint32_t i = 0; i < n; ++i) {
+    float made = frame[i] * share * synthesis[i];
+    if (before != nullptr) {
+      const float target = made;
+      made = fmaf(momentum, target - before[i], target);
+      before[i] = target;
+    }
+    signal[i] += made - piece[i];
+    piece[i] = made;
+  }
+}
+
 template <Dtype D>
 void widen(uint32_t n, const void* values, float* out) {
   for (uint32_t i = 0; i < n; ++i) out[i] = Weights<D>::at(values, i);
@@ -194,6 +212,8 @@ void overlay_portable(Kernels* kernels) {
   kernels->exponentials = exponentials;
   kernels->upsample = upsample;
   kernels->harmonics = harmonics;
+  kernels->corrections = corrections;
+  kernels->put_piece = put_piece;
 }
 
 }  // namespace linnet

@@ -252,6 +252,7 @@ void overlay_neon_vfpv4(Kernels* kernels) {
   kernels->exponentials = exponentials_or_portable;
   kernels->upsample = upsample_or_portable;
   kernels->harmonics = harmonics_or_portable;
+  kernels->corrections = corrections;  // no vectors: nothing is flushed
 }
 
 }  // namespace linnet
