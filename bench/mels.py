@@ -54,11 +54,12 @@ def judged(
 
 def away(voice: linnet.Voice, own: list[Mel], mels: list[Mel]) -> float:
     """The root of the mean square difference of loud values, in dB."""
-    decibels = 20 / (voice.info()["features"]["scale"])  # of log10
-    pairs = zip(own, mels, strict=True)
-    return float(
-        np.sqrt(np.mean(np.concatenate([(decibels * (b - a)[a > LOUD]) ** 2 for a, b in pairs])))
-    )
+    decibels = 20 / voice.info()["features"]["scale"]  # of a decimal logarithm
+    differences = []
+    for a, b in zip(own, mels, strict=True):
+        n = min(a.shape[1], b.shape[1])  # the last frame may be half a one
+        differences.append((b[:, :n] - a[:, :n])[a[:, :n] > LOUD])
+    return float(decibels * np.sqrt(np.mean(np.concatenate(differences) ** 2)))
 
 
 if __name__ == "__main__":
