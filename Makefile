@@ -22,7 +22,7 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo bench test lint voice study fuzz native clean android test-arm test-arm-python phone mca
+.PHONY: all help demo bench test lint voice study fuzz native clean android wheels test-arm test-arm-python phone mca
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -55,6 +55,9 @@ test-arm: $(extension) $(test_packages)  ## cross-compile for ARM and compare wi
 test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm64 Python under QEMU (apt packages, PyPI)
 	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ qemu-aarch64
 	LINNET_TEST_ARM=python $(python) -m pytest tests/arm
+
+wheels: $(extension)  ## sdist and wheels for x86-64 and ARM Linux, glibc and musl, checked and tried; build/wheels (PyPI)
+	PYTHONPATH=tests/arm $(python) tests/wheels.py
 
 phone: $(extension) $(test_packages)  ## folders for `adb push`: static programs, PHONE_VOICE, features of PHONE_CLIP (apt packages)
 	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -25,9 +26,9 @@ def test_the_words_fit_the_figure(times: float, text: str) -> None:
 
 @pytest.mark.parametrize(("ran", "said"), [(1.0, False), (0.97, False), (0.6, True)])
 def test_a_busy_machine_is_mentioned(ran: float, said: bool, monkeypatch: Any) -> None:
-    wall, thread = iter([10.0, 12.0]), iter([1.0, 1.0 + 2 * ran])
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: next(wall))
-    monkeypatch.setattr(speed.time, "thread_time", lambda: next(thread))
+    wall, own = iter([10.0, 12.0]), iter([1.0, 1.0 + 2 * ran])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(wall))
+    monkeypatch.setattr(time, "thread_time", lambda: next(own))
     with speed.Watch() as watch:
         pass
     assert watch.ran == pytest.approx(ran)
