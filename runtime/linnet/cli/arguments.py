@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+VOICE = "a .linnet file, or a name that `linnet voices` lists"
+
+
 def add_voice(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "voice", metavar="VOICE", help="a .linnet file, or a name that `linnet voices` lists"
-    )
+    parser.add_argument("voice", metavar="VOICE", help=VOICE)
     add_kernels(parser)
     add_threads(parser)
 
