@@ -41,7 +41,7 @@ def test_a_family_is_known_by_its_relatives_names(tmp_path: Path) -> None:
     for names in (tensors, wrapped):
         found = describe(save_npz(tmp_path / "a.npz", names, None))
         assert (found.family, found.unknown) == ("fatchord-wavernn", ())
-        assert {line.name for line in found.tensors} == set(names)
+        assert {line.name for line in found.tensors} == set(tensors)
 
 
 def test_types_are_those_of_the_file(tmp_path: Path) -> None:

@@ -90,9 +90,9 @@ def export(
     overrides = {**overrides, **{k: v for k, v in given.items() if v is not None}}
     with blamed_on(path):
         checkpoint = prepared(checkpoint, own_names)
-        checkpoint = replace(checkpoint, tensors=rename(checkpoint.tensors, own_names))
         if checkpoint.obstacles:
             raise ValueError("; ".join(checkpoint.obstacles))
+        checkpoint = replace(checkpoint, tensors=rename(checkpoint.tensors, own_names))
         whole = merge(from_coqui(checkpoint.config), from_coqui(overrides))
         if preset is not None:
             whole["preset"] = preset

@@ -26,15 +26,12 @@ class Cost:
         )
         if self.before > FAR * self.chance:
             text += (
-                f"\nWARNING: even with its own weights that is far beyond chance ({self.chance:.2f} "
-                "nats): the network was not trained on such features or samples. Look at the "
-                "config's features (offset, scale, clip_min, clip_max) and signal (companding, "
-                "pre_emphasis)."
+                f"\nWARNING: far beyond chance ({self.chance:.2f} nats) even with its own weights: "
+                "the network was not trained on such features or samples. Look at the config's "
+                "features (offset, scale, clip_min, clip_max) and signal (companding, pre_emphasis)"
             )
         elif self.after > FAR * self.chance:
-            text += (
-                f"\nWARNING: that is far beyond chance ({self.chance:.2f} nats): no voice any more."
-            )
+            text += f"\nWARNING: far beyond chance ({self.chance:.2f} nats): no voice any more"
         return text
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import pickletools
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -103,6 +103,15 @@ def load(file: IO[bytes], budget: Budget, storages: dict[str, str] | None = None
     return _Machine(file, budget, {} if storages is None else storages).run()
 
 
+def _opcodes(file: IO[bytes]) -> Iterator[tuple[str, Any, int]]:
+    """The opcodes of a pickle to its end: name, argument, place."""
+    try:
+        for opcode, argument, at in pickletools.genops(file):
+            yield opcode.name, argument, at or 0
+    except (ValueError, struct.error, OverflowError) as error:
+        raise PickleError(f"its pickle is damaged: {error}") from None
+
+
 class _Machine:
     def __init__(self, file: IO[bytes], budget: Budget, storages: dict[str, str]) -> None:
         self.file, self.budget, self.storages = file, budget, storages
@@ -112,21 +121,17 @@ class _Machine:
         self.done = 0  # opcodes
 
     def run(self) -> Any:
-        try:
-            for opcode, argument, at in pickletools.genops(self.file):
-                self.done += 1
-                self.budget.spend(ITEM, "the items of its pickle")
-                if opcode.name == "STOP":
-                    return self.pop()
-                if opcode.name not in _OPCODES:
-                    raise PickleError(
-                        f"opcode {opcode.name} at byte {at} of its pickle, which torch.save does "
-                        "not write"
-                    )
-                _OPCODES[opcode.name](self, argument)
-        except (struct.error, UnicodeDecodeError, OverflowError) as error:
-            raise PickleError(f"its pickle is damaged: {error}") from None
-        raise PickleError("its pickle has no end")
+        for name, argument, at in _opcodes(self.file):
+            self.done += 1
+            self.budget.spend(ITEM, "the items of its pickle")
+            if name == "STOP":
+                break
+            if name not in _OPCODES:
+                raise PickleError(
+                    f"opcode {name} at byte {at} of its pickle, which torch.save does not write"
+                )
+            _OPCODES[name](self, argument)
+        return self.pop()
 
     def push(self, value: Any) -> None:
         self.stack.append(value)

@@ -85,7 +85,9 @@ def _tensor(
 ) -> Weights:
     if not isinstance(entry, dict):
         raise ValueError(f"{name}: its entry is no object")
-    dtype, shape, place = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
+    dtype: Any = entry.get("dtype")
+    shape: Any = entry.get("shape")
+    place: Any = entry.get("data_offsets")
     if not isinstance(dtype, str):
         raise ValueError(f"{name}: its dtype is no text")
     if not _is_numbers(shape) or not _is_numbers(place) or len(place) != 2:
