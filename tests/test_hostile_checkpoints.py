@@ -62,8 +62,8 @@ def state(**tensors: bytes) -> bytes:
 
 def assert_refused(path: Path, message: str) -> None:
     """In a process of its own: exit status 1, one line that names the file, little memory."""
-    for arguments in (["--describe", path], [path, "-o", path.with_suffix(".linnet")]):
-        found = limited.run("export", *arguments)
+    for what in ("--describe", f"-o{path.with_suffix('.linnet')}"):
+        found = limited.run("export", path, what)
         assert found.status == 1, found
         assert found.error.startswith(f"linnet: {path}: ") and found.error.count("\n") == 1
         assert message in found.error
@@ -103,7 +103,8 @@ def test_pickles_that_torch_does_not_write_are_refused_at_once(
 def test_the_pickles_of_older_files_are_refused_at_once(
     tmp_path: Path, data: bytes, place: int
 ) -> None:
-    parts = [pickle.dumps(part, 2) for part in (1001, {"little_endian": True}, {}, [])]
+    whole: tuple[Any, ...] = (1001, {"little_endian": True}, {}, [])
+    parts = [pickle.dumps(part, 2) for part in whole]
     parts[place] = b"\x80\x02" + data
     (tmp_path / "a.pt").write_bytes(MAGIC + b"".join(parts))
     assert_refused(tmp_path / "a.pt", "")

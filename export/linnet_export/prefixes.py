@@ -21,14 +21,18 @@ def without_prefix(
     It is taken off where all matrices have it, and more names are known without it; not where the
     names map has entries about it. names: that map; known: how many names a family knows.
     """
-    while (prefix := _common(checkpoint)) and not _mentioned(names, prefix):
-        shorter = _stripped(checkpoint, f"{prefix}.")
-        if len(shorter.tensors) < len(checkpoint.tensors) - _counters(checkpoint, f"{prefix}."):
-            break  # two would have one name
-        if prefix not in _WRAPPERS and known(shorter) <= known(checkpoint):
+    best, shorter, taken = checkpoint, checkpoint, ""
+    while prefix := _common(shorter):
+        taken += f"{prefix}."
+        if _mentioned(names, taken) or _mentioned(names, f"{prefix}."):
             break
-        checkpoint = shorter
-    return checkpoint
+        n_left = len(shorter.tensors) - _counters(shorter, f"{prefix}.")
+        shorter = _stripped(shorter, f"{prefix}.")
+        if len(shorter.tensors) < n_left:
+            break  # two would have one name
+        if prefix in _WRAPPERS or known(shorter) > known(best):
+            best = shorter
+    return best
 
 
 def _common(checkpoint: Checkpoint) -> str:
@@ -47,7 +51,7 @@ def _counters(checkpoint: Checkpoint, prefix: str) -> int:
 def _mentioned(names: Mapping[str, Any], prefix: str) -> bool:
     theirs = [value for key, value in names.items() if key != "ignore"]
     theirs += names.get("ignore", []) if isinstance(names.get("ignore"), list) else []
-    return any(str(name).startswith(f"{prefix}.") for name in theirs)
+    return any(str(name).startswith(prefix) for name in theirs)
 
 
 def _stripped(checkpoint: Checkpoint, prefix: str) -> Checkpoint:

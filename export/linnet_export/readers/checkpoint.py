@@ -9,6 +9,7 @@ from datetime import date, time
 from typing import Any
 
 from linnet_export.building.tensors import Weights
+from linnet_export.readers.pickles import Inert
 
 _DEEPEST, _MOST = 32, 100_000  # tables of a config in one another; its values
 
@@ -56,6 +57,8 @@ def checked_config(config: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError("its config is nested too deeply")
         if left < 0:
             raise ValueError(f"its config has more than {_MOST:,} values")
+        if isinstance(value, Inert) and not value:
+            return _ODD
         if isinstance(value, Mapping):
             inner = {key: plain(item, depth + 1) for key, item in value.items()}
             return {key: item for key, item in inner.items() if item is not _ODD}

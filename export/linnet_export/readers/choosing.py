@@ -41,7 +41,7 @@ def tensors_of(table: Mapping[str, Any]) -> State:
 
 
 def _is_matrix(tensor: StoredTensor) -> bool:
-    return tensor.storage is None or len(tensor.shape) > 1
+    return len(tensor.shape) > 1
 
 
 def _places(loaded: Mapping[str, Any]) -> dict[str, State]:
