@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/contract.h"
+
 namespace linnet {
 
 static inline uint32_t bits_of(float x) {
@@ -151,6 +153,27 @@ static inline float widen_fp16(uint16_t h) {
     return float_of(sign | bits_of(static_cast<float>(magnitude) * 0x1p-24f));
   }
   return float_of(sign | ((magnitude << 13) + (112u << 23)));
+}
+
+// The operand of an int8 product: integers q = x inverse, rounded, for which x is about q step.
+constexpr float kMostInt8 = 127.0f;
+
+struct Quantisation {
+  float inverse, step;
+};
+
+// For |x| up to `range`; infinity counts as the greatest finite number.
+static inline Quantisation quantisation_for(float range) {
+  range = range < kLogHigh ? range : kLogHigh;
+  if (!(range > kLeastInt8Range)) return {0.0f, 0.0f};
+  return {kMostInt8 / range, range / kMostInt8};
+}
+
+static inline int8_t quantise_scalar(float x, float inverse) {
+  float v = x * inverse;
+  v = v > -kMostInt8 ? v : -kMostInt8;
+  v = v < kMostInt8 ? v : kMostInt8;
+  return static_cast<int8_t>(bits_of(v + kRound) - bits_of(kRound));
 }
 
 static inline float widen_bf16(uint16_t h) { return float_of(static_cast<uint32_t>(h) << 16); }

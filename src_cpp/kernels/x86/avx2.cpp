@@ -409,6 +409,7 @@ void overlay_avx2(Kernels* kernels) {
   kernels->corrections = corrections;
   kernels->put_piece = put_piece<Avx2>;
   overlay_avx2_matvecs(kernels);
+  overlay_avx2_int8(kernels);
 }
 
 }  // namespace linnet
