@@ -13,6 +13,7 @@ import contextlib
 import io
 import json
 import os
+import pickle
 import pickletools
 import random
 import resource
@@ -34,6 +35,7 @@ import linnet
 from geneing_files import random_model, to_bytes
 from linnet_export import CheckpointError, describe, export
 from linnet_export.readers.lyra_files import LAYERS
+from test_hostile_checkpoints import save_pickle, state, tensor, text
 from voices import tiny_config, tiny_tensors
 
 ROOT = Path(__file__).parents[1]
@@ -73,6 +75,20 @@ def _pytorch(legacy: bool, protocol: int) -> Files:
     options: dict[str, Any] = {"_use_new_zipfile_serialization": not legacy}
     torch.save(saved, file, pickle_protocol=protocol, **options)
     return {"a.pt": file.getvalue()}
+
+
+def _made() -> Files:
+    """A file of torch.save, made without torch."""
+    tensors = {}
+    storages = {}
+    for i, (name, values) in enumerate(TENSORS.items()):
+        strides = tuple(step // values.itemsize for step in values.strides)
+        tensors[name] = tensor(str(i), values.size, values.shape, strides)
+        storages[str(i)] = values.tobytes()
+    config = pickle.dumps(CONFIG, 2)[2:-1]  # without its protocol and its end
+    data = b"}(" + text("model") + state(**tensors)[:-1] + text("config") + config + b"u."
+    with tempfile.TemporaryDirectory() as folder:
+        return {"a.pt": save_pickle(Path(folder) / "a.pt", data, **storages).read_bytes()}
 
 
 def _onnx(external: bool) -> Files:
@@ -121,6 +137,7 @@ SEEDS: dict[str, Callable[[], Files]] = {
     "onnx-external": lambda: _onnx(external=True),
     "model.bin": _geneing,
     "lyra": _lyra,
+    "pt-made": _made,
     "pt": lambda: _pytorch(legacy=False, protocol=2),
     "pt-protocol-4": lambda: _pytorch(legacy=False, protocol=4),
     "pt-legacy": lambda: _pytorch(legacy=True, protocol=2),
@@ -263,7 +280,7 @@ def seconds(limit: int) -> Iterator[None]:
 
 
 def batch(kind: str, start: int, stop: int) -> None:
-    """Imports of these numbers in this process; prints each before it is done, then the outcomes."""
+    """Imports of these numbers, here; prints each number before it, and the outcomes at the end."""
     files = SEEDS[kind]()
     resource.setrlimit(resource.RLIMIT_AS, (SPACE, SPACE))
     outcomes: collections.Counter[str] = collections.Counter()
