@@ -8,7 +8,16 @@ from typing import Any
 from linnet.format.voice_file import VoiceFile
 from linnet_export.building.tensors import UnknownTensors, Weights
 from linnet_export.config import missing_keys
-from linnet_export.families import fatchord, geneing, lpc, lyra, softmax, wavernn, workload
+from linnet_export.families import (
+    fatchord,
+    geneing,
+    lpc,
+    lyra,
+    softmax,
+    source_filter,
+    wavernn,
+    workload,
+)
 from linnet_export.families.family import Family
 from linnet_export.readers.checkpoint import Checkpoint
 from linnet_export.writing.storage import Storage
@@ -17,6 +26,7 @@ FAMILIES: tuple[Family, ...] = (
     wavernn.FAMILY,
     softmax.FAMILY,
     lpc.FAMILY,
+    source_filter.FAMILY,
     fatchord.FAMILY,
     workload.FAMILY,
     geneing.FAMILY,

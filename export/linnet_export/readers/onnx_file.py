@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from linnet.errors import install
 from linnet_export.building.tensors import Weights
 from linnet_export.readers.budget import Budget
 from linnet_export.readers.checkpoint import Checkpoint, parse_config
@@ -64,7 +65,7 @@ def read(path: Path, budget: Budget) -> Checkpoint:
         import onnx
         from google.protobuf.message import DecodeError
     except ImportError as error:
-        raise ImportError("reading ONNX needs onnx: pip install 'linnet[export]'") from error
+        raise ImportError(f"reading ONNX needs onnx: {install('export')}") from error
     try:
         model = onnx.load(str(path), load_external_data=False)
     except (DecodeError, ValueError) as error:

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+VOICE = "a .linnet file, or a name that `linnet voices` lists"
+
+
 def add_voice(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("voice", metavar="VOICE", help="a .linnet file")
+    parser.add_argument("voice", metavar="VOICE", help=VOICE)
     add_kernels(parser)
     add_threads(parser)
 
@@ -82,6 +85,15 @@ def positive(text: str) -> int:
         return int(t)
 
     return int(_checked(check, text))
+
+
+def seconds(text: str) -> float:
+    def check(t: str) -> float:
+        if not 0 <= float(t) < float("inf"):
+            raise ValueError(f"must be 0 or more, not {t}")
+        return float(t)
+
+    return float(_checked(check, text))
 
 
 def n_bytes(text: str) -> int:

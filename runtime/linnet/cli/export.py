@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from linnet.cli.arguments import load_mel, n_bytes, sparsity, temperature
@@ -65,6 +67,7 @@ def add(parsers: Parsers) -> None:
         "--score", metavar="IN.wav", help="print its nats per sample before and after"
     )
     parser.add_argument("--mel", metavar="MEL.npy", help="its features; default: computed from it")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
         "--key",
         metavar="PLACE",
@@ -104,7 +107,8 @@ def run(options: argparse.Namespace) -> None:
         for path in linnet_export.export_onnx(options.source, options.to_onnx):
             print(path)
     else:
-        print(export(options))
+        report = export(options)
+        print(json.dumps(asdict(report), indent=2) if options.json else report)
 
 
 def _max_unpacked(options: argparse.Namespace) -> int | None:
@@ -130,7 +134,7 @@ def export(options: argparse.Namespace) -> object:
 
     if is_voice(options.source):
         _refuse_options(
-            options, {"output", "matching", "rounds"}, "is for checkpoints, not for voices"
+            options, {"output", "matching", "rounds", "json"}, "is for checkpoints, not for voices"
         )
         if options.matching is None:
             raise ValueError(f"{options.source} is a voice already: only --matching changes it")
