@@ -58,10 +58,10 @@ def _npz(compressed: bool) -> Files:
 def _safetensors() -> Files:
     header: dict[str, Any] = {"__metadata__": {"config": json.dumps(CONFIG)}}
     data = b""
-    for name, tensor in TENSORS.items():
-        place = [len(data), len(data) + tensor.nbytes]
-        header[name] = {"dtype": "F32", "shape": tensor.shape, "data_offsets": place}
-        data += tensor.tobytes()
+    for name, values in TENSORS.items():
+        place = [len(data), len(data) + values.nbytes]
+        header[name] = {"dtype": "F32", "shape": values.shape, "data_offsets": place}
+        data += values.tobytes()
     text = json.dumps(header).encode()
     return {"a.safetensors": struct.pack("<Q", len(text)) + text + data}
 
