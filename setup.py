@@ -59,10 +59,11 @@ def sources(*folders: str) -> list[str]:
 
 def library() -> tuple[str, dict[str, Any]]:
     """The C library, which both extensions are linked with."""
-    rooms = ["file", "operations", "run", "matching", "cpu", "kernels"]
+    rooms = ["file", "operations", "run", "matching", "products", "cpu", "kernels"]
+    api = sorted(path.as_posix() for path in SOURCES.glob("*.cpp"))
     strict = [] if sys.platform == "win32" else ["-std=c++17", "-fPIC", "-g0"]
     return "linnet_core", {
-        "sources": [(SOURCES / "capi.cpp").as_posix(), *sources(*rooms)],
+        "sources": [*api, *sources(*rooms)],
         "include_dirs": INCLUDE,
         "obj_deps": {"": HEADERS},
         "cflags": [*flags(), *(strict or ["/std:c++17"])],

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="training needs torch (extra: train)")
+pytest.importorskip("tqdm", reason="training needs tqdm (extra: train)")
 pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audio)")
 soundfile = pytest.importorskip("soundfile", reason="preparing data needs soundfile (extra: audio)")
 

@@ -6,14 +6,16 @@ import importlib
 import io
 import os
 import struct
+import warnings
 import wave
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from linnet.errors import install
+from linnet.errors import Note, install
 from linnet.files import write_atomic
+from linnet.resampling import resample
 from linnet.signal import to_int16
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ def read_wav(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], int]:
 
     Wav files of 8 to 32 bits, or of floating point, need nothing else; other formats need soundfile
     (`linnet[audio]`).
-    Raises ValueError for a file of several channels or of no known format, OSError from the system.
+    Several channels are mixed down, with a Note. Raises ValueError for a file of no known format,
+    OSError from the system.
     """
     with open(path, "rb") as file:
         found = _samples(file.read())
@@ -43,7 +46,11 @@ def read_wav(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], int]:
             samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise ValueError(f"{path}: {error.error_string}") from None
-    _require_mono(path, samples.shape[1])
+    if samples.shape[1] > 1:
+        text = f"{os.fspath(path)}: {samples.shape[1]} channels, mixed down to one"
+        warnings.warn(text, Note, stacklevel=2)
+        scale = 1 / 32768 if samples.dtype == np.int16 else 1
+        return (samples.mean(axis=1, dtype=np.float64) * scale).astype(np.float32), int(rate)
     return np.ascontiguousarray(samples[:, 0]), int(rate)
 
 
@@ -112,17 +119,13 @@ def score_recording(
 ) -> float:
     """The negative log-likelihood that the voice gives to a wav file, in nats per sample.
 
-    mel: its features (n_mels, n_frames), None to compute them. Raises ValueError for another sample
-    rate, and as `Voice.features` and `Voice.score`.
+    A recording at another sample rate is resampled. mel: its features (n_mels, n_frames), None to
+    compute them. Raises ValueError as `Voice.features` and `Voice.score`.
     """
     samples, rate = read_wav(path)
     if rate != voice.sample_rate:
-        raise ValueError(f"{os.fspath(path)}: {rate} Hz; the voice has {voice.sample_rate} Hz")
+        scale = 1 / 32768 if samples.dtype == np.int16 else 1
+        samples = resample(samples.astype(np.float64) * scale, rate, voice.sample_rate)
     if samples.dtype != np.int16:
         samples = to_int16(samples)
-    return voice.score(voice.features(samples, rate) if mel is None else mel, samples)
-
-
-def _require_mono(path: str | os.PathLike[str], channels: int) -> None:
-    if channels != 1:
-        raise ValueError(f"{path}: {channels} channels; a voice takes mono")
+    return voice.score(voice.features(samples, voice.sample_rate) if mel is None else mel, samples)

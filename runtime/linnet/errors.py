@@ -14,7 +14,11 @@ class FormatError(ValueError):
         self.offset = offset
 
 
-class FeatureWarning(UserWarning):
+class Note(UserWarning):
+    """What a user had better know; the command line prints it in one line."""
+
+
+class FeatureWarning(Note):
     """Features that can hardly be those that a voice was trained on."""
 
 
@@ -24,3 +28,11 @@ def install(extra: str) -> str:
     linnet is on no index yet, so that only a checkout can be installed.
     """
     return f"pip install '.[{extra}]' in linnet's folder"
+
+
+def one_line(error: BaseException) -> str:
+    """An error as a command says it: in one line, with the file first, without its number."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return " ".join(text.split()) or type(error).__name__

@@ -28,6 +28,7 @@ from linnet.features import log_mel
 from linnet.features.ranges import complaint, seen
 from linnet.files import write_atomic
 from linnet.format.description import describe
+from linnet.format.operations import AllPole
 from linnet.format.reading import decoded, read_metadata
 from linnet.format.voice_file import VoiceFile
 from linnet.progress import reporter
@@ -187,7 +188,7 @@ class Voice:
         taken, too.
         seed: 0 .. 2^64 - 1. temperature: divides the logits; 0 takes the likeliest class each time.
         Of a mixture of logistics it divides the mixture's logits and multiplies the scales; 0 takes
-        the mean of the likeliest logistic.
+        the mean of the likeliest logistic. Where noise is filtered it multiplies that.
         progress: show a bar on stderr. The GIL is released; Ctrl-C stops the work.
         strict: refuse features that can hardly be this voice's, instead of warning once.
         Raises ValueError before any sample is made: for features of another shape, that are not
@@ -285,10 +286,15 @@ class Voice:
         Teacher-forced, at temperature 1, of the network: matching its samples to the features
         comes afterwards. mel: (n_mels, n_frames). pcm: int16 (n,), where n is
         n_frames * hop_length or less by less than one hop. Raises ValueError for anything else,
-        and for a voice that makes samples in sub-bands: a recording does not tell those.
+        for a voice that makes samples in sub-bands: a recording does not tell those, and for one
+        without a network of samples, which draws none.
         """
         from linnet.signal import encode
 
+        if isinstance(self.file().sample_program[-1], AllPole):
+            raise ValueError(
+                "this voice filters pulses and noise, and so gives no likelihood to a recording"
+            )
         if self._model.samples_per_step > 1:
             raise ValueError(
                 f"this voice makes {self._model.samples_per_step} samples at a time, in sub-bands,"

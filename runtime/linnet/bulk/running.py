@@ -54,11 +54,10 @@ def vocode(
 ) -> Report:
     """Vocode a corpus into the folder `output`: NAME.wav for each utterance.
 
-    source: as `linnet.bulk.utterances.find`. voice: the path of a `.linnet` file, or the name of
-    one that comes with linnet. jobs: workers, one core each (None: all cores). batch: utterances of
-    similar length that a worker makes together. seed: of the run; that of an utterance comes from
-    it and from its name, so the samples do not depend on jobs, batch, part or engine. part: (i, n),
-    the i-th of n parts.
+    source: as `linnet.bulk.utterances.find`. voice: a `.linnet` file or a bundled voice's name.
+    jobs: workers, one core each (None: all cores). batch: utterances of similar length that a
+    worker makes together. seed: of the run; that of an utterance comes from it and from its name,
+    so the samples do not depend on jobs, batch, part or engine. part: (i, n), the i-th of n parts.
     engine: "local" (processes of this machine) or "ray" (a cluster, at `address` as in `ray.init`).
 
     What is in `output` already is skipped, so a run that was stopped goes on. What fails is in the

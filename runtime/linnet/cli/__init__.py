@@ -6,10 +6,10 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import linnet
-from linnet.cli import bench, bulk, export, inspect, score, synth, voices
+from linnet.cli import bench, bulk, completion, export, inspect, score, synth, voices
+from linnet.errors import Note, one_line
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,23 +18,23 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"linnet {linnet.__version__}")
     parsers = root.add_subparsers(metavar="COMMAND", required=True)
-    for command in (synth, bulk, voices, export, inspect, bench, score):
+    for command in (synth, bulk, voices, export, inspect, bench, score, completion):
         command.add(parsers)
     return root
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: sys.argv); returns the exit status."""
-    options = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = parser().parse_args(bench.with_mode(words))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("always", linnet.FeatureWarning)
-            warnings.showwarning = _warn
+            warnings.simplefilter("always", Note)
+            warnings.showwarning = _show
             status = options.run(options)
         sys.stdout.flush()
     except (ValueError, OSError, ImportError, MemoryError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        print(f"linnet: {text}", file=sys.stderr)
+        print(f"linnet: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("linnet: interrupted", file=sys.stderr)
@@ -42,5 +42,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status or 0
 
 
-def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"linnet: warning: {message}", file=sys.stderr)
+def _show(message: Warning | str, *_: object) -> None:
+    print(f"linnet: {' '.join(str(message).split())}", file=sys.stderr)

@@ -14,11 +14,14 @@ from linnet.format.voice_file import VoiceFile
 
 
 def draw_patterns(file: VoiceFile, path: str) -> None:
-    """Draw the stored blocks of every block-sparse matrix into one picture.
+    """Draw the stored blocks of the networks' block-sparse matrices into one picture.
 
     Raises ValueError where the voice has none, or without matplotlib (`linnet[bench]`).
     """
-    tensors = [tensor for tensor in file.tensors if tensor.layout in BLOCKS]
+    # Those that match samples to the features are bands of a definition: nothing was pruned.
+    matching = {t.name for t in file.tensors_of(file.match).values()} if file.match else set()
+    sparse = [tensor for tensor in file.tensors if tensor.layout in BLOCKS]
+    tensors = [tensor for tensor in sparse if tensor.name not in matching]
     if not tensors:
         raise ValueError("the voice has no block-sparse matrix to draw")
     try:
