@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 import linnet
 import linnet_bench
 from linnet.audio import read_wav, write_wav
-from linnet.speed import Watch, against_real_time, busy
+from linnet.speed import Watch, against_limit, against_real_time, busy
 from linnet.table import facts
 from linnet_training.measures.audio import log_spectral_distance, log_spectrum_correlation
 
@@ -94,8 +94,7 @@ def figures(voice: linnet.Voice) -> list[tuple[str, object]]:
             ),
             (
                 "stream limit",
-                f"{product.stream_limit * 1e6:.2f} us; sparse takes {product.ratio:.2f} x that"
-                + ("" if product.ratio >= 1 else ", which cannot be: the machine is busy"),
+                f"{product.stream_limit * 1e6:.2f} us; sparse takes {against_limit(product.ratio)}",
             ),
         ]
     return rows
