@@ -8,15 +8,18 @@ The same file, features and seed give the same bits on every CPU and every kerne
 
 from linnet import _core, features
 from linnet.bundled import voices
-from linnet.errors import FormatError
+from linnet.errors import FeatureWarning, FormatError
 from linnet.matrix import SparseMatrix
+from linnet.stream import VoiceStream
 from linnet.voice import Voice, load
 
 __version__ = _core.version()
 __all__ = [
+    "FeatureWarning",
     "FormatError",
     "SparseMatrix",
     "Voice",
+    "VoiceStream",
     "__version__",
     "features",
     "kernels",

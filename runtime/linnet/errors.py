@@ -18,6 +18,10 @@ class Note(UserWarning):
     """What a user had better know; the command line prints it in one line."""
 
 
+class FeatureWarning(Note):
+    """Features that can hardly be those that a voice was trained on."""
+
+
 def install(extra: str) -> str:
     """What to do where a package is missing that linnet's `extra` brings.
 

@@ -98,7 +98,7 @@ typedef struct linnet_stream linnet_stream;
 typedef struct linnet_stream_options {
   uint64_t seed;       /* the key of the random numbers */
   uint32_t stream;     /* a second key: utterances of one seed that must differ */
-  float temperature;   /* divides the logits; 1 samples the model as trained, 0 takes the likeliest class */
+  float temperature;   /* divides the logits, multiplies noise; 1 samples the model as trained, 0 takes the likeliest */
   uint32_t threads;    /* 1 .. 16, the caller's among them; the others are the stream's own and sleep between calls */
   const char* kernels; /* a name from linnet_kernels, or null for the best */
 } linnet_stream_options;
@@ -135,11 +135,11 @@ LINNET_API linnet_status linnet_streams_pull(linnet_stream* const* streams, size
                                              size_t capacity, size_t* made);
 
 /* As pull, but teacher-forced: the model is told the `n_tokens` companded samples, and the negative log-likelihood that
- * it gave them is added to *nats. *made says how many were scored: none if the model lacks one of the tokens. Where a
- * step makes several samples, in sub-bands, tokens are the bands' samples + 32768, all bands of a step in turn, and
- * n_tokens is a multiple of them. Of a model of excitations, tokens are the recording's samples + 32768. A model
- * that matches its samples to the features is scored before that, and only from the start of a stream, which then goes
- * on without matching until it is reset. */
+ * it gave them is added to *nats. *made says how many were scored: none if the model lacks one of the tokens, as one
+ * that filters pulses and noise lacks all. Where a step makes several samples, in sub-bands, tokens are the bands'
+ * samples + 32768, all bands of a step in turn, and n_tokens is a multiple of them. Of a model of excitations, tokens
+ * are the recording's samples + 32768. A model that matches its samples to the features is scored before that, and only
+ * from the start of a stream, which then goes on without matching until it is reset. */
 LINNET_API linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens, size_t n_tokens,
                                              size_t* made, double* nats);
 

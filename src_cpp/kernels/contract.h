@@ -109,6 +109,8 @@ constexpr uint32_t kTogether = 8;  // vectors at most that one product takes tog
 constexpr uint32_t kFewest = 4;    // vectors at least: with fewer, nothing is gained (0.9 to 1.0 times as fast, AVX2)
 constexpr uint32_t kGroup = 16;    // classes of a draw that are summed together; also the padding of vectors, in floats
 
+constexpr uint32_t kMostHarmonicSamples = 64;  // that one call makes
+
 // Four block rows whose blocks are stored in turn.
 struct Quad {
   uint16_t block_rows[4];  // kNoBlockRow where there is none
@@ -206,6 +208,17 @@ struct Kernels {
                    const float* in,       // (window, channels)
                    uint32_t row_stride,   // floats
                    float* out);           // (n_rows, channels), rows row_stride apart
+
+  // out[i] += the sum over k of (cosine part k) cos(k + 1 turns of i) + (sine part k) sin(k + 1 turns of i). A part lies
+  // between those of two frames, by at[i].
+  void (*harmonics)(uint32_t n,             // a multiple of 16, up to kMostHarmonicSamples
+                    uint32_t count,         // of harmonics
+                    const float* cosine,    // (n) of the turn of the first harmonic
+                    const float* sine,      // (n)
+                    const float* at,        // (n) 0 .. 1
+                    const float* parts,     // (2, 2, stride): of each frame, the cosine parts and the sine parts
+                    uint32_t stride,        // floats, at least `count`
+                    float* out);            // (n)
 
   ByDtype<WidenFn> widen;
   ByDtype<StreamLimitFn> stream_limit;

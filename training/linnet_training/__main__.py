@@ -27,6 +27,9 @@ def prepare(arguments: argparse.Namespace) -> None:
         data.pad_seconds,
         data.trim_db,
         data.held_out_speakers,
+        data.per_speaker,
+        data.seconds,
+        data.peak,
     )
     speakers = len(set(index["speakers"].values()))
     print(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from linnet.cli.arguments import load_mel, sparsity, temperature
+from linnet.cli.arguments import load_mel, n_bytes, sparsity, temperature
+from linnet.files import write_atomic
 from linnet.format.blocks import BLOCKS, DENSE
 from linnet.format.dtypes import DTYPES
 from linnet.format.reading import is_voice
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
+
+VARIABLE = "LINNET_MAX_UNPACKED"
 
 
 def add(parsers: Parsers) -> None:
@@ -64,6 +68,22 @@ def add(parsers: Parsers) -> None:
     )
     parser.add_argument("--mel", metavar="MEL.npy", help="its features; default: computed from it")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--key",
+        metavar="PLACE",
+        help="where the weights stand in a checkpoint of several networks: keys with dots between",
+    )
+    parser.add_argument(
+        "--max-unpacked",
+        type=n_bytes,
+        metavar="BYTES",
+        help="that the checkpoint may unpack to, such as 2G; default: LINNET_MAX_UNPACKED, or 512M",
+    )
+    parser.add_argument(
+        "--suggest-names",
+        metavar="MAP.toml",
+        help="with --describe: write a names map to edit",
+    )
     parser.add_argument("--name", help="the voice's name; default: the config's, or the file's")
     parser.set_defaults(run=run)
 
@@ -72,15 +92,33 @@ def run(options: argparse.Namespace) -> None:
     import linnet_export
 
     if options.output is None:
-        _refuse_options(options, {"describe", "to_onnx"}, "is for making a voice, with -o")
+        allowed = {"describe", "to_onnx", "key", "max_unpacked", "suggest_names"}
+        _refuse_options(options, allowed, "is for making a voice, with -o")
+    if options.suggest_names and not options.describe:
+        raise ValueError("--suggest-names goes with --describe")
+    limits = {"key": options.key, "max_unpacked": _max_unpacked(options)}
     if options.describe:
-        print(linnet_export.describe(options.source))
+        print(linnet_export.describe(options.source, **limits))
+        if options.suggest_names:
+            names = linnet_export.suggest_names(options.source, **limits)
+            write_atomic(options.suggest_names, names.encode())
+            print(f"a names map to edit: {options.suggest_names}")
     elif options.to_onnx:
         for path in linnet_export.export_onnx(options.source, options.to_onnx):
             print(path)
     else:
         report = export(options)
         print(json.dumps(asdict(report), indent=2) if options.json else report)
+
+
+def _max_unpacked(options: argparse.Namespace) -> int | None:
+    """The option, or else the environment's variable."""
+    if options.max_unpacked is not None or VARIABLE not in os.environ:
+        return options.max_unpacked  # type: ignore[no-any-return]
+    try:
+        return n_bytes(os.environ[VARIABLE])
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"{VARIABLE}: {error}") from None
 
 
 def _refuse_options(options: argparse.Namespace, allowed: set[str], why: str) -> None:
@@ -116,4 +154,6 @@ def export(options: argparse.Namespace) -> object:
         score=options.score,
         mel=load_mel(options.mel) if options.mel else None,
         name=options.name,
+        key=options.key,
+        max_unpacked=_max_unpacked(options),
     )

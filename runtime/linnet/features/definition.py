@@ -102,7 +102,7 @@ def to_bands(features: NDArray[Any], wanted: Mapping[str, Any]) -> NDArray[np.fl
     if wanted["log"] == "none":
         mel = level
     else:
-        mel = np.exp(np.minimum(level * log_unit(wanted), 700.0))  # e^700 is still a float64
+        mel = np.exp(np.minimum(level * log_unit(wanted), 300.0))  # its square is still a float64
     bands: NDArray[np.float64] = np.maximum(
         mel - (wanted["floor"] if wanted["floor_by"] == "add" else 0.0), 0.0
     )

@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from linnet.features import complete
-from linnet_training.config import Config
+from linnet_training.config import Config, Network
 from linnet_training.loops.log import Log
 from linnet_training.loops.weights import read_weights
 from linnet_training.pruner import Pruner
@@ -195,14 +195,14 @@ class Trainer(ABC):
         """What a run cannot change when it goes on; pre_emphasis is the signal's."""
         c = self.config
         model, t = asdict(c.model), c.training
-        for key in ("temperature", "matching"):  # of what is made of the network, afterwards
+        for key in ("temperature", "matching", "matching_rounds"):  # of the voice, not the network
             model.pop(key)
         return {**model, **c.features, **self.signal(), "batch": t.batch, "frames": t.frames}
 
     def load(self) -> None:
         state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
         before, now = state.get("settings", {}), self.settings()
-        before = {**complete({}), **before}  # a definition that the features gained since
+        before = {**complete({}), **asdict(Network()), **before}  # with what was not known then
         changed = [f"{k} {before.get(k)} -> {v}" for k, v in now.items() if before.get(k) != v]
         if changed:
             raise ValueError(
@@ -235,6 +235,7 @@ class Trainer(ABC):
                 "training": {
                     "data": c.data.description,
                     "seconds_of_speech": self.corpus.index["seconds"],
+                    "feature_range": self.corpus.index.get("feature_range"),
                     "steps": self.step,
                     "samples": self.step * t.batch * t.frames * self.corpus.hop,
                     "batch": t.batch,
