@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import gather
 from native import ROOT, build
 
 _FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.M | re.S)
@@ -121,3 +122,34 @@ def test_readme_and_tutorials_have_no_code_that_is_not_run() -> None:
         assert "```" not in text, document
         indented = re.findall(r"(?<=\n\n)    \S.*", text)
         assert indented == [], f"{document}: indented code is not run"
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in gather.documents():
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#\s]+)", text):
+            if "://" not in target:
+                assert (ROOT / page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_c_reference_has_every_function_of_the_header() -> None:
+    header = (ROOT / "src_cpp" / "include" / "linnet.h").read_text(encoding="utf-8")
+    page = gather.c_reference(header)
+    functions = re.findall(r"^LINNET_API .*?(linnet_\w+)\(", header, re.M)
+    assert len(functions) > 25
+    for name in functions:
+        assert f"{name}(" in page
+    assert "LINNET_API" not in page and page.count("```") % 2 == 0
+    assert "## Streams" in page and "Map the file at `path` and validate it." in page
+
+
+@pytest.mark.skipif(
+    shutil.which("mkdocs", path=str(Path(sys.executable).parent)) is None,
+    reason="needs mkdocs (extra: docs)",
+)
+def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
+    for command in (["docs/gather.py"], ["-m", "mkdocs", "build", "-q", "-d", str(tmp_path)]):
+        done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    reference = (tmp_path / "docs/reference/python/index.html").read_text(encoding="utf-8")
+    assert "Store <code>dense</code>" in reference and "synthesize_batch" in reference
