@@ -23,7 +23,7 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo bench test lint voice study fuzz native clean android wheels test-arm test-arm-python phone mca
+.PHONY: all help demo bench docs test lint voice study fuzz native clean android wheels test-arm test-arm-python phone mca
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -72,6 +72,11 @@ lint: $(extension) $(test_packages)  ## ruff and mypy
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
+
+docs: $(core)  ## the site of the documents, build/site; warnings are errors (PyPI)
+	$(install) -e '.[docs]'
+	$(python) docs/gather.py
+	$(bin)/mkdocs build -q
 
 native: $(test_packages)  ## the C library, its example and its tests, plain and with sanitizers
 	$(python) tests/native.py native sanitize sanitize-threads

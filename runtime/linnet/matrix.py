@@ -92,10 +92,10 @@ class SparseMatrix:
             data = io.BytesIO(file.read())
         try:
             with np.load(data, allow_pickle=False) as parts:
-                found = {name: parts[name][()] for name in parts}
-            texts = {name: str(found.pop(name)) for name in ("layout", "dtype")}
-            sizes = {name: int(found.pop(name)) for name in ("rows", "cols", "n_blocks")}
-            packed = blocks.Packed(**texts, **sizes, **found)
+                found: dict[str, Any] = {name: parts[name][()] for name in parts}
+            found |= {name: str(found[name]) for name in ("layout", "dtype")}
+            found |= {name: int(found[name]) for name in ("rows", "cols", "n_blocks")}
+            packed = blocks.Packed(**found)
             cls.from_packed(packed)
         except (zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError, AttributeError) as e:
             raise FormatError(f"{os.fspath(path)}: not a matrix that save wrote: {e}") from None
