@@ -19,21 +19,10 @@ struct linnet_model {
 
 namespace {
 
-using linnet::kAlignment;
-
-bool aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % kAlignment == 0; }
-
-// malloc, aligned to 64 bytes: the address to free stands just before the memory.
-void* allocate(size_t size) {
-  void* raw = malloc(size + kAlignment + sizeof(void*));
-  if (raw == nullptr) return nullptr;
-  const uintptr_t first = reinterpret_cast<uintptr_t>(raw) + sizeof(void*);
-  void** memory = reinterpret_cast<void**>((first + kAlignment - 1) / kAlignment * kAlignment);
-  memory[-1] = raw;
-  return memory;
-}
-
-void release(void* memory) { free(static_cast<void**>(memory)[-1]); }
+using linnet::aligned;
+using linnet::allocate;
+using linnet::release;
+using linnet::threads_in_range;
 
 void set_message(linnet_error* error, const char* message) {
   if (error == nullptr) return;
@@ -65,8 +54,6 @@ linnet_status read_into(linnet_model* opened, const void* data, size_t size, lin
   *model = opened;
   return LINNET_OK;
 }
-
-bool threads_in_range(uint32_t n_threads) { return n_threads >= 1 && n_threads <= linnet::kMaxThreads; }
 
 bool all_finite(const float* features, size_t n) {
   for (size_t i = 0; i < n; ++i) {

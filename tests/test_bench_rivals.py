@@ -13,6 +13,7 @@ import pytest
 
 import linnet_bench
 from linnet.cli import main
+from linnet.errors import install
 from voices import tiny_voice
 
 torch = pytest.importorskip("torch")
@@ -87,6 +88,7 @@ def test_bench_rivals_writes_what_it_measures(
     monkeypatch.setattr(vocoder_times, "ROUNDS", 1)
     monkeypatch.setattr(vocoder_times, "SECONDS", 0.2)
     monkeypatch.setattr(vocoder_times, "VOCODERS", [narrow(v) for v in vocoders.VOCODERS])
+    pytest.importorskip("matplotlib")
     assert main("bench rivals voice.linnet -o rivals".split()) == 0
     found: list[dict[str, Any]] = json.loads(Path("rivals.json").read_text())["results"]["vocoders"]
     names = [one["name"] for one in found]
@@ -96,7 +98,7 @@ def test_bench_rivals_writes_what_it_measures(
         assert (one["bare_chunks"] is None) == one["name"].startswith("linnet")
     assert found[0]["file_bytes"] == len(tiny_voice())
     text = capsys.readouterr().out
-    assert all(name in text for name in names) and "wrote rivals.json" in text
+    assert all(name in text for name in names) and "wrote rivals.json, rivals.png" in text
 
 
 def test_what_is_missing_is_named(
@@ -108,4 +110,4 @@ def test_what_is_missing_is_named(
         monkeypatch.delattr(linnet_bench, name, raising=False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert main(["bench", "rivals", str(tmp_path / "voice.linnet")]) != 0
-    assert "pip install 'linnet[train]'" in capsys.readouterr().err
+    assert install("train") in capsys.readouterr().err

@@ -160,16 +160,11 @@ def test_one_shot_pruning_tells_its_cost(
     export(path, tmp_path / "b.linnet", config=CONFIG, dtype="float32")
     whole = linnet.load(tmp_path / "b.linnet")
     assert report.cost.before == whole.score(whole.features(pcm, 16000), pcm)
-    assert report.cost.after != report.cost.before and str(report).endswith(
-        f"({report.cost.after - report.cost.before:+.4f})"
-    )
+    assert report.cost.after != report.cost.before
+    assert f"({report.cost.after - report.cost.before:+.4f})" in str(report)
     (tmp_path / "c.json").write_text(json.dumps({"hparams": CONFIG["hparams"]}))
     files = [str(tmp_path / name) for name in ("a.pt", "d.linnet", "c.json", "a.wav")]
     options = ["--preset", "fatchord", "--sparsity", "0.75", "--block", "4x4"]
     arguments = [files[0], "-o", files[1], "--config", files[2], "--score", files[3], *options]
     assert main(["export", *arguments]) == 0
     assert capsys.readouterr().out.rstrip().endswith(str(report.cost))
-    with pytest.raises(ValueError, match="8000 Hz; the voice has 16000 Hz"):
-        write_wav(tmp_path / "b.wav", pcm, 8000)
-        export(path, tmp_path / "c.linnet", config=CONFIG, score=tmp_path / "b.wav")
-    assert not (tmp_path / "c.linnet").exists()

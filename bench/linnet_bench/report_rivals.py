@@ -8,18 +8,21 @@ from dataclasses import asdict
 
 from linnet.table import table
 from linnet_bench import vocoder_times
-from linnet_bench.results import write_results
+from linnet_bench.plots import draw_vocoders
+from linnet_bench.results import Results
 from linnet_bench.status import status_line
 from linnet_bench.vocoder_times import VocoderTimes
 
 
-def run(options: argparse.Namespace, kernels: str) -> None:
+def run(options: argparse.Namespace, kernels: str) -> Results:
     with status_line() as show:
         found = vocoder_times.measure(options.voices, kernels, show)
     print(f"Times real time on one thread, voices with kernels {kernels}\n")
     print(speed_table(found))
-    results = {"vocoders": [asdict(times) for times in found]}
-    print("\nwrote", ", ".join(write_results(options.output, results, None)))
+    return Results(
+        {"vocoders": [asdict(times) for times in found]},
+        lambda figure: draw_vocoders(figure, found),
+    )
 
 
 def speed_table(found: Sequence[VocoderTimes]) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import linnet
+from linnet.errors import install
 from linnet.speed import random_mel
 from linnet.voice import Source, Voice
 
@@ -27,8 +28,7 @@ try:
     from linnet_bench.vocoders import VOCODERS, Vocoder
 except ImportError as error:
     raise ImportError(
-        "linnet bench rivals needs torch, onnx and onnxruntime: pip install 'linnet[train]' "
-        f"({error})"
+        f"linnet bench rivals needs torch, onnx and onnxruntime: {install('train')} ({error})"
     ) from error
 
 Float32 = npt.NDArray[np.float32]

@@ -7,10 +7,13 @@ print(export("voice.pt", "voice.linnet"))
 from linnet_export.describing import Description, describe
 from linnet_export.exporting import export, rematch, restore
 from linnet_export.onnx.networks import export_onnx
+from linnet_export.readers.errors import CheckpointError
 from linnet_export.reporting import Report
+from linnet_export.suggesting import suggest_names
 from linnet_export.writing.storage import Layer
 
 __all__ = [
+    "CheckpointError",
     "Description",
     "Layer",
     "Report",
@@ -19,4 +22,5 @@ __all__ = [
     "export_onnx",
     "rematch",
     "restore",
+    "suggest_names",
 ]

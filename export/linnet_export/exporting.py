@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+import linnet
 from linnet.files import write_atomic
 from linnet.format.blocks import VECTOR
 from linnet.format.reading import read
@@ -22,8 +23,11 @@ from linnet_export.families import known as families
 from linnet_export.families.hparams import from_coqui
 from linnet_export.matching import matched, without
 from linnet_export.names import rename
+from linnet_export.parametrisations import whole_weights
+from linnet_export.prefixes import without_prefix
 from linnet_export.quantising import Effect, calibrated, rounding_error
 from linnet_export.readers.checkpoint import Checkpoint
+from linnet_export.readers.errors import blamed_on
 from linnet_export.readers.reading import read_checkpoint
 from linnet_export.reporting import Report, cost_of, report
 from linnet_export.writing.storage import Layer, Storage
@@ -50,6 +54,8 @@ def export(
     score: PathLike | None = None,
     mel: npt.ArrayLike | None = None,
     name: str | None = None,
+    key: str | None = None,
+    max_unpacked: int | None = None,
 ) -> Report:
     """Turn a checkpoint into a `.linnet` file, which appears whole or not at all.
 
@@ -79,22 +85,33 @@ def export(
     score: a wav file; the report then tells what pruning and rounding cost on it, also by layer.
     mel: the features (n_mels, n_frames) of both files; None computes them.
     name: the voice's name; the config's or the file's otherwise.
+    key, max_unpacked: which of its tensors, and how many bytes they may be, as `read_checkpoint`
+        takes them.
 
-    Raises ValueError for what does not fit, OSError from the system.
+    Raises CheckpointError (a ValueError) for a checkpoint that cannot be read or makes no voice,
+    ValueError for other arguments that do not fit, OSError from the system.
     """
     path = Path(checkpoint_path)
-    checkpoint = read_checkpoint(path)
-    checkpoint = replace(checkpoint, tensors=rename(checkpoint.tensors, _table(names)))
+    own_names, overrides = _table(names), _table(config)
+    checkpoint = read_checkpoint(path, key, max_unpacked)
     given = {"temperature": temperature, "matching": matching, "matching_rounds": rounds}
-    overrides = {**_table(config), **{k: v for k, v in given.items() if v is not None}}
-    whole = merge(from_coqui(checkpoint.config), from_coqui(overrides))
-    if preset is not None:
-        whole["preset"] = preset
-    storage = storage_of(whole, dtype, keep, block, sparsity)
-    stem = path.resolve().name if path.is_dir() else path.stem
-    build = partial(build_voice, checkpoint, whole, str(name or whole.get("name") or stem))
-    voice = build(storage)
-    pruned = build(Storage("float32", block, sparsity)) if calibrate is not None else voice
+    overrides = {**overrides, **{k: v for k, v in given.items() if v is not None}}
+    asked = Storage(dtype or "float16", block, sparsity, keep or {})
+    with blamed_on(path):
+        checkpoint = prepared(checkpoint, own_names)
+        if checkpoint.obstacles:
+            raise ValueError("; ".join(checkpoint.obstacles))
+        checkpoint = replace(checkpoint, tensors=rename(checkpoint.tensors, own_names))
+        whole = merge(from_coqui(checkpoint.config), from_coqui(overrides))
+        if preset is not None:
+            whole["preset"] = preset
+        usual, kept = read_types(whole)
+        storage = replace(asked, dtype=dtype or usual, keep={**kept, **asked.keep})
+        stem = path.resolve().name if path.is_dir() else path.stem
+        build = partial(build_voice, checkpoint, whole, str(name or whole.get("name") or stem))
+        voice = build(storage)
+        linnet.load(to_bytes(voice))
+        pruned = build(Storage("float32", block, sparsity)) if calibrate is not None else voice
     exact = build(Storage("float32")) if score is not None else voice
     return _written(voice, pruned, exact, storage.layers, out_path, calibrate, score, mel)
 
@@ -123,18 +140,6 @@ def _written(
     cost = None if score is None else cost_of(voice, exact, score, mel)
     write_atomic(out_path, data)
     return report(voice, layers, os.fspath(out_path), len(data), cost, effects)
-
-
-def storage_of(
-    config: Mapping[str, Any],
-    dtype: str | None = None,
-    keep: Mapping[str, str] | None = None,
-    block: str | None = None,
-    sparsity: float | None = None,
-) -> Storage:
-    """How a checkpoint with this config is stored, the arguments of `export` put over it."""
-    usual, kept = read_types(config)
-    return Storage(dtype or usual, block, sparsity, {**kept, **(keep or {})})
 
 
 def restore(
@@ -191,6 +196,14 @@ def rematch(voice_path: PathLike, out_path: PathLike, matching: int, rounds: int
         if isinstance(layer, dict) and {"dtype", *layer} == known
     ]
     return report(voice, layers, os.fspath(out_path), len(data), None, {})
+
+
+def prepared(checkpoint: Checkpoint, names: Mapping[str, Any]) -> Checkpoint:
+    """A checkpoint with its weights whole, and named as its network names them.
+
+    names: the names map that will follow. Raises ValueError for parts that do not fit each other.
+    """
+    return without_prefix(whole_weights(checkpoint), names, families.n_known)
 
 
 def build_voice(

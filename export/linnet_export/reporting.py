@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from linnet_export.writing.writer import to_bytes
 
 PathLike = str | os.PathLike[str]
 
+FAR = 1.25  # times chance: a network may err, but not much more than one that knows nothing
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -27,12 +30,22 @@ class Cost:
     before: float  # with the checkpoint's own weights, in float32
     after: float
     layers: Mapping[str, float]  # what each layer costs where all others are not rounded
+    chance: float  # of a voice that finds all samples equally likely
 
     def __str__(self) -> str:
-        return (
+        text = (
             f"{self.after:.4f} nats per sample; {self.before:.4f} with the checkpoint's own "
             f"weights ({self.after - self.before:+.4f})"
         )
+        if self.before > FAR * self.chance:
+            text += (
+                f"\nWARNING: far beyond chance ({self.chance:.2f} nats) even with its own weights: "
+                "the network was not trained on such features or samples. Look at the config's "
+                "features (offset, scale, clip_min, clip_max) and signal (companding, pre_emphasis)"
+            )
+        elif self.after > FAR * self.chance:
+            text += f"\nWARNING: far beyond chance ({self.chance:.2f} nats): no voice any more"
+        return text
 
 
 @dataclass(frozen=True)
@@ -135,7 +148,8 @@ def cost_of(
             tensors = list(exact.tensors)
             tensors[number] = stored
             layers[stored.name] = score(replace(exact, tensors=tuple(tensors))) - before
-    return Cost(before, score(voice), layers)
+    chance = int(voice.metadata["signal"]["bits"]) * math.log(2)
+    return Cost(before, score(voice), layers, chance)
 
 
 def report(

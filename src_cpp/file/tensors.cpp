@@ -7,9 +7,6 @@
 namespace linnet {
 namespace {
 
-constexpr uint32_t kMaxSide = 1u << 20;
-constexpr uint32_t kMaxBlocksAside = 65535;
-
 // Whether no byte is -128. Eight at a time: where a byte of `v` is that, one of `zeros` is 0, and borrows.
 bool none_is_least(const uint8_t* values, uint64_t size) {
   constexpr uint64_t kOnes = 0x0101010101010101u, kHigh = 0x8080808080808080u;
@@ -54,11 +51,46 @@ bool all_valid(Dtype dtype, const uint8_t* values, uint64_t size) {
 
 }  // namespace
 
+Matrix empty_matrix(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols) {
+  Matrix m = {layout, dtype, rows, cols, 0, 0, nullptr, nullptr, nullptr};
+  if (is_sparse(layout)) {
+    m.n_quads = (m.block_rows() + 3) / 4;
+    m.index_width = m.block_cols() <= 256 ? 1 : 2;
+  }
+  return m;
+}
+
+uint64_t weights_of(const Matrix& m, uint32_t n_blocks) {
+  const BlockShape shape = block_shape(m.layout, m.dtype);
+  switch (m.layout) {
+    case Layout::vector:
+      return round_up(m.rows, kGroup);
+    case Layout::table:
+      return m.rows * round_up(m.cols, kGroup);
+    case Layout::dense:
+      return round_up(m.rows, shape.rows) * m.padded_cols();
+    case Layout::block_4x4:
+    case Layout::block_16x1:
+    case Layout::block_1x16:
+    case Layout::block_1x4:
+    case Layout::block_8x4:
+      return uint64_t{n_blocks} * shape.rows * shape.cols;
+  }
+  return 0;
+}
+
+SectionSizes section_sizes(const Matrix& m, uint32_t n_blocks) {
+  const uint64_t n = weights_of(m, n_blocks);
+  const uint64_t scales = round_up(m.rows, kGroup) * sizeof(float);
+  const uint64_t values = m.dtype == Dtype::int8 ? scales_at(n) + scales : n * weight_bytes(m.dtype);
+  if (!is_sparse(m.layout)) return {values, 0, 0};
+  return {values, uint64_t{n_blocks} * m.index_width, m.n_quads * sizeof(Quad)};
+}
+
 bool check_blocks(Errors& errors, const char* name, const Matrix& m, uint32_t n_blocks, uint64_t quads_offset,
                   uint64_t columns_offset) {
   const BlockShape shape = block_shape(m.layout, m.dtype);
-  const uint32_t block_rows = (m.rows + shape.rows - 1) / shape.rows;
-  const uint32_t block_columns = (m.cols + shape.cols - 1) / shape.cols;
+  const uint32_t block_rows = m.block_rows(), block_columns = m.block_cols();
   uint8_t* seen = static_cast<uint8_t*>(calloc(block_rows, 1));
   if (seen == nullptr) return errors.fail(0, "tensor %s: no memory to check it", name);
   uint32_t rows_found = 0;
@@ -112,53 +144,32 @@ bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEnt
 
   const Layout layout = static_cast<Layout>(t.layout);
   const Dtype dtype = static_cast<Dtype>(t.dtype);
-  const BlockShape shape = block_shape(layout, dtype);
-  *m = Matrix{layout, dtype, t.rows, t.cols, 0, t.index_width, nullptr, nullptr, nullptr};
   const bool product_of_int8 = dtype == Dtype::int8 && is_matrix(layout);
   if (product_of_int8 && t.cols > kMostInt8Columns) return fail(offsetof(TensorEntry, cols), "cols of int8", t.cols);
   const bool ranged = product_of_int8 && t.input_range > kLeastInt8Range && isfinite(t.input_range);
   if (t.input_range != 0.0f && !ranged)
     return errors.fail(at + offsetof(TensorEntry, input_range), "tensor at %llu: input_range is %g", printable(at),
                        static_cast<double>(t.input_range));
-  uint64_t n_weights = 0;
-  uint32_t block_rows = 0, block_columns = 0;
-  switch (layout) {
-    case Layout::vector:
-      if (dtype != Dtype::fp32) return fail(offsetof(TensorEntry, dtype), "dtype of a vector", t.dtype);
-      if (t.cols != 1) return fail(offsetof(TensorEntry, cols), "cols of a vector", t.cols);
-      n_weights = round_up(t.rows, kGroup);
-      break;
-    case Layout::table:
-      n_weights = t.rows * round_up(t.cols, kGroup);
-      break;
-    case Layout::dense:
-      n_weights = round_up(t.rows, shape.rows) * round_up(t.cols, shape.cols);
-      break;
-    case Layout::block_4x4:
-    case Layout::block_16x1:
-    case Layout::block_1x16:
-    case Layout::block_1x4:
-    case Layout::block_8x4:
-      block_rows = static_cast<uint32_t>(round_up(t.rows, shape.rows) / shape.rows);
-      block_columns = static_cast<uint32_t>(round_up(t.cols, shape.cols) / shape.cols);
-      n_weights = uint64_t{t.n_blocks} * shape.rows * shape.cols;
-      m->n_quads = (block_rows + 3) / 4;
-      if (block_rows > kMaxBlocksAside) return fail(offsetof(TensorEntry, rows), "rows", t.rows);
-      if (block_columns > kMaxBlocksAside) return fail(offsetof(TensorEntry, cols), "cols", t.cols);
-  }
-  const uint64_t values_size = values_bytes(dtype, n_weights, t.rows);
+  *m = empty_matrix(layout, dtype, t.rows, t.cols);
   const bool sparse = is_sparse(layout);
-  const uint32_t index_width = !sparse ? 0 : block_columns <= 256 ? 1 : 2;
-  const uint64_t columns_size = sparse ? uint64_t{t.n_blocks} * index_width : 0;
-  const uint64_t quads_size = uint64_t{m->n_quads} * sizeof(Quad);
-  if (t.index_width != index_width) return fail(offsetof(TensorEntry, index_width), "index_width", t.index_width);
+  if (layout == Layout::vector) {
+    if (dtype != Dtype::fp32) return fail(offsetof(TensorEntry, dtype), "dtype of a vector", t.dtype);
+    if (t.cols != 1) return fail(offsetof(TensorEntry, cols), "cols of a vector", t.cols);
+  }
+  if (sparse) {
+    if (m->block_rows() > kMaxBlocksAside) return fail(offsetof(TensorEntry, rows), "rows", t.rows);
+    if (m->block_cols() > kMaxBlocksAside) return fail(offsetof(TensorEntry, cols), "cols", t.cols);
+  }
+  const SectionSizes sizes = section_sizes(*m, t.n_blocks);
+  if (t.index_width != m->index_width) return fail(offsetof(TensorEntry, index_width), "index_width", t.index_width);
   if (!sparse && t.n_blocks != 0) return fail(offsetof(TensorEntry, n_blocks), "n_blocks", t.n_blocks);
-  if (t.values_size != values_size) return fail(offsetof(TensorEntry, values_size), "values_size", t.values_size);
-  if (t.columns_size != columns_size) return fail(offsetof(TensorEntry, columns_size), "columns_size", t.columns_size);
-  if (t.quads_size != quads_size) return fail(offsetof(TensorEntry, quads_size), "quads_size", t.quads_size);
-  if (!check_section(errors, file, at + offsetof(TensorEntry, values_offset), t.name, t.values_offset, values_size,
+  if (t.values_size != sizes.values) return fail(offsetof(TensorEntry, values_size), "values_size", t.values_size);
+  if (t.columns_size != sizes.columns) return fail(offsetof(TensorEntry, columns_size), "columns_size", t.columns_size);
+  if (t.quads_size != sizes.quads) return fail(offsetof(TensorEntry, quads_size), "quads_size", t.quads_size);
+  if (!check_section(errors, file, at + offsetof(TensorEntry, values_offset), t.name, t.values_offset, sizes.values,
                      kSectionAlignment))
     return false;
+  const uint64_t n_weights = weights_of(*m, t.n_blocks);
   const uint8_t* values = file.data + t.values_offset;
   m->values = values;
   if (!all_valid(dtype, values, n_weights * weight_bytes(dtype))) {
@@ -178,9 +189,9 @@ bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEnt
     if (t.quads_offset != 0) return fail(offsetof(TensorEntry, quads_offset), "quads_offset", t.quads_offset);
     return true;
   }
-  if (!check_section(errors, file, at + offsetof(TensorEntry, columns_offset), t.name, t.columns_offset, columns_size,
+  if (!check_section(errors, file, at + offsetof(TensorEntry, columns_offset), t.name, t.columns_offset, sizes.columns,
                      kSectionAlignment) ||
-      !check_section(errors, file, at + offsetof(TensorEntry, quads_offset), t.name, t.quads_offset, quads_size,
+      !check_section(errors, file, at + offsetof(TensorEntry, quads_offset), t.name, t.quads_offset, sizes.quads,
                      kSectionAlignment)) {
     return false;
   }

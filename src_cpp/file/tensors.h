@@ -7,13 +7,25 @@
 
 namespace linnet {
 
-// Where the scales of a tensor of int8 stand in its section of values, behind the weights; and the bytes of such a
-// section.
+constexpr uint32_t kMaxSide = 1u << 20;      // rows and columns of a tensor
+constexpr uint32_t kMaxBlocksAside = 65535;  // block rows and block columns
+
+// Bytes of a tensor's sections.
+struct SectionSizes {
+  uint64_t values, columns, quads;
+};
+
+// A matrix without its sections; rows and cols are 1 .. kMaxSide.
+Matrix empty_matrix(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols);
+
+// n_blocks: 0 where the layout has none.
+SectionSizes section_sizes(const Matrix& m, uint32_t n_blocks);
+
+// The weights that a tensor's section of values holds, those that fill it up included.
+uint64_t weights_of(const Matrix& m, uint32_t n_blocks);
+
+// Where in that section the scales of an int8 tensor stand, behind its weights.
 inline uint64_t scales_at(uint64_t n_weights) { return round_up(n_weights, kSectionAlignment); }
-inline uint64_t values_bytes(Dtype dtype, uint64_t n_weights, uint32_t rows) {
-  if (dtype != Dtype::int8) return n_weights * weight_bytes(dtype);
-  return scales_at(n_weights) + round_up(rows, kGroup) * sizeof(float);
-}
 
 // Whether the quads of a block matrix name every block row once and hold n_blocks blocks, and its columns are in range:
 // all that a kernel relies on. The offsets say where quads and columns lie, for the error.

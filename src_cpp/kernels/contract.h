@@ -40,6 +40,43 @@ constexpr uint32_t weight_bytes(Dtype dtype) {
   return 0;
 }
 
+// As linnet.h and Python call it.
+constexpr const char* dtype_name(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::fp16:
+      return "float16";
+    case Dtype::bf16:
+      return "bfloat16";
+    case Dtype::fp32:
+      return "float32";
+    case Dtype::int8:
+      return "int8";
+  }
+  return nullptr;
+}
+
+constexpr const char* layout_name(Layout layout) {
+  switch (layout) {
+    case Layout::vector:
+      return "vector";
+    case Layout::table:
+      return "table";
+    case Layout::dense:
+      return "dense";
+    case Layout::block_4x4:
+      return "4x4";
+    case Layout::block_16x1:
+      return "16x1";
+    case Layout::block_1x16:
+      return "1x16";
+    case Layout::block_1x4:
+      return "1x4";
+    case Layout::block_8x4:
+      return "8x4";
+  }
+  return nullptr;
+}
+
 struct BlockShape {
   uint32_t rows, cols;
 };
@@ -84,6 +121,7 @@ constexpr uint32_t kMostInt8Weights = 131072;
 
 // An operand whose magnitudes are not above this counts as zero: their inverse is finite.
 constexpr float kLeastInt8Range = 0x1p-100f;
+constexpr uint32_t kMostHarmonicSamples = 64;  // that one call makes
 
 // Four block rows whose blocks are stored in turn.
 struct Quad {
@@ -110,6 +148,11 @@ struct Matrix {
 
   // Columns that a product reads: up to a whole block.
   uint64_t padded_cols() const { return round_up(cols, block_shape(layout, dtype).cols); }
+  uint32_t block_rows() const {
+    const BlockShape shape = block_shape(layout, dtype);
+    return static_cast<uint32_t>(round_up(rows, shape.rows)) / shape.rows;
+  }
+  uint32_t block_cols() const { return static_cast<uint32_t>(padded_cols()) / block_shape(layout, dtype).cols; }
 };
 
 // y = W x + bias. In int8, x is rounded to integers first.
@@ -150,6 +193,8 @@ struct ByStorage {
   const ByDtype<Function>& operator[](Layout layout) const { return entries[static_cast<uint32_t>(layout)]; }
 };
 
+struct Correction;  // kernels/arithmetic.h
+
 struct Kernels {
   const char* name;
 
@@ -181,11 +226,41 @@ struct Kernels {
                    uint32_t row_stride,   // floats
                    float* out);           // (n_rows, channels), rows row_stride apart
 
+  // out[i] += the sum over k of (cosine part k) cos(k + 1 turns of i) + (sine part k) sin(k + 1 turns of i). A part
+  // lies between those of two frames, by at[i].
+  void (*harmonics)(uint32_t n,           // a multiple of 16, up to kMostHarmonicSamples
+                    uint32_t count,       // of harmonics
+                    const float* cosine,  // (n) of the turn of the first harmonic
+                    const float* sine,    // (n)
+                    const float* at,      // (n) 0 .. 1
+                    const float* parts,   // (2, 2, stride): of each frame, the cosine parts and the sine parts
+                    uint32_t stride,      // floats, at least `count`
+                    float* out);          // (n)
+
+  // What is missing of a band, as a logarithm: bands[i] = (scale features[i] + offset - log(bands[i], at least floor))
+  // strength, within -limit .. limit.
+  void (*corrections)(uint32_t n, const Correction& correction,
+                      const float* features,  // (n)
+                      float* bands);          // (n)
+
+  // The end of an iteration on a frame that is matched: target[i] = (frame[i] share) synthesis[i]; new = target, or
+  // with `before`, the last target, target + momentum (target - before); signal[i] += new - piece[i]; piece[i] = new.
+  void (*put_piece)(uint32_t n, float share, float momentum,
+                    const float* frame,      // (n)
+                    const float* synthesis,  // (n)
+                    float* before,           // (n), becomes the target; or null
+                    float* piece,            // (n)
+                    float* signal);          // (n)
+
   ByDtype<WidenFn> widen;
   ByDtype<StreamLimitFn> stream_limit;
 
   MatvecFn matvec_for(const Matrix& w) const { return matvec[w.layout][w.dtype]; }
   MatvecsFn matvecs_for(const Matrix& w) const { return matvecs[w.layout][w.dtype]; }
+
+  // y[l] = W x[l] + bias for any number of vectors up to kTogether, by whichever of the two is faster (together.cpp).
+  // x and y have room for kTogether pointers; `packed` is the scratch of a MatvecsFn.
+  void multiply(const Matrix& w, uint32_t n, const float** x, const float* bias, float* packed, float** y) const;
 };
 
 // The index-th kernel set that this CPU can run, best first; null past the last.

@@ -6,7 +6,7 @@
 #include "kernels/contract.h"
 #include "kernels/sets.h"
 
-#if defined(LINNET_NEON_VFPV4)
+#if defined(LINNET_NEON_VFPV4) || (defined(LINNET_DOTPROD) && defined(__linux__))
 #include <sys/auxv.h>
 #endif
 
@@ -18,6 +18,19 @@ namespace {
 bool has_neon_vfpv4() {
   constexpr unsigned long kNeon = 1u << 12, kVfpv4 = 1u << 16;  // AT_HWCAP of 32-bit Arm
   return (getauxval(AT_HWCAP) & (kNeon | kVfpv4)) == (kNeon | kVfpv4);
+}
+
+#endif
+
+#if defined(LINNET_DOTPROD)
+
+bool has_dotprod() {
+#if defined(__ARM_FEATURE_DOTPROD)
+  return true;
+#else
+  constexpr unsigned long kAsimdDp = 1ul << 20;  // AT_HWCAP of 64-bit Arm
+  return (getauxval(AT_HWCAP) & kAsimdDp) != 0;
+#endif
 }
 
 #endif
@@ -35,6 +48,9 @@ constexpr KernelSet kSets[] = {
     {"avx512", [] { return x86_features().avx512(); }, overlay_avx512},
     {"avx_vnni", [] { return x86_features().avx_vnni(); }, overlay_avx_vnni},
     {"avx2", [] { return x86_features().avx2(); }, overlay_avx2},
+#endif
+#if defined(LINNET_DOTPROD)
+    {"neon_dotprod", has_dotprod, overlay_neon_dotprod},
 #endif
 #if defined(LINNET_LITTLE_CORES)
     {"neon_little", only_little_cores, overlay_neon_little},

@@ -219,6 +219,69 @@ void upsample(uint32_t n_rows, uint32_t window, uint32_t channels, const float* 
   }
 }
 
+// Two registers at a time: a harmonic follows from the one before, and the time between is filled by the other.
+template <class V>
+void harmonics(uint32_t n, uint32_t count, const float* cosine, const float* sine, const float* at, const float* parts,
+               uint32_t stride, float* out) {
+  using F = typename V::F;
+  const float *c0 = parts, *s0 = c0 + stride, *c1 = s0 + stride, *s1 = c1 + stride;
+  constexpr uint32_t kRegisters = V::kWidth < kGroup ? 2 : 1;
+  for (uint32_t i = 0; i < n; i += kRegisters * V::kWidth) {
+    F c[kRegisters], s[kRegisters], sum[kRegisters];
+    for (uint32_t h = 0; h < kRegisters; ++h) {
+      c[h] = V::all(1.0f);
+      s[h] = V::all(0.0f);
+      sum[h] = V::load(out + i + V::kWidth * h);
+    }
+    for (uint32_t k = 0; k < count; ++k) {
+      const F first_c = V::all(c0[k]), first_s = V::all(s0[k]);
+      const F more_c = V::all(c1[k] - c0[k]), more_s = V::all(s1[k] - s0[k]);
+      for (uint32_t h = 0; h < kRegisters; ++h) {
+        const uint32_t j = i + V::kWidth * h;
+        const F before = c[h], cos_1 = V::load(cosine + j), sin_1 = V::load(sine + j), x = V::load(at + j);
+        c[h] = V::fma(V::negate(s[h]), sin_1, V::mul(before, cos_1));
+        s[h] = V::fma(s[h], cos_1, V::mul(before, sin_1));
+        sum[h] = V::fma(V::fma(more_c, x, first_c), c[h], sum[h]);
+        sum[h] = V::fma(V::fma(more_s, x, first_s), s[h], sum[h]);
+      }
+    }
+    for (uint32_t h = 0; h < kRegisters; ++h) V::store(out + i + V::kWidth * h, sum[h]);
+  }
+}
+
+// One by one, but with the instructions of the set: a fused multiply-add is a call without them.
+#if defined(__GNUC__)
+__attribute__((flatten))
+#endif
+inline void
+corrections(uint32_t n, const Correction& c, const float* features, float* bands) {
+  for (uint32_t i = 0; i < n; ++i) bands[i] = correction_of(c, features[i], bands[i]);
+}
+
+template <class V, bool kWhole>
+LINNET_INLINE void put_some(float share, float momentum, const float* frame, const float* synthesis, float* before,
+                            float* piece, float* signal, size_t n) {
+  using F = typename V::F;
+  F made = V::mul(V::mul(load<V, kWhole>(frame, n), V::all(share)), load<V, kWhole>(synthesis, n));
+  if (before != nullptr) {
+    const F target = made;
+    made = V::fma(V::all(momentum), V::sub(target, load<V, kWhole>(before, n)), target);
+    store<V, kWhole>(before, target, n);
+  }
+  store<V, kWhole>(signal, V::add(load<V, kWhole>(signal, n), V::sub(made, load<V, kWhole>(piece, n))), n);
+  store<V, kWhole>(piece, made, n);
+}
+
+template <class V>
+void put_piece(uint32_t n, float share, float momentum, const float* frame, const float* synthesis, float* before,
+               float* piece, float* signal) {
+  uint32_t i = 0;
+  const auto at = [&](uint32_t k) { return before == nullptr ? nullptr : before + k; };
+  for (; i + V::kWidth <= n; i += V::kWidth)
+    put_some<V, true>(share, momentum, frame + i, synthesis + i, at(i), piece + i, signal + i, 0);
+  if (i < n) put_some<V, false>(share, momentum, frame + i, synthesis + i, at(i), piece + i, signal + i, n - i);
+}
+
 // W: stored weights, of which load16 widens sixteen to Wide, for store16.
 template <class W>
 void widen(uint32_t n, const void* values, float* out) {

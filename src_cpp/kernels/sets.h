@@ -22,6 +22,13 @@ void overlay_avx512_matvecs(Kernels* kernels);
 void overlay_neon(Kernels* kernels);
 void overlay_neon_little(Kernels* kernels);  // for in-order cores, which convert faster than they shift and mask
 void overlay_neon_matvecs(Kernels* kernels);
+void overlay_neon_int8(Kernels* kernels);
+#endif
+
+// Linux tells whether the CPU has dot products; elsewhere the baseline must have them.
+#if defined(__aarch64__) && defined(__GNUC__) && (defined(__linux__) || defined(__ARM_FEATURE_DOTPROD))
+#define LINNET_DOTPROD
+void overlay_neon_dotprod(Kernels* kernels);  // NEON with Armv8.2's dot products
 #endif
 
 // Clang has NEON's intrinsics only where its baseline has NEON, as Android's has.

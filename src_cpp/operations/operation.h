@@ -15,7 +15,7 @@ namespace linnet {
 #define LINNET_OPERATIONS(X)                                                                                 \
   X(linear)                                                                                                  \
   X(gates) X(history) X(upsample) X(add) X(embedding) X(draw) X(output) X(logistics) X(sub_bands) X(step_up) \
-      X(predict) X(match)
+      X(predict) X(match) X(pitch) X(levinson) X(harmonics) X(source) X(all_pole)
 
 enum class Code : uint32_t {
   none,

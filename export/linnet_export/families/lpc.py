@@ -35,7 +35,7 @@ from linnet_export.families.conditioning import (
     read_conditioning,
     require_conditioning,
 )
-from linnet_export.families.family import configured
+from linnet_export.families.family import CONVOLUTION, LINEAR, RECURRENT, configured
 from linnet_export.families.gru import GRU, GRU_NAMES, Gru, read_gru, update_first
 from linnet_export.writing.storage import Storage
 
@@ -154,4 +154,15 @@ def checkpoint(voice: VoiceFile) -> dict[str, Weights]:
 
 
 # The filters say what each token means, and take hardly any time: they run once in a frame.
-FAMILY = configured("lpc-wavernn", build, NAMES, checkpoint=checkpoint, spared=("envelope.*",))
+FAMILY = configured(
+    "lpc-wavernn",
+    build,
+    NAMES,
+    checkpoint=checkpoint,
+    spared=("envelope.*",),
+    roles={
+        CONVOLUTION: ("envelope.layers.{i}", "conditioning.{i}"),
+        RECURRENT: ("gru",),
+        LINEAR: PARTS,
+    },
+)

@@ -13,6 +13,7 @@ from linnet.bulk import ray_engine, workers
 from linnet.bulk.progress import Progress
 from linnet.bulk.record import Errors, check_settings, finished
 from linnet.bulk.utterances import Source, Utterance, find, shard
+from linnet.bundled import find as find_voice
 from linnet.voice import load
 
 ENGINES = ("local", "ray")
@@ -53,10 +54,10 @@ def vocode(
 ) -> Report:
     """Vocode a corpus into the folder `output`: NAME.wav for each utterance.
 
-    source: as `linnet.bulk.utterances.find`. voice: the path of a `.linnet` file. jobs: workers,
-    one core each (None: all cores). batch: utterances of similar length that a worker makes
-    together. seed: of the run; that of an utterance comes from it and from its name, so the
-    samples do not depend on jobs, batch, part or engine. part: (i, n), the i-th of n parts.
+    source: as `linnet.bulk.utterances.find`. voice: a `.linnet` file or a bundled voice's name.
+    jobs: workers, one core each (None: all cores). batch: utterances of similar length that a
+    worker makes together. seed: of the run; that of an utterance comes from it and from its name,
+    so the samples do not depend on jobs, batch, part or engine. part: (i, n), the i-th of n parts.
     engine: "local" (processes of this machine) or "ray" (a cluster, at `address` as in `ray.init`).
 
     What is in `output` already is skipped, so a run that was stopped goes on. What fails is in the
@@ -70,7 +71,7 @@ def vocode(
     if batch < 1 or (jobs is not None and jobs < 1):
         raise ValueError("batch and jobs must be at least 1")
     load(voice, kernels=kernels)  # before any work: its errors are the caller's
-    folder, voice_path = os.path.abspath(output), os.path.abspath(voice)
+    folder, voice_path = os.path.abspath(output), os.path.abspath(find_voice(voice))
     utterances = shard(_absolute(find(source, folder)), *part)
     os.makedirs(folder, exist_ok=True)
     with open(voice_path, "rb") as file:

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+VOICE = "a .linnet file, or a name that `linnet voices` lists"
+
+
 def add_voice(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("voice", metavar="VOICE", help="a .linnet file")
+    parser.add_argument("voice", metavar="VOICE", help=VOICE)
     add_kernels(parser)
     add_threads(parser)
 
@@ -83,6 +86,27 @@ def positive(text: str) -> int:
         return int(t)
 
     return int(_checked(check, text))
+
+
+def seconds(text: str) -> float:
+    def check(t: str) -> float:
+        if not 0 <= float(t) < float("inf"):
+            raise ValueError(f"must be 0 or more, not {t}")
+        return float(t)
+
+    return float(_checked(check, text))
+
+
+def n_bytes(text: str) -> int:
+    """A size such as 300M or 2G, in powers of 1024."""
+    factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:].upper())
+    try:
+        value = float(text[:-1]) * factor if factor else int(text)
+        if not 0 < value < 1 << 62:
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size, such as 300M or 2G") from None
+    return int(value)
 
 
 def sparsity(text: str) -> float:

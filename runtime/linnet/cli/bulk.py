@@ -8,7 +8,7 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from linnet.cli.arguments import add_kernels, positive, seed, temperature
+from linnet.cli.arguments import VOICE, add_kernels, positive, seed, temperature
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def add(parsers: Parsers) -> None:
     parser = parsers.add_parser("bulk", help="vocode a corpus on all cores, or on a Ray cluster")
-    parser.add_argument("voice", metavar="VOICE", help="a .linnet file")
+    parser.add_argument("voice", metavar="VOICE", help=VOICE)
     parser.add_argument(
         "source",
         metavar="IN",

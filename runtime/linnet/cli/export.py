@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from linnet.cli.arguments import kept, load_mel, sparsity, storage_type, temperature
+from linnet.cli.arguments import (
+    kept,
+    load_mel,
+    n_bytes,
+    sparsity,
+    storage_type,
+    temperature,
+)
+from linnet.files import write_atomic
 from linnet.format.blocks import BLOCKS, DENSE
 from linnet.format.dtypes import STORAGE_TYPES
 from linnet.format.reading import is_voice
@@ -14,6 +25,7 @@ if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
 
 SHORT_NAMES = [stored.short for stored in STORAGE_TYPES]
+VARIABLE = "LINNET_MAX_UNPACKED"
 
 
 def add(parsers: Parsers) -> None:
@@ -80,6 +92,23 @@ def add(parsers: Parsers) -> None:
     parser.add_argument(
         "--mel", metavar="MEL.npy", help="features of both; default: computed from them"
     )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--key",
+        metavar="PLACE",
+        help="where the weights stand in a checkpoint of several networks: keys with dots between",
+    )
+    parser.add_argument(
+        "--max-unpacked",
+        type=n_bytes,
+        metavar="BYTES",
+        help="that the checkpoint may unpack to, such as 2G; default: LINNET_MAX_UNPACKED, or 512M",
+    )
+    parser.add_argument(
+        "--suggest-names",
+        metavar="MAP.toml",
+        help="with --describe: write a names map to edit",
+    )
     parser.add_argument("--name", help="the voice's name; default: the config's, or the file's")
     parser.set_defaults(run=run)
 
@@ -88,14 +117,33 @@ def run(options: argparse.Namespace) -> None:
     import linnet_export
 
     if options.output is None:
-        _refuse_options(options, {"describe", "to_onnx"}, "is for making a voice, with -o")
+        allowed = {"describe", "to_onnx", "key", "max_unpacked", "suggest_names"}
+        _refuse_options(options, allowed, "is for making a voice, with -o")
+    if options.suggest_names and not options.describe:
+        raise ValueError("--suggest-names goes with --describe")
+    limits = {"key": options.key, "max_unpacked": _max_unpacked(options)}
     if options.describe:
-        print(linnet_export.describe(options.source))
+        print(linnet_export.describe(options.source, **limits))
+        if options.suggest_names:
+            names = linnet_export.suggest_names(options.source, **limits)
+            write_atomic(options.suggest_names, names.encode())
+            print(f"a names map to edit: {options.suggest_names}")
     elif options.to_onnx:
         for path in linnet_export.export_onnx(options.source, options.to_onnx):
             print(path)
     else:
-        print(export(options))
+        report = export(options)
+        print(json.dumps(asdict(report), indent=2) if options.json else report)
+
+
+def _max_unpacked(options: argparse.Namespace) -> int | None:
+    """The option, or else the environment's variable."""
+    if options.max_unpacked is not None or VARIABLE not in os.environ:
+        return options.max_unpacked  # type: ignore[no-any-return]
+    try:
+        return n_bytes(os.environ[VARIABLE])
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"{VARIABLE}: {error}") from None
 
 
 def _refuse_options(options: argparse.Namespace, allowed: set[str], why: str) -> None:
@@ -105,7 +153,7 @@ def _refuse_options(options: argparse.Namespace, allowed: set[str], why: str) ->
             raise ValueError(f"--{name} {why}")
 
 
-def export(options: argparse.Namespace) -> object:
+def export(options: argparse.Namespace) -> Any:
     """The report of what was written."""
     from linnet_export import export, rematch
 
@@ -113,7 +161,7 @@ def export(options: argparse.Namespace) -> object:
         if options.dtype is not None or options.keep is not None:
             return _restored(options)
         _refuse_options(
-            options, {"output", "matching", "rounds"}, "is for checkpoints, not for voices"
+            options, {"output", "matching", "rounds", "json"}, "is for checkpoints, not for voices"
         )
         if options.matching is None:
             raise ValueError(
@@ -135,6 +183,8 @@ def export(options: argparse.Namespace) -> object:
         rounds=options.rounds,
         **_recordings(options),
         name=options.name,
+        key=options.key,
+        max_unpacked=_max_unpacked(options),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 def add(parsers: Parsers) -> None:
     parser = parsers.add_parser("score", help="likelihood of a recording, teacher-forced")
     add_voice(parser)
-    parser.add_argument("input", metavar="IN.wav", help="mono, at the voice's sample rate")
+    parser.add_argument("input", metavar="IN.wav", help="a recording, of any sample rate")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--mel", metavar="MEL.npy", help="its features; default: computed from it")
     parser.set_defaults(run=run)
 
@@ -25,4 +27,8 @@ def run(options: argparse.Namespace) -> None:
     voice = load_voice(options)
     mel = load_mel(options.mel) if options.mel else None
     nats = score_recording(voice, options.input, mel)
+    if options.json:
+        bits = nats / math.log(2)
+        print(json.dumps({"nats_per_sample": nats, "bits_per_sample": bits}))
+        return
     print(f"{nats:.4f} nats per sample ({nats / math.log(2):.4f} bits)")

@@ -19,6 +19,7 @@ from linnet.cli.arguments import (
     seed,
     temperature,
 )
+from linnet.features import PRESETS, convert
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
@@ -36,6 +37,15 @@ def add(parsers: Parsers) -> None:
     )
     parser.add_argument("--seed", type=seed, default=0, help="0 .. 2^64 - 1 (default 0)")
     parser.add_argument("--temperature", type=temperature, default=1.0, help="default 1")
+    parser.add_argument(
+        "--mel-from",
+        metavar="NAME",
+        choices=PRESETS,
+        help=f"the features are another project's: {', '.join(PRESETS)}",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse features that can hardly be this voice's"
+    )
     parser.add_argument("--progress", action="store_true", help="show progress on stderr")
     parser.set_defaults(run=run)
 
@@ -43,23 +53,26 @@ def add(parsers: Parsers) -> None:
 def run(options: argparse.Namespace) -> None:
     outputs = output_paths(options.inputs, options.output)
     voice = load_voice(options)
-    mels = [load_features(voice, path) for path in options.inputs]
+    mels = [load_features(voice, path, options.mel_from) for path in options.inputs]
+    how = (options.temperature, options.progress, options.strict)
     if len(mels) == 1:
-        utterances = [
-            voice.synthesize(mels[0], options.seed, options.temperature, options.progress)
-        ]
+        utterances = [voice.synthesize(mels[0], options.seed, *how)]
     else:
-        seeds = [options.seed] * len(mels)
-        utterances = voice.synthesize_batch(mels, seeds, options.temperature, options.progress)
+        utterances = voice.synthesize_batch(mels, [options.seed] * len(mels), *how)
     for path, samples in zip(outputs, utterances, strict=True):
         write_wav(path, samples, voice.sample_rate)
         print(f"{path}: {samples.size / voice.sample_rate:.2f} s at {voice.sample_rate} Hz")
 
 
-def load_features(voice: Voice, path: str) -> npt.NDArray[Any]:
-    """Features (n_mels, n_frames) from a .npy file, or of a recording."""
-    mel = load_mel(path) if path.endswith(".npy") else voice.features(*read_wav(path))
+def load_features(voice: Voice, path: str, source: str | None = None) -> npt.NDArray[Any]:
+    """Features (n_mels, n_frames) from a .npy file, converted where they are another project's, or
+    of a recording."""
+    if not path.endswith(".npy"):
+        return voice.features(*read_wav(path))
+    mel = load_mel(path)
     try:
+        if source is not None:
+            return convert(mel, source, voice)
         checked_mel(mel, voice.n_mels)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

@@ -31,6 +31,8 @@
 
 #include "kernels/arm/neon_common.h"
 
+#include "kernels/arm/int8_products.h"
+
 namespace linnet {
 namespace {
 
@@ -203,6 +205,24 @@ void upsample_or_portable(uint32_t n_rows, uint32_t window, uint32_t channels, c
   if (flushed()) portable().upsample(n_rows, window, channels, weights, in, row_stride, out);
 }
 
+LINNET_APART void try_harmonics(uint32_t n, uint32_t count, const float* cosine, const float* sine, const float* at,
+                                const float* parts, uint32_t stride, float* out) {
+  harmonics<Neon>(n, count, cosine, sine, at, parts, stride, out);
+}
+
+void harmonics_or_portable(uint32_t n, uint32_t count, const float* cosine, const float* sine, const float* at,
+                           const float* parts, uint32_t stride, float* out) {
+  float sums[kMostHarmonicSamples];
+  memcpy(sums, out, n * sizeof *sums);
+  clear_flags();
+  try_harmonics(n, count, cosine, sine, at, parts, stride, sums);
+  if (flushed()) {
+    portable().harmonics(n, count, cosine, sine, at, parts, stride, out);
+  } else {
+    memcpy(out, sums, n * sizeof *sums);
+  }
+}
+
 // A product, with the narrow or the wide column indices.
 template <MatvecFn narrow, MatvecFn wide>
 void matvec_or_portable(const Matrix& w, const float* x, const float* bias, float* y) {
@@ -223,16 +243,28 @@ void overlay(Dtype dtype, Kernels* kernels) {
   kernels->stream_limit[dtype] = stream_limit<W>;
 }
 
+void overlay_int8(Kernels* kernels) {
+  auto& matvec = kernels->matvec;
+  matvec[Layout::dense][Dtype::int8] = matvec_or_portable<int8_dense<Mull>, int8_dense<Mull>>;
+  matvec[Layout::block_4x4][Dtype::int8] = matvec_or_portable<int8_4x4<Mull, uint8_t>, int8_4x4<Mull, uint16_t>>;
+  matvec[Layout::block_8x4][Dtype::int8] = matvec_or_portable<int8_8x4<Mull, uint8_t>, int8_8x4<Mull, uint16_t>>;
+  matvec[Layout::block_1x16][Dtype::int8] = matvec_or_portable<int8_1x16<Mull, uint8_t>, int8_1x16<Mull, uint16_t>>;
+  kernels->stream_limit[Dtype::int8] = int8_stream_limit<Mull>;
+}
+
 }  // namespace
 
 void overlay_neon_vfpv4(Kernels* kernels) {
   overlay<Fp16>(Dtype::fp16, kernels);
   overlay<Bf16>(Dtype::bf16, kernels);
   overlay<Fp32>(Dtype::fp32, kernels);
+  overlay_int8(kernels);
   kernels->activate = activate_in_tiles;
   kernels->gates = gates_in_tiles;
   kernels->exponentials = exponentials_or_portable;
   kernels->upsample = upsample_or_portable;
+  kernels->harmonics = harmonics_or_portable;
+  kernels->corrections = corrections;  // no vectors: nothing is flushed
 }
 
 }  // namespace linnet
