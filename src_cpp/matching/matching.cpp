@@ -131,7 +131,7 @@ void Matching::iterate(const Kernels& kernels, const float* target, float* signa
     if (wanted != nullptr) {
       const float before = first_time ? made : wanted[j];
       wanted[j] = made;
-      made = fmaf(op.momentum, made - before, made);
+      made = fused(op.momentum, made - before, made);
     }
     signal[j] += made - piece[j];
     piece[j] = made;
@@ -151,7 +151,7 @@ void Matching::find_gains(const Kernels& kernels, const float* target) {
   kernels.matvec_for(to_bands)(to_bands, size_, nullptr, band_gain_);
   for (uint32_t b = 0; b < n_bands; ++b) {
     const float own = band_gain_[b] > op.floor ? band_gain_[b] : op.floor;
-    float d = (fmaf(op.scale, target[b], op.offset) - log_scalar(own)) * op.strength;
+    float d = (fused(op.scale, target[b], op.offset) - log_scalar(own)) * op.strength;
     d = d > -op.limit ? d : -op.limit;
     band_gain_[b] = d < op.limit ? d : op.limit;
   }
