@@ -330,8 +330,11 @@ def test_big_endian_machines_are_refused_with_a_sentence() -> None:
     if compiler is None:
         pytest.skip("no C++ compiler by that name")
     order = ["-U__BYTE_ORDER__", "-D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__"]
-    source = ROOT / "src_cpp" / "file" / "header.cpp"
-    command = [compiler, "-std=c++17", "-fsyntax-only", "-w", f"-I{ROOT / 'src_cpp'}", *order]
-    done = subprocess.run([*command, str(source)], capture_output=True, text=True)
+    sources = ROOT / "src_cpp"
+    folders = [f"-I{sources}", f"-I{sources / 'include'}"]
+    command = [compiler, "-std=c++17", "-fsyntax-only", "-w", *folders, *order]
+    done = subprocess.run(
+        [*command, str(sources / "file" / "header.cpp")], capture_output=True, text=True
+    )
     assert done.returncode != 0
     assert "linnet runs on little-endian machines only" in done.stderr
