@@ -159,7 +159,6 @@ LINNET_API void linnet_stream_close(linnet_stream* stream);
  * number of products; a product belongs to one thread at a time. */
 typedef struct linnet_matrix linnet_matrix;
 typedef struct linnet_product linnet_product;
-
 typedef struct linnet_storage {
   uint32_t rows, cols;
   uint64_t weights; /* stored: whole blocks, zeros among them included */
@@ -177,13 +176,9 @@ LINNET_API const char* linnet_dtypes(size_t index);
 LINNET_API size_t linnet_matrix_size(const float* weights, uint32_t rows, uint32_t cols, const char* block,
                                      const char* dtype);
 LINNET_API linnet_status linnet_matrix_pack(const float* weights, uint32_t rows, uint32_t cols, const char* block,
-                                            const char* dtype, void* memory, size_t memory_size,
-                                            linnet_matrix** matrix);
-
+                                            const char* dtype, void* memory, size_t size, linnet_matrix** matrix);
 LINNET_API linnet_status linnet_matrix_storage(const linnet_matrix* matrix, linnet_storage* storage);
-
-/* Close after the last of its products. Null is allowed, here and below. */
-LINNET_API void linnet_matrix_close(linnet_matrix* matrix);
+LINNET_API void linnet_matrix_close(linnet_matrix* matrix); /* after the last of its products */
 
 /* A product with 1 .. 16 threads and a kernel set, null for the best; memory as above. */
 LINNET_API size_t linnet_product_size(const linnet_matrix* matrix, uint32_t threads);
