@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 FUZZ_SECONDS ?= 60
+MUTATIONS ?= 20000
 VOICE ?= slt
 PHONE_VOICE ?= voices/$(VOICE).linnet
 PHONE_CLIP ?= voices/$(VOICE)-heldout.wav
@@ -98,8 +99,9 @@ data/slt/wavs/texts.json: | $(core)
 	@command -v flite >/dev/null || { echo "make voice needs Debian's flite and fortunes"; exit 1; }
 	$(python) -m linnet_training.speech $(@D) --minutes 75
 
-fuzz: $(extension) $(test_packages)  ## fuzz the loader and the engine for FUZZ_SECONDS (needs clang)
+fuzz: $(extension) $(test_packages)  ## fuzz the loader and the engine for FUZZ_SECONDS (needs clang), and MUTATIONS imports
 	$(python) tests/run_fuzzer.py $(FUZZ_SECONDS)
+	$(python) tests/mutated_checkpoints.py $(MUTATIONS)
 
 android:  ## the Android libraries, with ANDROID_NDK=FOLDER
 	$(PYTHON) android/scripts/build.py

@@ -28,7 +28,8 @@ struct TensorEntry {
   char name[48];
   uint32_t layout, dtype, rows, cols, n_blocks, index_width;
   uint64_t values_offset, values_size, columns_offset, columns_size, quads_offset, quads_size;
-  uint64_t reserved;
+  float input_range;
+  uint32_t reserved;
 };
 static_assert(sizeof(TensorEntry) == 128, "a directory entry has 128 bytes");
 

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/contract.h"
+
 namespace linnet {
 
 static inline uint32_t bits_of(float x) {
@@ -97,8 +99,8 @@ static inline float softplus_scalar(float x) {
   return relu_scalar(x) + (log_scalar(w) + (e - (w - 1.0f)) / w);
 }
 
-// sin(2 pi h) for |h| <= 1/4, in turns. The coefficients are a minimax fit to sin(2 pi h) / h in h^2, rounded to 24 bits
-// (relative error 4.3e-8).
+// sin(2 pi h) for |h| <= 1/4, in turns. The coefficients are a minimax fit to sin(2 pi h) / h in h^2, rounded to 24
+// bits (relative error 4.3e-8).
 constexpr float kSine9 = 0x1.3daff6p+5f;
 constexpr float kSine7 = -0x1.324ccap+6f;
 constexpr float kSine5 = 0x1.4668bp+6f;
@@ -130,6 +132,20 @@ static inline float sin_turns(float turns) {
   return quarter_sine(copysignf(size < rest ? size : rest, part));
 }
 
+// Of the bands of a frame that is matched to features.
+struct Correction {
+  float scale, offset;  // of a feature: the logarithm that its band should have
+  float floor;          // of a band
+  float strength, limit;
+};
+
+static inline float correction_of(const Correction& c, float feature, float band) {
+  const float own = band > c.floor ? band : c.floor;
+  float d = (fmaf(c.scale, feature, c.offset) - log_scalar(own)) * c.strength;
+  d = d > -c.limit ? d : -c.limit;
+  return d < c.limit ? d : c.limit;
+}
+
 static inline float widen_fp16(uint16_t h) {
   const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
   const uint32_t magnitude = h & 0x7fffu;
@@ -137,6 +153,27 @@ static inline float widen_fp16(uint16_t h) {
     return float_of(sign | bits_of(static_cast<float>(magnitude) * 0x1p-24f));
   }
   return float_of(sign | ((magnitude << 13) + (112u << 23)));
+}
+
+// The operand of an int8 product: integers q = x inverse, rounded, for which x is about q step.
+constexpr float kMostInt8 = 127.0f;
+
+struct Quantisation {
+  float inverse, step;
+};
+
+// For |x| up to `range`; infinity counts as the greatest finite number.
+static inline Quantisation quantisation_for(float range) {
+  range = range < kLogHigh ? range : kLogHigh;
+  if (!(range > kLeastInt8Range)) return {0.0f, 0.0f};
+  return {kMostInt8 / range, range / kMostInt8};
+}
+
+static inline int8_t quantise_scalar(float x, float inverse) {
+  float v = x * inverse;
+  v = v > -kMostInt8 ? v : -kMostInt8;
+  v = v < kMostInt8 ? v : kMostInt8;
+  return static_cast<int8_t>(bits_of(v + kRound) - bits_of(kRound));
 }
 
 static inline float widen_bf16(uint16_t h) { return float_of(static_cast<uint32_t>(h) << 16); }

@@ -104,13 +104,12 @@ void run_all_pole(Step& step, const Operation& operation, const Part&) {
 
 namespace rows {
 
-constexpr Word kLevinsonWords[] = {
-    number(1, "lags", 2, kMostOrder + 1),
-    reads(4, "input", {Size::spaced_rows, 1, 0}, "offset, row stride"),
-    writes(6, "out", {Size::spaced_rows, 1, 0}, "offset, row stride"),
-    real(12, "power", "0 or more", 0),
-    real(13, "least_gain", "0 or more", 0),
-    {}};
+constexpr Word kLevinsonWords[] = {number(1, "lags", 2, kMostOrder + 1),
+                                   reads(4, "input", {Size::spaced_rows, 1, 0}, "offset, row stride"),
+                                   writes(6, "out", {Size::spaced_rows, 1, 0}, "offset, row stride"),
+                                   real(12, "power", "0 or more", 0),
+                                   real(13, "least_gain", "0 or more", 0),
+                                   {}};
 
 const OperationRow levinson = {Code::levinson, "levinson", kInFrame,     kLevinsonWords, nullptr,
                                check_levinson, nullptr,    run_levinson, nullptr};

@@ -20,8 +20,8 @@ struct HarmonicsWords {
   Operand input;  // (2): cycles a sample, voiced
   Operand out;    // (2, most): cosine parts, sine parts
   uint32_t unused2[4];
-  float top;         // cycles a sample: harmonics stay below
-  float per_cycle;   // phases per cycle a sample
+  float top;        // cycles a sample: harmonics stay below
+  float per_cycle;  // phases per cycle a sample
   uint32_t unused3[2];
 };
 
@@ -52,10 +52,10 @@ struct SourceWords {
   uint32_t most;
   uint32_t samples;      // of a step
   uint32_t random_word;  // index of the first random number
-  Operand pitch;  // (2, 2): of this frame and the next, cycles a sample, voiced
-  Operand out;    // (samples)
-  Operand parts;  // (2, 2, most): of this frame and the next, cosine parts, sine parts
-  Operand state;  // (1): turns of the first harmonic, from -1/2 to 1/2
+  Operand pitch;         // (2, 2): of this frame and the next, cycles a sample, voiced
+  Operand out;           // (samples)
+  Operand parts;         // (2, 2, most): of this frame and the next, cosine parts, sine parts
+  Operand state;         // (1): turns of the first harmonic, from -1/2 to 1/2
   uint32_t unused2[4];
 };
 

@@ -85,6 +85,11 @@ bool ends_with(const std::string& s, const char* end) {
 
 std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
+// The scales of a tensor of int8: the last floats of its section, as many as its rows, up to a multiple of sixteen.
+const float* scales_in(const Bytes& values, uint32_t rows) {
+  return values.floats() + values.size() / sizeof(float) - round_up(rows, kGroup);
+}
+
 void hash_matrix(const char* set, const Kernels& kernels, const std::string& path) {
   struct {
     uint32_t layout, dtype, rows, cols, n_quads, index_width, values, columns, quads, n_inputs;
@@ -93,15 +98,16 @@ void hash_matrix(const char* set, const Kernels& kernels, const std::string& pat
   file.read(&head, sizeof head);
   const Bytes values(head.values), columns(head.columns), quads(head.quads);
   for (const Bytes* section : {&values, &columns, &quads}) file.read(section->data(), section->size());
-  const Matrix w = {static_cast<Layout>(head.layout),
-                    static_cast<Dtype>(head.dtype),
-                    head.rows,
-                    head.cols,
-                    head.n_quads,
-                    head.index_width,
-                    values.data(),
-                    head.columns ? columns.data() : nullptr,
-                    head.quads ? static_cast<const Quad*>(quads.data()) : nullptr};
+  Matrix w = {static_cast<Layout>(head.layout),
+              static_cast<Dtype>(head.dtype),
+              head.rows,
+              head.cols,
+              head.n_quads,
+              head.index_width,
+              values.data(),
+              head.columns ? columns.data() : nullptr,
+              head.quads ? static_cast<const Quad*>(quads.data()) : nullptr};
+  if (w.dtype == Dtype::int8) w.scales = scales_in(values, w.rows);
   const Bytes x((size_t{head.cols} + 15) / 16 * 64), bias(size_t{head.rows} * 4);
   std::vector<float> y(head.rows);
   for (uint32_t i = 0; i < head.n_inputs; ++i) {

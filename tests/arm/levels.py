@@ -11,7 +11,9 @@ from pathlib import Path
 
 from native import build
 
-KERNEL_SETS = {"avx512", "avx2", "neon", "neon_little", "neon_vfpv4", "portable"}
+X86_SETS = {"avx512_vnni", "avx512", "avx_vnni", "avx2"}
+ARM_SETS = {"neon_dotprod", "neon", "neon_little", "neon_vfpv4"}
+KERNEL_SETS = {*X86_SETS, *ARM_SETS, "portable"}
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,9 @@ def _armv7(cpu: str, *kernels: str) -> Level:
 NEHALEM = Level("nehalem", "native", ("qemu-x86_64", "-cpu", "Nehalem"), ("portable",))
 ARM64 = (
     _arm64("cortex-a53", "cortex-a53", "neon_little"),  # little cores, old phones
-    _arm64("cortex-a76", "cortex-a76"),  # most phones since 2019
-    _arm64("armv9-without-sve", "max,sve=off"),
-    _arm64("armv9-sve2", "max,sve128=on,sve256=off,sve512=off"),
+    _arm64("cortex-a76", "cortex-a76", "neon_dotprod"),  # most phones since 2019
+    _arm64("armv9-without-sve", "max,sve=off", "neon_dotprod"),
+    _arm64("armv9-sve2", "max,sve128=on,sve256=off,sve512=off", "neon_dotprod"),
 )
 ARMV7 = (
     _armv7("cortex-a7", "neon_vfpv4", "portable"),

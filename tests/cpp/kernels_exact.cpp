@@ -82,6 +82,11 @@ void missing(const char* kernels, const char* what) {
 
 // Any finite weight that is not so large that sums overflow; fp16 in its whole range, subnormals included.
 void put_weight(Dtype dtype, const Exact<unsigned char>& values, size_t i, bool inside, Random& random) {
+  if (dtype == Dtype::int8) {
+    values[i] = static_cast<unsigned char>(inside ? static_cast<int>(random.below(255)) - 127 : 0);
+    if (inside && random.below(4) == 0) values[i] = random.below(2) ? 127 : 129;  // -127
+    return;
+  }
   const float value = inside ? random.value() : 0.0f;
   uint32_t bits;
   memcpy(&bits, &value, sizeof bits);
@@ -158,7 +163,7 @@ void check_products_together(const Matrix& w, size_t padded_cols, const float* b
 }
 
 void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uint32_t percent, Random& random) {
-  const BlockShape block = block_shape(layout);
+  const BlockShape block = block_shape(layout, dtype);
   const uint32_t block_rows = (rows + block.rows - 1) / block.rows, block_cols = (cols + block.cols - 1) / block.cols;
   const bool dense = layout == Layout::dense;
   const uint32_t index_width = block_cols > 256 ? 2 : 1;
@@ -199,6 +204,8 @@ void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uin
     if (!dense && index_width == 2) memcpy(columns.data() + 2 * k, &wide, 2);
     if (!dense && index_width == 1) columns[k] = static_cast<uint8_t>(b.col);
   }
+  Exact<float> scales(rows);
+  random.fill(scales);
   const Matrix w = {layout,
                     dtype,
                     rows,
@@ -207,7 +214,9 @@ void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uin
                     dense ? 0 : index_width,
                     values.data(),
                     dense ? nullptr : columns.data(),
-                    dense ? nullptr : exact_quads.data()};
+                    dense ? nullptr : exact_quads.data(),
+                    dtype == Dtype::int8 ? scales.data() : nullptr,
+                    random.below(2) ? 0.5f : 0.0f};
 
   Exact<float> x(size_t{block_cols} * block.cols), bias(rows), expected(rows), y(rows);
   random.fill(x);

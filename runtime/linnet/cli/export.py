@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from linnet.cli.arguments import load_mel, n_bytes, sparsity, temperature
 from linnet.files import write_atomic
@@ -128,7 +128,7 @@ def _refuse_options(options: argparse.Namespace, allowed: set[str], why: str) ->
             raise ValueError(f"--{name} {why}")
 
 
-def export(options: argparse.Namespace) -> object:
+def export(options: argparse.Namespace) -> Any:
     """The report of what was written."""
     from linnet_export import export, rematch
 
