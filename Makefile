@@ -53,6 +53,13 @@ test-arm: $(extension) $(test_packages)  ## cross-compile for ARM and compare wi
 	$(python) tests/jni/arm64.py
 	@echo "make test-arm: all passed"
 
+test-cross: $(extension) $(test_packages)  ## other systems: RISC-V, POWER under QEMU, Windows under Wine (apt packages)
+	$(python) tests/arm/packages.py riscv64-linux-gnu-g++ powerpc64le-linux-gnu-g++ qemu-aarch64 \
+	  x86_64-w64-mingw32-g++-posix wine
+	$(python) tests/native.py native riscv64 ppc64le windows
+	LINNET_TEST_ARM=cross $(python) -m pytest tests/arm
+	@echo "make test-cross: all passed"
+
 test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm64 Python under QEMU (apt packages, PyPI)
 	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ qemu-aarch64
 	LINNET_TEST_ARM=python $(python) -m pytest tests/arm

@@ -133,9 +133,9 @@ def predictions() -> dict[str, Cycles]:
                 kernel = f"{layout} {WEIGHTS[weights].split()[0]} together"
             else:
                 kernel = f"{layout} {WEIGHTS[weights]}"
-        elif kernel := int8_kernel(name):
+        elif int8 := int8_kernel(name):
             loop = max(loops, key=multiplied)
-            result[kernel] = {cpu: predict(loop, cpu) / multiplied(loop) for cpu in CPUS}
+            result[int8] = {cpu: predict(loop, cpu) / multiplied(loop) for cpu in CPUS}
             continue
         elif DENSE_FP16.match(name):
             kernel = "dense fp16"

@@ -353,3 +353,18 @@ def test_a_cpu_that_lacks_one_feature_gets_a_lower_kernel_set(lacking: str) -> N
     program = build("native") / "tests" / "cpu_subsets"
     assert run(emulator, "-cpu", "max", program).split() == ["avx2", "portable"]
     assert run(emulator, "-cpu", f"max,-{lacking}", program).split() == ["portable"]
+
+
+def test_big_endian_machines_are_refused_with_a_sentence() -> None:
+    compiler = shutil.which("c++") or shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no C++ compiler by that name")
+    order = ["-U__BYTE_ORDER__", "-D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__"]
+    sources = ROOT / "src_cpp"
+    folders = [f"-I{sources}", f"-I{sources / 'include'}"]
+    command = [compiler, "-std=c++17", "-fsyntax-only", "-w", *folders, *order]
+    done = subprocess.run(
+        [*command, str(sources / "file" / "header.cpp")], capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "linnet runs on little-endian machines only" in done.stderr

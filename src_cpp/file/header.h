@@ -6,6 +6,10 @@
 
 #include "file/errors.h"
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "linnet runs on little-endian machines only: it uses the numbers of a .linnet file where they lie"
+#endif
+
 namespace linnet {
 
 struct Header {

@@ -213,7 +213,7 @@ void upsample(uint32_t n_rows, uint32_t window, uint32_t channels, const float* 
     }
     for (; c < channels; ++c) {
       float sum = 0.0f;
-      for (uint32_t j = 0; j < window; ++j) sum = fmaf(row[j], in[size_t{j} * channels + c], sum);
+      for (uint32_t j = 0; j < window; ++j) sum = fused(row[j], in[size_t{j} * channels + c], sum);
       y[c] = sum;
     }
   }

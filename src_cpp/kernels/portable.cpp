@@ -55,7 +55,7 @@ void matvec_dense(const Matrix& w, const float* x, const float* bias, float* y) 
   for (size_t row = 0; row < w.rows; ++row) {
     float p[2] = {0.0f, 0.0f};
     const size_t first = row / 16 * w.cols * 16 + row % 16;
-    for (size_t c = 0; c < w.cols; ++c) p[c % 2] = fmaf(Weights<D>::at(w.values, first + 16 * c), x[c], p[c % 2]);
+    for (size_t c = 0; c < w.cols; ++c) p[c % 2] = fused(Weights<D>::at(w.values, first + 16 * c), x[c], p[c % 2]);
     store(w, row, p[0] + p[1], bias, y);
   }
 }
@@ -72,7 +72,7 @@ void matvec_blocks(const Matrix& w, const float* x, const float* bias, float* y)
         for (int r = 0; r < kRows; ++r) {
           for (int c = 0; c < kCols; ++c) {
             float& sum = p[q][r][k % kPhases][c];
-            sum = fmaf(Weights<D>::at(w.values, kRows * kCols * block + kCols * r + c), xb[c], sum);
+            sum = fused(Weights<D>::at(w.values, kRows * kCols * block + kCols * r + c), xb[c], sum);
           }
         }
       }
@@ -104,7 +104,7 @@ struct Quantised {
 };
 
 void store(const Matrix& w, size_t row, int32_t sum, float step, const float* bias, float* y) {
-  if (row < w.rows) y[row] = fmaf(static_cast<float>(sum), w.scales[row] * step, bias ? bias[row] : 0.0f);
+  if (row < w.rows) y[row] = fused(static_cast<float>(sum), w.scales[row] * step, bias ? bias[row] : 0.0f);
 }
 
 void matvec_dense_int8(const Matrix& w, const float* x, const float* bias, float* y) {
@@ -171,8 +171,8 @@ void gates(uint32_t units, uint32_t stride, const float* recurrent, const float*
   for (uint32_t i = 0; i < units; ++i) {
     const float u = sigmoid_scalar(ru[i] + iu[i]);
     const float r = sigmoid_scalar(rr[i] + ir[i]);
-    const float e = tanh_scalar(fmaf(r, re[i], ie[i]));
-    state[i] = fmaf(u, state[i] - e, e);
+    const float e = tanh_scalar(fused(r, re[i], ie[i]));
+    state[i] = fused(u, state[i] - e, e);
   }
 }
 
@@ -193,7 +193,7 @@ void upsample(uint32_t n_rows, uint32_t window, uint32_t channels, const float* 
     for (uint32_t c = 0; c < channels; ++c) {
       float sum = 0.0f;
       for (uint32_t j = 0; j < window; ++j)
-        sum = fmaf(weights[size_t{i} * window + j], in[size_t{j} * channels + c], sum);
+        sum = fused(weights[size_t{i} * window + j], in[size_t{j} * channels + c], sum);
       out[size_t{i} * row_stride + c] = sum;
     }
   }
@@ -206,10 +206,10 @@ void harmonics(uint32_t n, uint32_t count, const float* cosine, const float* sin
     float c = 1.0f, s = 0.0f, sum = out[i];
     for (uint32_t k = 0; k < count; ++k) {
       const float before = c;
-      c = fmaf(-s, sine[i], c * cosine[i]);
-      s = fmaf(s, cosine[i], before * sine[i]);
-      sum = fmaf(fmaf(c1[k] - c0[k], at[i], c0[k]), c, sum);
-      sum = fmaf(fmaf(s1[k] - s0[k], at[i], s0[k]), s, sum);
+      c = fused(-s, sine[i], c * cosine[i]);
+      s = fused(s, cosine[i], before * sine[i]);
+      sum = fused(fused(c1[k] - c0[k], at[i], c0[k]), c, sum);
+      sum = fused(fused(s1[k] - s0[k], at[i], s0[k]), s, sum);
     }
     out[i] = sum;
   }
@@ -225,7 +225,7 @@ void put_piece(uint32_t n, float share, float momentum, const float* frame, cons
     float made = frame[i] * share * synthesis[i];
     if (before != nullptr) {
       const float target = made;
-      made = fmaf(momentum, target - before[i], target);
+      made = fused(momentum, target - before[i], target);
       before[i] = target;
     }
     signal[i] += made - piece[i];
@@ -243,7 +243,7 @@ template <Dtype D>
 float stream_limit(size_t n, const void* values) {
   float sums[16] = {0};
   for (size_t i = 0; i < n; i += 16) {
-    for (size_t l = 0; l < 16; ++l) sums[l] = fmaf(Weights<D>::at(values, i + l), 0.5f, sums[l]);
+    for (size_t l = 0; l < 16; ++l) sums[l] = fused(Weights<D>::at(values, i + l), 0.5f, sums[l]);
   }
   return fold<16>(sums);
 }

@@ -40,7 +40,7 @@ void run_harmonics(Step& step, const Operation& operation, const Part&) {
     float turn = 0.0f;
     if (place < static_cast<float>(phases.rows - 1)) {
       const uint32_t low = static_cast<uint32_t>(place);
-      turn = fmaf(turns[low + 1] - turns[low], place - static_cast<float>(low), turns[low]);
+      turn = fused(turns[low + 1] - turns[low], place - static_cast<float>(low), turns[low]);
     }
     cosine[k] = size * cos_turns(turn);
     sine[k] = -size * sin_turns(turn);
@@ -100,10 +100,10 @@ void run_source(Step& step, const Operation& operation, const Part&) {
     at[i] = static_cast<float>(step.row * n + i) / static_cast<float>(config.hop_length);
     const uint32_t index = op.random_word + i;
     if (i == 0 || index % 4 == 0) random = random_block(sampler, index);
-    const float noise = (1.0f - fmaf(v1 - v0, at[i], v0)) * sampler.sampling.temperature;
+    const float noise = (1.0f - fused(v1 - v0, at[i], v0)) * sampler.sampling.temperature;
     sum[i] = noise * noise_of(random.words[index % 4]);
     if (count == 0) continue;
-    turn = turn + fmaf(f1 - f0, at[i], f0);
+    turn = turn + fused(f1 - f0, at[i], f0);
     turn = turn < 0.5f ? turn : turn - 1.0f;
     cosine[i] = cos_turns(turn);
     sine[i] = sin_turns(turn);

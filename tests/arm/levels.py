@@ -1,4 +1,4 @@
-"""The CPUs that QEMU stands in for, and what the library must choose on each."""
+"""The machines that QEMU and Wine stand in for, and what the library must choose on each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import linnet
 from native import build
 
 X86_SETS = {"avx512_vnni", "avx512", "avx_vnni", "avx2"}
@@ -22,13 +23,20 @@ class Level:
     preset: str  # of src_cpp/CMakePresets.json
     emulator: tuple[str, ...]
     kernels: tuple[str, ...]  # best first
+    ending: str = ""  # of programs
 
     def run(self, program: str, *arguments: str | Path, preset: str | None = None) -> str:
         """The standard output of a program of the build; any failure is an AssertionError."""
-        environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}  # ptrace, which QEMU lacks
+        folder = build(preset or self.preset)
+        environment = {
+            **os.environ,
+            "ASAN_OPTIONS": "detect_leaks=0",  # ptrace, which QEMU lacks
+            "WINEPREFIX": str(folder / "wine"),
+            "WINEDEBUG": "-all",
+        }
         command = [
             *self.emulator,
-            str(build(preset or self.preset) / program),
+            str(folder / (program + self.ending)),
             *map(str, arguments),
         ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
@@ -59,7 +67,16 @@ ARMV7 = (
     _armv7("cortex-a9", "portable"),  # NEON without fused multiply-add
 )
 X86 = (NEHALEM,) if platform.machine() == "x86_64" else ()
-LEVELS = {level.name: level for level in (*ARM64, *ARMV7, *X86)}
+# Of these only Windows has kernels of its own, those of the CPU below.
+OTHERS = (
+    Level("riscv64", "riscv64", ("qemu-riscv64", "-L", "/usr/riscv64-linux-gnu"), ("portable",)),
+    Level(
+        "ppc64le", "ppc64le", ("qemu-ppc64le", "-L", "/usr/powerpc64le-linux-gnu"), ("portable",)
+    ),
+    Level("windows", "windows", ("wine",), tuple(linnet.kernels()), ".exe"),
+)
+_CHOSEN = OTHERS if os.environ.get("LINNET_TEST_ARM") == "cross" else (*ARM64, *ARMV7, *X86)
+LEVELS = {level.name: level for level in _CHOSEN}
 
 
 @functools.cache

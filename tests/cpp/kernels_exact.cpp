@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <limits>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "kernels/contract.h"
@@ -20,12 +21,8 @@ using namespace linnet;
 template <class T>
 class Exact {
  public:
-  explicit Exact(size_t n) : n_(n) {
-    void* memory = nullptr;
-    if (posix_memalign(&memory, 64, n * sizeof(T)) != 0) abort();
-    data_ = static_cast<T*>(memory);
-  }
-  ~Exact() { free(data_); }
+  explicit Exact(size_t n) : data_(static_cast<T*>(::operator new(n * sizeof(T), kAlignment))), n_(n) {}
+  ~Exact() { ::operator delete(data_, kAlignment); }
   Exact(const Exact&) = delete;
   Exact& operator=(const Exact&) = delete;
   T* data() const { return data_; }
@@ -34,6 +31,7 @@ class Exact {
   bool same_bits(const Exact& other) const { return memcmp(data_, other.data_, n_ * sizeof(T)) == 0; }
 
  private:
+  static constexpr std::align_val_t kAlignment{64};
   T* data_;
   size_t n_;
 };
