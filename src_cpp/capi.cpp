@@ -1,4 +1,5 @@
 // The C API: argument checks and ownership around the model and the engine.
+#include <errno.h>
 #include <math.h>
 #include <new>
 #include <stdlib.h>
@@ -6,6 +7,7 @@
 
 #include "cpu/float_mode.h"
 #include "file/mapped_file.h"
+#include "file/memory.h"
 #include "file/model.h"
 #include "linnet.h"
 #include "run/arena.h"
@@ -23,23 +25,18 @@ using linnet::kAlignment;
 
 bool aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % kAlignment == 0; }
 
-// malloc, aligned to 64 bytes: the address to free stands just before the memory.
-void* allocate(size_t size) {
-  void* raw = malloc(size + kAlignment + sizeof(void*));
-  if (raw == nullptr) return nullptr;
-  const uintptr_t first = reinterpret_cast<uintptr_t>(raw) + sizeof(void*);
-  void** memory = reinterpret_cast<void**>((first + kAlignment - 1) / kAlignment * kAlignment);
-  memory[-1] = raw;
-  return memory;
+// Ends an open that failed: the status, with a message.
+linnet_status fail(linnet_error* error, linnet_status status, const char* message) {
+  if (error != nullptr) {
+    strncpy(error->message, message, sizeof error->message - 1);
+    error->message[sizeof error->message - 1] = 0;
+    error->offset = 0;
+  }
+  return status;
 }
 
-void release(void* memory) { free(static_cast<void**>(memory)[-1]); }
-
-void set_message(linnet_error* error, const char* message) {
-  if (error == nullptr) return;
-  strncpy(error->message, message, sizeof error->message - 1);
-  error->message[sizeof error->message - 1] = 0;
-  error->offset = 0;
+linnet_status fail(linnet_error* error, linnet_status status) {
+  return fail(error, status, linnet_status_text(status));
 }
 
 linnet_model* new_model() {
@@ -64,6 +61,21 @@ linnet_status read_into(linnet_model* opened, const void* data, size_t size, lin
   }
   *model = opened;
   return LINNET_OK;
+}
+
+linnet_status open_file(const char* path, bool copy, linnet_model** model, linnet_error* error) {
+  if (model == nullptr) return fail(error, LINNET_ERROR_ARGUMENT, "the place for the model is null");
+  *model = nullptr;
+  if (path == nullptr) return fail(error, LINNET_ERROR_ARGUMENT, "the path is null");
+  linnet_model* opened = new_model();
+  if (opened == nullptr) return fail(error, LINNET_ERROR_MEMORY);
+  if (!opened->file.open(path, copy)) {
+    const int system_error = errno;
+    delete_model(opened);
+    errno = system_error;
+    return fail(error, LINNET_ERROR_SYSTEM, "the file could not be opened, mapped or read");
+  }
+  return read_into(opened, opened->file.data(), opened->file.size(), model, error);
 }
 
 bool threads_in_range(uint32_t n_threads) { return n_threads >= 1 && n_threads <= linnet::kMaxThreads; }
@@ -113,29 +125,20 @@ const char* linnet_status_text(linnet_status status) {
 const char* linnet_kernels(size_t index) { return linnet::kernel_name(index); }
 
 linnet_status linnet_model_open(const char* path, linnet_model** model, linnet_error* error) {
-  if (model == nullptr) return LINNET_ERROR_ARGUMENT;
-  *model = nullptr;
-  if (path == nullptr) return LINNET_ERROR_ARGUMENT;
-  linnet_model* opened = new_model();
-  if (opened == nullptr) return LINNET_ERROR_MEMORY;
-  if (!opened->file.open(path)) {
-    set_message(error, "the file could not be opened or mapped");
-    delete_model(opened);
-    return LINNET_ERROR_SYSTEM;
-  }
-  return read_into(opened, opened->file.data(), opened->file.size(), model, error);
+  return open_file(path, false, model, error);
+}
+
+linnet_status linnet_model_open_copy(const char* path, linnet_model** model, linnet_error* error) {
+  return open_file(path, true, model, error);
 }
 
 linnet_status linnet_model_open_memory(const void* data, size_t size, linnet_model** model, linnet_error* error) {
-  if (model == nullptr) return LINNET_ERROR_ARGUMENT;
+  if (model == nullptr) return fail(error, LINNET_ERROR_ARGUMENT, "the place for the model is null");
   *model = nullptr;
-  if (data == nullptr && size != 0) return LINNET_ERROR_ARGUMENT;
-  if (!aligned(data)) {
-    set_message(error, linnet_status_text(LINNET_ERROR_ALIGNMENT));
-    return LINNET_ERROR_ALIGNMENT;
-  }
+  if (data == nullptr && size != 0) return fail(error, LINNET_ERROR_ARGUMENT, "the data is null");
+  if (!aligned(data)) return fail(error, LINNET_ERROR_ALIGNMENT);
   linnet_model* opened = new_model();
-  if (opened == nullptr) return LINNET_ERROR_MEMORY;
+  if (opened == nullptr) return fail(error, LINNET_ERROR_MEMORY);
   return read_into(opened, data, size, model, error);
 }
 
@@ -177,7 +180,7 @@ linnet_status linnet_stream_create(const linnet_model* model, const linnet_strea
 
   const size_t size = linnet_stream_size(model, &chosen);
   const bool owned = memory == nullptr;
-  if (owned) memory = allocate(size);
+  if (owned) memory = linnet::allocate_aligned(size);
   if (memory == nullptr || (!owned && memory_size < size)) return LINNET_ERROR_MEMORY;
   if (!aligned(memory)) return LINNET_ERROR_ALIGNMENT;
 
@@ -186,7 +189,7 @@ linnet_status linnet_stream_create(const linnet_model* model, const linnet_strea
   const linnet::Threading threading = {chosen.threads, linnet::kBarrierCost};
   *stream = linnet::make_stream(model->model, kernels, sampling, threading, memory);
   if (*stream == nullptr) {
-    if (owned) release(memory);
+    if (owned) linnet::free_aligned(memory);
     return LINNET_ERROR_SYSTEM;
   }
   (*stream)->owned = owned;
@@ -275,5 +278,5 @@ const char* linnet_stream_kernels(const linnet_stream* stream) {
 void linnet_stream_close(linnet_stream* stream) {
   if (stream == nullptr) return;
   linnet::end_threads(stream);
-  if (stream->owned) release(stream);
+  if (stream->owned) linnet::free_aligned(stream);
 }

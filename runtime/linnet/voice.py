@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
@@ -31,7 +32,9 @@ Int16 = npt.NDArray[np.int16]
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 
-def load(path: Source, threads: SupportsIndex = 1, kernels: str | None = None) -> Voice:
+def load(
+    path: Source, threads: SupportsIndex = 1, kernels: str | None = None, copy: bool = False
+) -> Voice:
     """Open a voice: a path, which is mapped and run in place, or the bytes of a file.
 
     threads: 1 .. 16, how many make the samples of one utterance together; the samples are the same.
@@ -39,6 +42,8 @@ def load(path: Source, threads: SupportsIndex = 1, kernels: str | None = None) -
     cores that share a cache; small voices use one thread whatever is asked. For several utterances
     there is `Voice.synthesize_batch`; on several cores, call it from as many Python threads.
     kernels: a name of `linnet.kernels()`; None for the best set that this CPU has.
+    copy: read the file into memory instead. One that is mapped must stay as it is while the voice
+    is used: to truncate it or to write into it ends the process (a rename over it does no harm).
 
     Raises linnet.FormatError for a damaged, hostile or newer file, OSError where it cannot be read,
     and ValueError for the other arguments.
@@ -47,6 +52,8 @@ def load(path: Source, threads: SupportsIndex = 1, kernels: str | None = None) -
     available = _core.kernels()
     if kernels is not None and kernels not in available:
         raise ValueError(f"this CPU has no kernel set {kernels!r}; it has: {', '.join(available)}")
+    if copy and not isinstance(path, (bytes, bytearray, memoryview)):
+        path = Path(os.fsdecode(path)).read_bytes()
     return Voice(path, kernels or available[0], n_threads)
 
 
