@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 import linnet
 from linnet.audio import score_recording
-from linnet.files import write_atomic
+from linnet.files import require_apart, write_atomic
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
 from linnet_export.config import load_table, merge, read_matching, read_rounds
@@ -74,6 +74,8 @@ def export(
     Raises ValueError for what does not fit, OSError from the system.
     """
     path = Path(checkpoint_path)
+    files = [f for f in (names, config) if isinstance(f, (str, os.PathLike))]
+    require_apart(out_path, [path, score, *files])
     storage = Storage(dtype, block, sparsity)
     checkpoint = read_checkpoint(path)
     checkpoint = replace(checkpoint, tensors=rename(checkpoint.tensors, _table(names)))

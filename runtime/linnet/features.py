@@ -35,6 +35,7 @@ DEFAULT: dict[str, Any] = {
     "pad_mode": "constant",
     "pre_emphasis": 0.0,  # y[n] = x[n] - pre_emphasis x[n - 1] before all else
 }
+LOUDEST = 8.0  # of floating-point audio: 18 dB above full scale is no recording, but other units
 _CHOICES: dict[str, tuple[str, ...]] = {
     "kind": ("log-mel",),
     "mel_scale": ("slaney", "htk"),
@@ -74,6 +75,12 @@ def _mono(audio: ArrayLike) -> NDArray[np.float32]:
         raise ValueError(f"audio must be float or int16, not {samples.dtype}")
     if not np.isfinite(samples).all():
         raise ValueError("audio contains NaN or infinite samples")
+    loudest = np.abs(samples).max(initial=0)
+    if loudest > LOUDEST:
+        raise ValueError(
+            f"audio of floating point lies in [-1, 1], but {loudest:g} came: divide 16-bit samples"
+            " by 32768, or pass them as int16"
+        )
     return samples.astype(np.float32)
 
 
@@ -135,6 +142,8 @@ def log_mel(
     conditions samples t * hop_length to (t + 1) * hop_length - 1.
     """
     wanted = complete(definition)
+    if not 0 < sample_rate < float("inf"):
+        raise ValueError(f"the sample rate must be positive, not {sample_rate}")
     samples = _mono(audio)
     librosa = require_librosa("computing features")
     rate, hop, n_fft = wanted["sample_rate"], wanted["hop_length"], wanted["n_fft"]

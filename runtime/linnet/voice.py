@@ -21,7 +21,7 @@ from linnet.arguments import (
     checked_threads,
     checked_utterance,
 )
-from linnet.errors import FormatError
+from linnet.errors import FormatError, named
 from linnet.format.description import describe
 from linnet.format.reading import decoded, read_metadata
 from linnet.format.voice_file import VoiceFile
@@ -53,7 +53,9 @@ def load(
     if kernels is not None and kernels not in available:
         raise ValueError(f"this CPU has no kernel set {kernels!r}; it has: {', '.join(available)}")
     if copy and not isinstance(path, (bytes, bytearray, memoryview)):
-        path = Path(os.fsdecode(path)).read_bytes()
+        with named(path):
+            data = Path(os.fsdecode(path)).read_bytes()
+            return Voice(data, kernels or available[0], n_threads)
     return Voice(path, kernels or available[0], n_threads)
 
 
@@ -64,13 +66,15 @@ class Voice:
         if isinstance(source, (bytes, bytearray, memoryview)):
             data = bytes(source)
             self._model = _core.Model.from_buffer(data)
+            self._metadata = _metadata(self._model.metadata)
             self._bytes = np.frombuffer(data, np.uint8)
         else:
-            self._model = _core.Model.open(os.fsencode(source))
+            with named(source):
+                self._model = _core.Model.open(os.fsencode(source))
+                self._metadata = _metadata(self._model.metadata)
             self._bytes = np.asarray(np.memmap(source, np.uint8, mode="r"))
         self._kernels = kernels
         self._threads = threads
-        self._metadata = _metadata(self._model.metadata)
 
     @property
     def sample_rate(self) -> int:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import linnet
 from linnet.cli import bench, export, inspect, score, synth
@@ -25,8 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: sys.argv); returns the exit status."""
     options = parser().parse_args(arguments)
     try:
-        options.run(options)
-        sys.stdout.flush()
+        with _terminated_as_interrupted():
+            options.run(options)
+            sys.stdout.flush()
     except (ValueError, OSError, ImportError, MemoryError) as error:
         text = " ".join(str(error).split()) or type(error).__name__
         print(f"linnet: {text}", file=sys.stderr)
@@ -35,3 +40,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("linnet: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the program, with its usual status, so that what is half
+    written goes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _: Any) -> None:
+        raise SystemExit(128 + number)
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [n for n in (getattr(signal, name) for name in names) if signal.getsignal(n) == 0]
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)

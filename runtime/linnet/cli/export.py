@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import os
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any
 
-from linnet.cli.arguments import load_mel, sparsity, temperature
+import numpy.typing as npt
+
+from linnet.cli.arguments import add_transpose, load_mel, sparsity, temperature
+from linnet.files import STANDARD, as_file, read_bytes, write_bytes
 from linnet.format.blocks import BLOCKS, DENSE
 from linnet.format.dtypes import DTYPES
 from linnet.format.reading import is_voice
@@ -19,10 +25,13 @@ def add(parsers: Parsers) -> None:
     parser.add_argument(
         "source",
         metavar="CHECKPOINT",
-        help="PyTorch, safetensors, npz, ONNX, or model.bin; a .linnet file for another --matching",
+        help="PyTorch, safetensors, npz, ONNX, or model.bin; a .linnet file for another --matching;"
+        " - is standard input",
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("-o", "--output", metavar="VOICE", help="write a .linnet file")
+    what.add_argument(
+        "-o", "--output", metavar="VOICE", help="write a .linnet file; - is standard output"
+    )
     what.add_argument(
         "--describe", action="store_true", help="only list the tensors, and the likely family"
     )
@@ -61,11 +70,18 @@ def add(parsers: Parsers) -> None:
         "--score", metavar="IN.wav", help="print its nats per sample before and after"
     )
     parser.add_argument("--mel", metavar="MEL.npy", help="its features; default: computed from it")
+    add_transpose(parser)
     parser.add_argument("--name", help="the voice's name; default: the config's, or the file's")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
+    with as_file(options.source) as source:
+        options.source = source
+        _run(options)
+
+
+def _run(options: argparse.Namespace) -> None:
     import linnet_export
 
     if options.output is None:
@@ -76,7 +92,18 @@ def run(options: argparse.Namespace) -> None:
         for path in linnet_export.export_onnx(options.source, options.to_onnx):
             print(path)
     else:
+        _export(options)
+
+
+def _export(options: argparse.Namespace) -> None:
+    if options.output != STANDARD:
         print(export(options))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        options.output = os.path.join(folder, "stdout.linnet")
+        report = export(options)
+        write_bytes(STANDARD, read_bytes(options.output))
+    print(report, file=sys.stderr)
 
 
 def _refuse_options(options: argparse.Namespace, allowed: set[str], why: str) -> None:
@@ -110,6 +137,13 @@ def export(options: argparse.Namespace) -> object:
         matching=options.matching,
         rounds=options.rounds,
         score=options.score,
-        mel=load_mel(options.mel) if options.mel else None,
+        mel=_mel(options),
         name=options.name,
     )
+
+
+def _mel(options: argparse.Namespace) -> npt.NDArray[Any] | None:
+    if options.mel is None:
+        return None
+    mel = load_mel(options.mel)
+    return mel.swapaxes(-1, -2) if options.transpose and mel.ndim > 1 else mel

@@ -9,6 +9,7 @@ trained on at all); and `texts`, of the utterances beside which a texts.json tel
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from linnet.features import complete, log_mel
+from linnet.audio import require_whole
+from linnet.features import LOUDEST, complete, log_mel
+from linnet.files import read_bytes
 from linnet.signal import to_int16
+
+READ = (".wav", ".flac")
+# Recordings too, but of formats that lose what a voice should learn, or that few tools read.
+NOT_READ = (".aac", ".aif", ".aiff", ".m4a", ".mp3", ".ogg", ".opus", ".w64", ".wma")
 
 
 def is_held_out(name: str, fraction: float) -> bool:
@@ -36,7 +43,7 @@ def recordings(wavs: Path) -> dict[str, Path]:
     """
     if not wavs.is_dir():
         raise FileNotFoundError(f"{wavs}: no such folder of wav files")
-    paths = sorted(p for p in wavs.rglob("*") if p.suffix.lower() in (".wav", ".flac"))
+    paths = sorted(p for p in wavs.rglob("*") if p.suffix.lower() in READ)
     if len(paths) < 2:
         raise ValueError(f"{wavs}: needs at least two wav files, found {len(paths)}")
     named: dict[str, Path] = {}
@@ -46,6 +53,12 @@ def recordings(wavs: Path) -> dict[str, Path]:
             raise ValueError(f"{path} and {named[name]} would have one name, {name!r}: rename one")
         named[name] = path
     return named
+
+
+def not_read(wavs: Path) -> dict[str, str]:
+    """The other recordings below a folder, by path, and why they are left out."""
+    paths = sorted(p for p in wavs.rglob("*") if p.suffix.lower() in NOT_READ)
+    return {str(path): f"{path}: not a {' or '.join(READ)} file" for path in paths}
 
 
 def speaker_of(path: Path, wavs: Path) -> str:
@@ -66,17 +79,26 @@ def texts_of(named: dict[str, Path]) -> dict[str, str]:
 
 def read(path: Path, rate: int, trim_db: float = 0.0) -> NDArray[np.float32]:
     """A recording as mono (n,) at `rate`, without what is `trim_db` below its loudest frame at
-    both ends (0: untrimmed). ValueError names a file that cannot be read."""
+    both ends (0: untrimmed). ValueError names a file that cannot be read, or is cut off."""
     import librosa
     import soundfile
 
+    data = read_bytes(path)
     try:
-        audio, original = soundfile.read(path, dtype="float32", always_2d=True)
+        require_whole(data)
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            audio, original = file.read(dtype="float32", always_2d=True), file.samplerate
+            if len(audio) < file.frames:
+                raise ValueError(f"cut off: {len(audio)} of {file.frames} samples")
     except soundfile.LibsndfileError as error:
+        raise ValueError(f"{path}: {error.error_string}") from None
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     mono: NDArray[np.float32] = audio.mean(axis=1)
     if not np.isfinite(mono).all():
         raise ValueError(f"{path}: a sample is NaN or infinite")
+    if np.abs(mono).max(initial=0) > LOUDEST:
+        raise ValueError(f"{path}: floating-point samples far beyond [-1, 1]")
     if original != rate:
         mono = librosa.resample(mono, orig_sr=original, target_sr=rate, res_type="soxr_hq")
     if trim_db and mono.any():
@@ -111,13 +133,15 @@ def prepare(
     trim_db: float = 0.0,
     held_out_speakers: Collection[str] = (),
     jobs: int = 2,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """Resamples and trims every recording below `wavs`, computes features, writes `folder`; returns
     the index.
 
     Each utterance gets `pad_seconds` of digital silence at both ends, so that silence is learnt.
     A subfolder of `wavs` is a speaker. If none is trained on, the data is good for evaluation only.
-    Files without any sound are left out and listed.
+    Files without any sound are left out and listed, as `silent`. Those that cannot be read, are cut
+    off, or of another kind are left out too, and `left_out` says why; `strict` raises ValueError.
     """
     wanted = complete(definition)
     rate, hop = int(wanted["sample_rate"]), int(wanted["hop_length"])
@@ -130,8 +154,19 @@ def prepare(
         )
     folder.mkdir(parents=True, exist_ok=True)
 
+    left_out = not_read(wavs)
+    if strict and left_out:
+        raise ValueError("; ".join(left_out.values()))
+
     def one(name: str) -> float:
-        pcm = padded(read(named[name], rate, trim_db), round(pad_seconds * rate), hop)
+        try:
+            audio = read(named[name], rate, trim_db)
+        except ValueError as error:
+            if strict:
+                raise
+            left_out[str(named[name])] = str(error)
+            return 0.0
+        pcm = padded(audio, round(pad_seconds * rate), hop)
         if pcm.any():
             np.savez(folder / f"{name}.npz", features=log_mel(pcm, rate, wanted), pcm=pcm)
         return len(pcm) / rate if pcm.any() else 0.0
@@ -139,18 +174,20 @@ def prepare(
     with ThreadPoolExecutor(jobs) as pool:
         done = tqdm(pool.map(one, named), total=len(named), desc="prepare", mininterval=1)
         seconds = dict(zip(named, done, strict=True))
-    silent = [name for name in named if not seconds[name]]
+    silent = [name for name in named if not seconds[name] and str(named[name]) not in left_out]
     unseen = [n for n in named if seconds[n] and speakers[n] in held_out_speakers]
     seen = [n for n in named if seconds[n] and speakers[n] not in held_out_speakers]
     test = held_out_names(seen, speakers, held_out)
     if not test and not unseen:
-        raise ValueError(f"{wavs}: no speaker has two recordings with sound, one to hold out")
+        why = "".join(f"; left out: {problem}" for problem in left_out.values())
+        raise ValueError(f"{wavs}: no speaker has two recordings with sound, one to hold out{why}")
     index = {
         "features": wanted,
         "train": [name for name in seen if name not in test],
         "held_out": [name for name in seen if name in test],
         "unseen": unseen,
         "silent": silent,
+        "left_out": dict(sorted(left_out.items())),
         "speakers": speakers,
         "texts": texts_of(named),
         "seconds": round(sum(seconds.values()), 1),
