@@ -21,7 +21,7 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo bench test lint voice study fuzz native clean android test-arm test-arm-python phone mca
+.PHONY: all help demo bench test lint voice study fuzz coverage native clean android test-arm test-arm-python phone mca
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -87,6 +87,10 @@ data/slt/wavs/texts.json: | $(core)
 
 fuzz: $(extension) $(test_packages)  ## fuzz the loader and the engine for FUZZ_SECONDS (needs clang)
 	$(python) tests/run_fuzzer.py $(FUZZ_SECONDS)
+
+coverage: $(extension) $(test_packages)  ## which lines of src_cpp the C++ tests run, file by file (apt packages)
+	$(python) tests/arm/packages.py clang llvm-profdata
+	$(python) tests/run_coverage.py
 
 android:  ## the Android libraries, with ANDROID_NDK=FOLDER
 	$(PYTHON) android/scripts/build.py

@@ -1,4 +1,4 @@
-"""Debian packages that work on Arm needs: installed where possible, named where not.
+"""Debian packages that tests and work on Arm need: installed where possible, named where not.
 
 `python tests/arm/packages.py PROGRAM...` looks for the programs, which are keys of PACKAGES.
 """
@@ -16,6 +16,8 @@ PACKAGES = {
     "qemu-aarch64": "qemu-user",
     "llvm-mca-19": "llvm-19",
     "javac": "default-jdk-headless",
+    "clang": "clang",
+    "llvm-profdata": "llvm",
 }
 
 
