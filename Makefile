@@ -15,13 +15,14 @@ export ANDROID_NDK
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 cpp := $(shell find src_cpp training/linnet_training -name '*.cpp' -o -name '*.h')
-install := LINNET_WITHOUT_EXTENSION=1 $(bin)/pip install -q --no-build-isolation
+quiet := -q
+install = LINNET_WITHOUT_EXTENSION=1 $(bin)/pip install $(quiet) --no-build-isolation
 core := .venv/.core
 extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo bench test lint voice study fuzz coverage native clean android test-arm test-arm-python phone mca
+.PHONY: all help demo bench test lint voice study fuzz coverage native clean android wheels test-arm test-arm-python phone mca
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -29,7 +30,11 @@ all: $(extension) native  ## build the Python extension, the C library and the C
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
+# The first thing that anybody runs: it shows what it does.
+demo: quiet :=
+demo: export LINNET_PROGRESS = 1
 demo: $(extension) $(demo_packages)  ## vocode the bundled clip: out/demo.wav, out/demo.png and a table of figures
+	@echo "demo: vocoding"
 	$(python) bench/demo.py
 
 bench: $(extension) $(demo_packages)  ## the targets of the kernels beside what they reach here; out/bench-targets.json
@@ -50,6 +55,9 @@ test-arm: $(extension) $(test_packages)  ## cross-compile for ARM and compare wi
 test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm64 Python under QEMU (apt packages, PyPI)
 	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ qemu-aarch64
 	LINNET_TEST_ARM=python $(python) -m pytest tests/arm
+
+wheels: $(extension)  ## sdist and wheels for x86-64 and ARM Linux, glibc and musl, checked and tried; build/wheels (PyPI)
+	PYTHONPATH=tests/arm $(python) tests/wheels.py
 
 phone: $(extension) $(test_packages)  ## folders for `adb push`: static programs, PHONE_VOICE, features of PHONE_CLIP (apt packages)
 	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++
@@ -100,20 +108,24 @@ clean:  ## remove everything that was built, but not .venv, checkpoints or outpu
 
 $(python):
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "linnet needs Python 3.10 or newer"'
+	@echo "environment: .venv"
 	$(PYTHON) -m venv .venv
 
 # Packages are installed without compiling; the extension is compiled in place and follows its sources.
 $(core): pyproject.toml | $(python)
-	$(bin)/pip install -q 'setuptools>=77,<81' 'pybind11>=3.0,<4' wheel
+	@echo "packages: what builds linnet, and numpy"
+	$(bin)/pip install $(quiet) 'setuptools>=77,<81' 'pybind11>=3.0,<4' wheel
 	$(install) -e .
 	@touch $@
 
 $(extension): setup.py $(cpp) $(core)
+	@echo "compiling: the extension, once; a minute or two on two cores"
 	$(python) setup.py -q build_clib build_ext --inplace
 	@touch $@
 
 $(demo_packages): $(core)
-	$(install) -e '.[audio,bench]'
+	@echo "packages: what measures and draws"
+	$(install) -e '.[bench]'
 	@touch $@
 
 $(test_packages): $(core)

@@ -7,7 +7,6 @@
 
 #include "cpu/float_mode.h"
 #include "file/mapped_file.h"
-#include "file/memory.h"
 #include "file/model.h"
 #include "linnet.h"
 #include "run/arena.h"
@@ -21,9 +20,10 @@ struct linnet_model {
 
 namespace {
 
-using linnet::kAlignment;
-
-bool aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % kAlignment == 0; }
+using linnet::aligned;
+using linnet::allocate;
+using linnet::release;
+using linnet::threads_in_range;
 
 // Ends an open that failed: the status, with a message.
 linnet_status fail(linnet_error* error, linnet_status status, const char* message) {
@@ -77,8 +77,6 @@ linnet_status open_file(const char* path, bool copy, linnet_model** model, linne
   }
   return read_into(opened, opened->file.data(), opened->file.size(), model, error);
 }
-
-bool threads_in_range(uint32_t n_threads) { return n_threads >= 1 && n_threads <= linnet::kMaxThreads; }
 
 bool all_finite(const float* features, size_t n) {
   for (size_t i = 0; i < n; ++i) {
@@ -180,7 +178,7 @@ linnet_status linnet_stream_create(const linnet_model* model, const linnet_strea
 
   const size_t size = linnet_stream_size(model, &chosen);
   const bool owned = memory == nullptr;
-  if (owned) memory = linnet::allocate_aligned(size);
+  if (owned) memory = allocate(size);
   if (memory == nullptr || (!owned && memory_size < size)) return LINNET_ERROR_MEMORY;
   if (!aligned(memory)) return LINNET_ERROR_ALIGNMENT;
 
@@ -189,7 +187,7 @@ linnet_status linnet_stream_create(const linnet_model* model, const linnet_strea
   const linnet::Threading threading = {chosen.threads, linnet::kBarrierCost};
   *stream = linnet::make_stream(model->model, kernels, sampling, threading, memory);
   if (*stream == nullptr) {
-    if (owned) linnet::free_aligned(memory);
+    if (owned) release(memory);
     return LINNET_ERROR_SYSTEM;
   }
   (*stream)->owned = owned;
@@ -278,5 +276,5 @@ const char* linnet_stream_kernels(const linnet_stream* stream) {
 void linnet_stream_close(linnet_stream* stream) {
   if (stream == nullptr) return;
   linnet::end_threads(stream);
-  if (stream->owned) linnet::free_aligned(stream);
+  if (stream->owned) release(stream);
 }

@@ -7,17 +7,22 @@ import numpy as np
 from linnet.format import blocks, dtypes
 from linnet.format.operations import (
     Add,
+    AllPole,
     Draw,
     Embedding,
     Gates,
+    Harmonics,
     History,
+    Levinson,
     Linear,
     Logistics,
     Match,
     Operand,
     Operation,
     Output,
+    Pitch,
     Predict,
+    Source,
     StepUp,
     SubBands,
     Upsample,
@@ -33,9 +38,10 @@ Vector = tuple[Operand, int]  # where, floats
 class _Builder:
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
-        self.levels = self.pick(0, 3) if self.chance(0.4) else None  # of bands; None: tokens
-        self.samples_per_step = 1 << (self.levels or 0)
-        self.steps_per_row = self.pick(1, 3)
+        self.levels = self.pick(0, 3) if self.chance(0.4) else None  # of bands
+        self.values = self.levels is None and self.chance(0.4)  # or else tokens
+        self.samples_per_step = self.pick(1, 64) if self.values else 1 << (self.levels or 0)
+        self.steps_per_row = 1 if self.values else self.pick(1, 3)
         self.rows = self.pick(1, 4)
         self.arena_size = 0
         self.tensors: list[Tensor] = []
@@ -123,6 +129,31 @@ class _Builder:
         self.program.append(Upsample(weights, channels, window, source[0], out[0]))
         return out
 
+    def pitch(self, source: Vector) -> Vector:
+        bins = self.pick(1, source[1])
+        centres = self.tensor(self.rng.uniform(-7, 0, bins), "vector", "float32")
+        out = self.take(2)
+        self.program.append(
+            Pitch(bins, centres, self.pick(0, 4), source[0], out[0], voicing=source[0])
+        )
+        return out
+
+    def harmonics(self, pitch: Vector) -> Vector:
+        most = self.pick(1, 40)
+        phases = self.tensor(self.numbers(self.pick(1, 9)), "vector", "float32")
+        out = self.take(2 * most)
+        top, per_cycle = (float(np.float32(self.rng.uniform(1e-3, x))) for x in (0.5, 99))
+        self.program.append(Harmonics(most, phases, pitch[0], out[0], top, per_cycle))
+        return out
+
+    def levinson(self, source: Vector) -> Vector:
+        """source: rows of two floats or more."""
+        lags = self.pick(2, min(source[1], 65))
+        out = self.take(lags, lags + self.pick(0, 3))
+        power, least = (float(np.float32(self.rng.uniform(0, x))) for x in (2, 0.1))
+        self.program.append(Levinson(lags, source[0], out[0], power, least))
+        return out
+
     def step_up(self, source: Vector) -> Vector:
         size = min(source[1], 64)
         out = self.take(size)
@@ -141,17 +172,21 @@ class _Builder:
 
 
 def random_program(seed: int) -> bytes:
-    """The file of a random voice: up to 96 samples per frame, 1 to 20 features, and 1 or 2 draws or
-    a mixture of logistics, with or without linear prediction and a match."""
+    """The file of a random voice: up to 96 samples per frame, 1 to 20 features, and 1 or 2 draws, a
+    mixture of logistics or a source and a filter, with or without linear prediction and a match."""
     build = _Builder(np.random.default_rng(seed))
     pick = build.pick
     features = build.take(pick(1, 20))
 
     frame_values = [features]
-    upsampled = []
+    upsampled: list[Vector] = []
     for _ in range(pick(0, 6)):
-        kind = pick(0, 4)
-        if kind == 4:
+        kind = pick(0, 5)
+        if kind == 5:
+            rows = [vector for vector in upsampled if vector[1] > 1]
+            if rows:
+                upsampled.append(build.levinson(rows[-1]))
+        elif kind == 4:
             frame_values.append(build.step_up(frame_values[-1]))
         elif kind == 0:
             frame_values.append(build.history(frame_values[-1]))
@@ -159,9 +194,12 @@ def random_program(seed: int) -> bytes:
             upsampled.append(build.upsample(frame_values[-1]))
         else:
             frame_values.append(build.mix(frame_values))
+    excitation = _excitation(build, frame_values) if build.values else None
     frame_program, build.program = tuple(build.program), []
 
-    if build.levels is None:
+    if excitation is not None:
+        n_slots = _values(build, excitation, [features, frame_values[-1], *upsampled])
+    elif build.levels is None:
         n_slots = _tokens(build, features, [frame_values[-1], *upsampled])
     else:
         n_slots = _bands(build, build.levels, [features, frame_values[-1], *upsampled])
@@ -214,6 +252,37 @@ def _match(build: _Builder, n_features: int, hop: int) -> Match:
         momentum=float(np.float32(build.rng.uniform(0, 0.9))) if build.chance(0.5) else 0.0,
         rounds=build.pick(0, 3),
     )
+
+
+def _excitation(build: _Builder, values: list[Vector]) -> tuple[Vector, Vector]:
+    """Pitch and harmonics of two frames."""
+    pitch = build.pitch(values[-1]) if build.chance(0.8) else (values[-1][0], 2)
+    parts = build.harmonics(pitch)
+    windows = []
+    for source, size in (pitch, parts):
+        out = build.take(2 * size)
+        build.program.append(History(size, 2, None, source, out[0]))
+        windows.append(out)
+    return windows[0], windows[1]
+
+
+def _values(build: _Builder, excitation: tuple[Vector, Vector], others: list[Vector]) -> int:
+    """The sample program of a source and a filter; the number of slots."""
+    n, order = build.samples_per_step, build.pick(1, min(64, others[-1][1]))
+    (pitch, _), (parts, size) = excitation
+    out, state, turn, past = (build.take(floats) for floats in (n, 1, 1, order))
+    word = build.pick(0, 9)
+    build.program.append(Source(size // 4, n, word, pitch, out[0], parts, turn[0]))
+    values = [*others, past, state, turn, out]
+    for _ in range(build.pick(0, 3)):
+        values.append(build.mix(values))
+    excited = values[-1] if values[-1][1] >= n else build.linear(values[-1], n)
+    gain = others[build.pick(0, len(others) - 1)][0]
+    emphasis = float(np.float32(build.rng.uniform(-0.9, 0.9)))
+    build.program.append(
+        AllPole(order, n, excited[0], state[0], others[-1][0], gain, past[0], emphasis)
+    )
+    return 0
 
 
 def _bands(build: _Builder, levels: int, values: list[Vector]) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import signal
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +75,6 @@ def test_the_numbers_of_a_voice(voice: linnet.Voice) -> None:
 
 
 def test_features_are_those_of_the_stored_definition(voice: linnet.Voice) -> None:
-    pytest.importorskip("librosa")
     from linnet.features import log_mel
 
     audio = np.random.default_rng(0).uniform(-0.5, 0.5, 401)
@@ -101,6 +103,76 @@ def test_float64_features_are_converted(voice: linnet.Voice) -> None:
     mel = random_mel(3)
     for same in (mel.astype(np.float64), np.asfortranarray(mel), mel[::1]):
         np.testing.assert_array_equal(voice.synthesize(same), voice.synthesize(mel))
+
+
+def test_features_of_acoustic_models_are_taken_as_they_come(voice: linnet.Voice) -> None:
+    mel = random_mel(3).astype(np.float16)
+    expected = voice.synthesize(mel.astype(np.float32))
+    for same in (mel, mel[None], mel.astype(np.float64)[None]):
+        np.testing.assert_array_equal(voice.synthesize(same), expected)
+        np.testing.assert_array_equal(voice.synthesize_batch([same])[0], expected)
+    with pytest.raises(ValueError, match=r"\(2, 10, 3\) are a batch: synthesize_batch"):
+        voice.synthesize(np.stack([mel, mel]))
+    both = voice.synthesize_batch(np.stack([mel, mel]))  # a batch is several utterances
+    np.testing.assert_array_equal(both[1], expected)
+
+
+def test_tensors_are_features(voice: linnet.Voice) -> None:
+    torch = pytest.importorskip("torch", reason="tensors are PyTorch's")
+    tensor = torch.rand(1, 10, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    expected = voice.synthesize(tensor.detach().numpy())
+    np.testing.assert_array_equal(voice.synthesize(tensor), expected)
+    np.testing.assert_array_equal(np.concatenate(list(voice.stream(tensor[0].T))), expected)
+    rounded = tensor.bfloat16()
+    np.testing.assert_array_equal(
+        voice.synthesize(rounded), voice.synthesize(rounded.detach().float().numpy())
+    )
+    with pytest.raises(ValueError, match="floating point"):
+        voice.synthesize(torch.zeros(10, 4, dtype=torch.int64))
+
+
+def test_a_voice_is_pickled_by_what_opened_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "voice.linnet"
+    path.write_bytes(VOICE_BYTES)
+    monkeypatch.chdir(tmp_path)
+    mel = random_mel(3)
+    for source in ("voice.linnet", path, VOICE_BYTES, bytearray(VOICE_BYTES)):
+        pickled = pickle.dumps(linnet.load(source, 2, "portable"))
+        monkeypatch.chdir("/")  # a relative path is kept whole
+        again = pickle.loads(pickled)
+        monkeypatch.chdir(tmp_path)
+        assert (again.kernels, again.threads) == ("portable", 2)
+        np.testing.assert_array_equal(again.synthesize(mel), linnet.load(path).synthesize(mel))
+        assert (len(pickled) > len(VOICE_BYTES)) == isinstance(source, (bytes, bytearray))
+    assert pickle.loads(pickle.dumps(linnet.load("slt"))).info()["name"] == "slt"
+    pickled = pickle.dumps(linnet.load(path))
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        pickle.loads(pickled)
+
+
+def test_processes_of_a_pool_take_a_voice(voice: linnet.Voice) -> None:
+    mels = [random_mel(2, seed) for seed in range(3)]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        samples = list(pool.map(voice.synthesize, mels))
+    for mel, found in zip(mels, samples, strict=True):
+        np.testing.assert_array_equal(found, voice.synthesize(mel))
+
+
+def test_copies_and_saved_files_are_the_same_voice(voice: linnet.Voice, tmp_path: Path) -> None:
+    mel = random_mel(3)
+    voice.save(tmp_path / "saved.linnet")
+    assert (tmp_path / "saved.linnet").read_bytes() == VOICE_BYTES
+    for same in (copy.copy(voice), copy.deepcopy({"voice": voice})["voice"]):
+        assert same is not voice
+        np.testing.assert_array_equal(same.synthesize(mel), voice.synthesize(mel))
+    opened = linnet.load(tmp_path / "saved.linnet")
+    opened.save(tmp_path / "saved.linnet")  # over the file that it runs in place
+    np.testing.assert_array_equal(opened.synthesize(mel), voice.synthesize(mel))
+    with pytest.raises(FileNotFoundError):
+        voice.save(tmp_path / "absent" / "saved.linnet")
 
 
 def test_no_frames_give_no_samples(voice: linnet.Voice) -> None:

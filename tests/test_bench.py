@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,31 @@ def test_a_quick_product_prints_its_figures_and_writes_nothing(
     for figure in ("sparse", "stream limit", "linnet dense", "numpy dense"):
         assert f"\n{figure} " in text
     assert [path.name for path in Path().iterdir()] == ["voice.linnet"]
+
+
+@pytest.mark.parametrize("command", ["matvec --rows 40 --cols 30", "sample voice.linnet", "sweep"])
+def test_json_goes_to_stdout_alone(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "SPARSITIES", (0.0, 0.75))
+    words = ["--rows", "32", "--cols", "16"] if command == "sweep" else []
+    assert main(["bench", *command.split(), *words, "--json", "-"]) == 0
+    written = json.loads(capsys.readouterr().out)
+    assert written["machine"]["cpu"] and written["results"]
+    assert [path.name for path in Path().iterdir()] == ["voice.linnet"]
+    assert main(["bench", *command.split(), *words, "--json", "figures.json"]) == 0
+    assert set(json.loads(Path("figures.json").read_text())) == set(written)
+    assert "figures.json" in capsys.readouterr().out
+
+
+def test_a_spent_time_limit_leaves_one_round(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("bench matvec --rows 40 --cols 30 --time-limit 0.000001".split()) == 0
+    assert "left 1 rounds of 3" in capsys.readouterr().out
+    budget = timing.Budget(1000, 4)
+    first = budget.share()
+    assert 200 < first - time.perf_counter() <= 250
+    assert timing.Budget(0, 4).share() == float("inf")
+    assert str(budget) == ""
 
 
 def test_alternatives_take_turns_and_give_medians() -> None:

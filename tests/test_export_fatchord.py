@@ -160,9 +160,8 @@ def test_one_shot_pruning_tells_its_cost(
     export(path, tmp_path / "b.linnet", config=CONFIG, dtype="float32")
     whole = linnet.load(tmp_path / "b.linnet")
     assert report.cost.before == whole.score(whole.features(pcm, 16000), pcm)
-    assert report.cost.after != report.cost.before and str(report).endswith(
-        f"({report.cost.after - report.cost.before:+.4f})"
-    )
+    assert report.cost.after != report.cost.before
+    assert f"({report.cost.after - report.cost.before:+.4f})" in str(report)
     (tmp_path / "c.json").write_text(json.dumps({"hparams": CONFIG["hparams"]}))
     files = [str(tmp_path / name) for name in ("a.pt", "d.linnet", "c.json", "a.wav")]
     options = ["--preset", "fatchord", "--sparsity", "0.75", "--block", "4x4"]

@@ -277,7 +277,6 @@ def recording() -> npt.NDArray[np.int16]:
 
 
 def test_resynthesis_says_the_same_half_a_frame_later(folder: Path) -> None:
-    pytest.importorskip("librosa")
     voice = linnet.load(voice_bytes("float16", folder))
     mel = voice.features(recording(), 16000)
     # What the original computed of these frames is within a few ulps of float32 (values below 2).

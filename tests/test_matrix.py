@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import multiprocessing
+import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,7 +53,7 @@ def test_what_is_stored(shape: tuple[int, int], block: str, dtype: str, seed: in
 
 
 @settings(deadline=None)
-@given(SHAPES, LAYOUTS, st.integers(0, 5), st.integers(0, 99))
+@given(SHAPES, LAYOUTS, st.integers(0, 17), st.integers(0, 99))
 def test_every_form_of_a_product_has_the_same_bits(
     shape: tuple[int, int], block: str, n: int, seed: int
 ) -> None:
@@ -56,6 +61,7 @@ def test_every_form_of_a_product_has_the_same_bits(
     x = np.random.default_rng(seed).standard_normal((shape[1], n)).astype(np.float32)
     every = [linnet.SparseMatrix(dense, block, kernels=k) for k in linnet.kernels()]
     every.append(pickle.loads(pickle.dumps(every[0])))
+    every.append(linnet.SparseMatrix(dense, block, threads=3))
     expected = every[0] @ x
     assert expected.shape == (shape[0], n) and expected.dtype == np.float32
     for matrix in every:
@@ -121,13 +127,112 @@ def test_other_matrices_are_refused(dense: Any, options: dict[str, Any], message
         linnet.SparseMatrix(dense, **options)
 
 
+def test_threads_change_no_bit_of_a_large_product() -> None:
+    for block in ("4x4", "1x16", "dense"):
+        dense = pruned((515, 259), block, 1)
+        x = np.random.default_rng(0).standard_normal((259, 11)).astype(np.float32)
+        alone = linnet.SparseMatrix(dense, block)
+        for threads in (2, 3, 16):
+            together = linnet.SparseMatrix(dense, block, threads=threads)
+            assert together.threads == pickle.loads(pickle.dumps(together)).threads == threads
+            np.testing.assert_array_equal((together @ x).view("u4"), (alone @ x).view("u4"))
+
+
+def test_several_threads_of_python_share_a_matrix() -> None:
+    matrix = linnet.SparseMatrix(pruned((512, 512), "4x4", 2), threads=2)
+    inputs = np.random.default_rng(0).standard_normal((8, 512)).astype(np.float32)
+    expected = [matrix @ x for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            for got, want in zip(pool.map(matrix.__matmul__, inputs), expected, strict=True):
+                np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_starts_threads_of_its_own() -> None:
+    matrix = linnet.SparseMatrix(pruned((1024, 1024), "4x4", 2), threads=2)
+    x = np.ones(1024, np.float32)
+    expected = matrix @ x
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        got = pool.apply_async(matrix.__matmul__, (x,)).get(timeout=60)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_scipy_matrices_come_and_go() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    dense = pruned((40, 24), "4x4", 3).astype(np.float16).astype(np.float32)
+    for kind in (sparse.csr_array, sparse.csc_matrix, sparse.coo_array, sparse.bsr_array):
+        matrix = linnet.SparseMatrix(kind(dense))
+        np.testing.assert_array_equal(np.asarray(matrix), dense)
+    out = matrix.to_scipy()
+    assert out.nnz == np.count_nonzero(dense)
+    np.testing.assert_array_equal(out.toarray(), dense)
+
+
+def test_asarray_gives_the_stored_matrix() -> None:
+    matrix = linnet.SparseMatrix(pruned((9, 7), "1x4", 0), "1x4", "bfloat16")
+    np.testing.assert_array_equal(np.asarray(matrix), matrix.to_dense())
+    assert np.asarray(matrix, np.float64).dtype == np.float64
+
+
+def test_a_transpose_is_refused_with_the_way_to_it() -> None:
+    matrix = linnet.SparseMatrix(np.eye(4))
+    with pytest.raises(AttributeError, match=r"SparseMatrix\(W.to_dense\(\).T, block\)"):
+        matrix.T  # noqa: B018
+    for x in (np.zeros(4), [0, 0, 0, 0]):
+        with pytest.raises(TypeError, match="store the transpose"):
+            x @ matrix
+
+
+@pytest.mark.parametrize("dtype", list(dtypes.DTYPES))
+@pytest.mark.parametrize("block", [*blocks.BLOCKS, "dense"])
+def test_a_saved_matrix_comes_back(tmp_path: Path, block: str, dtype: str) -> None:
+    matrix = linnet.SparseMatrix(pruned((37, 21), block, 4), block, dtype)
+    path = tmp_path / "matrix.anything"
+    matrix.save(path)
+    again = linnet.SparseMatrix.load(path, kernels="portable", threads=2)
+    assert (again.block, again.dtype, again.shape) == (block, dtype, (37, 21))
+    assert (again.kernels, again.threads) == ("portable", 2)
+    np.testing.assert_array_equal(again.to_dense(), matrix.to_dense())
+    with pytest.raises(ValueError, match="no kernel set 'mmx'"):
+        linnet.SparseMatrix.load(path, kernels="mmx")
+
+
+def test_damaged_files_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "matrix.npz"
+    linnet.SparseMatrix(np.eye(16)).save(path)
+    data = path.read_bytes()
+    other = io.BytesIO()
+    np.savez(other, values=np.zeros(3))
+    for wrong in (b"", data[: len(data) // 2], b"abc", other.getvalue()):
+        path.write_bytes(wrong)
+        with pytest.raises(linnet.FormatError, match=r"matrix\.npz: not a matrix"):
+            linnet.SparseMatrix.load(path)
+    with pytest.raises(FileNotFoundError):
+        linnet.SparseMatrix.load(tmp_path / "absent")
+
+
+def test_scattered_weights_bring_a_hint() -> None:
+    rng = np.random.default_rng(0)
+    scattered = rng.standard_normal((128, 128)) * (rng.random((128, 128)) < 0.2)
+    with pytest.warns(UserWarning, match="9[0-9]% of the 4x4 blocks"):
+        linnet.SparseMatrix(scattered)
+    linnet.SparseMatrix(scattered, "auto")
+    linnet.SparseMatrix(rng.standard_normal((128, 128)))
+    linnet.SparseMatrix(pruned((128, 128), "4x4", 0))
+
+
+@pytest.mark.parametrize("threads", [0, 17])
+def test_other_numbers_of_threads_are_refused(threads: int) -> None:
+    with pytest.raises(ValueError, match=f"threads must be 1 .. 16, not {threads}"):
+        linnet.SparseMatrix(np.eye(4), threads=threads)
+
+
 def test_products_with_other_shapes_are_refused() -> None:
     matrix = linnet.SparseMatrix(np.eye(4))
     for x in (np.zeros(5), np.zeros((5, 4)), np.zeros((4, 1, 1)), np.float32(1)):
         with pytest.raises(ValueError, match=r"x must have shape \(4,\) or \(4, n\)"):
             matrix @ x
-    with pytest.raises(TypeError):
-        np.zeros(4) @ matrix  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import shutil
 import subprocess
 import sys
@@ -9,10 +11,14 @@ import wave
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import linnet
 from elf import Library, complaints
+from linnet.format import blocks, dtypes
 from native import ROOT, build, cmake
 from random_programs import random_program
 from varied_voices import varied_voices
@@ -141,6 +147,176 @@ def test_installed_library_is_found_by_a_project_in_c_alone(tmp_path: Path) -> N
         done = subprocess.run([project / "build" / program], capture_output=True, text=True)
         assert done.returncode == 1
         assert "usage" in done.stderr
+
+
+@pytest.mark.parametrize("preset", ["native", "sanitize"])
+def test_the_wrapper_in_cpp_gives_the_samples_of_python(
+    preset: str, voice_path: Path, tmp_path: Path
+) -> None:
+    voice = linnet.load(voice_path)
+    features = np.random.default_rng(1).standard_normal((voice.n_mels, 9)).astype(np.float32)
+    frames, output = tmp_path / "mel.f32", tmp_path / "out.s16"
+    np.ascontiguousarray(features.T).tofile(frames)
+    expected = voice.synthesize(features, seed=7)
+    said = run(build(preset) / "tests" / "wrapper", voice_path, frames, "7", output)
+    assert said == f"11{expected.size}"
+    np.testing.assert_array_equal(np.fromfile(output, "<i2"), expected)
+    command = [build(preset) / "tests" / "wrapper", tmp_path / "absent", frames, "7", output]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "absent: the file could not be opened" in done.stderr
+
+
+def scattered(rows: int, cols: int) -> npt.NDArray[np.float32]:
+    """Weights with everything that rounding meets, many of them zero."""
+    rng = np.random.default_rng(rows * cols)
+    weights = rng.standard_normal((rows, cols)) * 10.0 ** rng.integers(-9, 3, (rows, cols))
+    weights *= rng.random((rows, cols)) < 0.1
+    return weights.astype(np.float32)
+
+
+@pytest.mark.parametrize("preset", ["native", "sanitize"])
+@pytest.mark.parametrize("dtype", list(dtypes.DTYPES))
+@pytest.mark.parametrize("block", [*blocks.BLOCKS, "dense"])
+def test_the_c_library_packs_and_multiplies_as_python_does(
+    preset: str, block: str, dtype: str, tmp_path: Path
+) -> None:
+    for rows, cols, threads in ((1, 1, 1), (67, 45, 3), (130, 1100, 2), (400, 400, 3)):
+        weights = scattered(rows, cols)
+        x = np.random.default_rng(1).standard_normal((11, cols)).astype(np.float32)
+        paths = [tmp_path / name for name in ("weights", "x", "y")]
+        weights.tofile(paths[0])
+        x.tofile(paths[1])
+        words = [paths[0], str(rows), str(cols), block, dtype, str(threads), *paths[1:]]
+        said = run(build(preset) / "tests" / "wrapper", *words)
+        packed = blocks.pack(weights, block, dtype)
+        assert said == f"portable {packed.nbytes}"
+        expected = linnet.SparseMatrix.from_packed(packed) @ x.T
+        y = np.fromfile(paths[2], np.uint32).reshape(11, rows)
+        np.testing.assert_array_equal(y, expected.T.view(np.uint32))
+
+
+def c_library() -> ctypes.CDLL:
+    library = ctypes.CDLL(str(build("native") / "liblinnet.so"))
+    for name in ("linnet_blocks", "linnet_dtypes"):
+        getattr(library, name).restype = ctypes.c_char_p
+    library.linnet_matrix_size.restype = ctypes.c_size_t
+    return library
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the library's name")
+@settings(deadline=None, max_examples=30)
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.sampled_from([*blocks.BLOCKS, "dense"]),
+    st.sampled_from(list(dtypes.DTYPES)),
+    st.integers(0, 99),
+)
+def test_the_c_library_stores_the_bytes_of_the_file(
+    rows: int, cols: int, block: str, dtype: str, seed: int
+) -> None:
+    library = c_library()
+    bits = np.random.default_rng(seed).integers(0, 2**32, (rows, cols), np.uint32)
+    weights = bits.view(np.float32).copy()
+    limit = 65519.0 if dtype == "float16" else 3e38
+    weights[~(np.abs(weights) <= limit)] = 0
+    weights[np.random.default_rng(seed).random((rows, cols)) < 0.7] = 0
+    packed = blocks.pack(weights, block, dtype)
+    what = (weights.ctypes.data_as(ctypes.c_void_p), rows, cols, block.encode(), dtype.encode())
+    size = library.linnet_matrix_size(*what)
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    address = ctypes.c_void_p(memory.ctypes.data + start)
+    matrix = ctypes.c_void_p()
+    pack = (*what, address, ctypes.c_size_t(size), ctypes.byref(matrix))
+    assert library.linnet_matrix_pack(*pack) == 0
+    sections = [part for part in (packed.values, packed.columns, packed.quads) if part is not None]
+    stored = memory[start : start + size].tobytes()
+    end = size
+    for section in reversed(sections):  # at multiples of 64 bytes, the last one at the end
+        end -= -(-section.nbytes // 64) * 64
+        assert stored[end : end + section.nbytes] == section.tobytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the library's name")
+def test_the_c_library_refuses_what_it_cannot_pack() -> None:
+    library = c_library()
+    argument, memory_, alignment = 1, 4, 5
+    names = [
+        [one.decode() for i in range(99) if (one := f(i))]
+        for f in (library.linnet_blocks, library.linnet_dtypes)
+    ]
+    assert sorted(names[0]) == sorted([*blocks.BLOCKS, "dense"])
+    assert names[1] == list(dtypes.DTYPES)
+
+    def pack(
+        weights: npt.NDArray[np.float32] | None, block: str, dtype: str, size: int, at: int
+    ) -> int:
+        memory = np.zeros(size + 128, np.uint8)
+        address = memory.ctypes.data + -memory.ctypes.data % 64 + at
+        shape = (4, 4) if weights is None else weights.shape
+        pointer = None if weights is None else weights.ctypes.data_as(ctypes.c_void_p)
+        matrix = ctypes.c_void_p(1)
+        result: int = library.linnet_matrix_pack(
+            pointer,
+            *shape,
+            block.encode(),
+            dtype.encode(),
+            ctypes.c_void_p(address),
+            ctypes.c_size_t(size),
+            ctypes.byref(matrix),
+        )
+        assert (result == 0) == (matrix.value is not None)
+        return result
+
+    good = np.eye(8, dtype=np.float32)
+    size = library.linnet_matrix_size(
+        good.ctypes.data_as(ctypes.c_void_p), 8, 8, b"4x4", b"float16"
+    )
+    assert pack(good, "4x4", "float16", size, 0) == 0
+    assert pack(good, "4x4", "float16", size - 1, 0) == memory_
+    assert pack(good, "4x4", "float16", size, 8) == alignment
+    assert pack(good, "5x5", "float16", size, 0) == argument
+    assert pack(good, "vector", "float16", size, 0) == argument
+    assert pack(good, "4x4", "float17", size, 0) == argument
+    assert pack(None, "4x4", "float16", size, 0) == argument
+    for wrong in (np.nan, np.inf, 65520.0):
+        assert pack(good * np.float32(1) + np.float32(wrong), "4x4", "float16", size, 0) == argument
+
+
+@pytest.mark.parametrize("preset", ["native", "sanitize"])
+def test_the_example_of_a_product_runs(preset: str) -> None:
+    program = build(preset) / "product"
+    sums = {
+        run(program, *words).split("sum ")[1].split()[0]
+        for words in (["4x4"], ["4x4", "float16", "3"], ["8x4"])
+    }
+    assert len(sums) == 1
+    done = subprocess.run([program, "3x3"], capture_output=True, text=True)
+    assert done.returncode == 1 and "block is one of dense 4x4" in done.stderr
+
+
+def test_pkg_config_finds_the_installed_library(tmp_path: Path) -> None:
+    compiler = shutil.which("cc")
+    if shutil.which("pkg-config") is None or compiler is None:
+        pytest.skip("needs pkg-config and a C compiler")
+    prefix = tmp_path / "prefix"
+    run(cmake(), "--install", build("native"), "--prefix", prefix)
+    (folder,) = prefix.rglob("pkgconfig")
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(folder)}
+
+    def ask(*words: str) -> list[str]:
+        command = ["pkg-config", *words, "linnet"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    assert ask("--modversion") == [linnet.__version__]
+    program = tmp_path / "product"
+    source = ROOT / "examples" / "product.c"
+    archive = folder.parent / "liblinnet.a"
+    flags = [word for word in ask("--libs", "--static") if word != "-llinnet"]
+    run(compiler, "-std=c99", source, *ask("--cflags"), archive, *flags, "-o", program)
+    assert run(program) != ""
 
 
 def test_dispatch_refuses_every_subset_of_what_a_kernel_set_asks() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="training needs torch (extra: train)")
+pytest.importorskip("tqdm", reason="training needs tqdm (extra: train)")
 pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audio)")
 soundfile = pytest.importorskip("soundfile", reason="preparing data needs soundfile (extra: audio)")
 
@@ -44,6 +45,17 @@ def test_speakers_are_split_each_and_may_be_held_out_entirely(tmp_path: Path) ->
     assert json.loads((tmp_path / "out" / "prepared.json").read_text()) == index
     with pytest.raises(ValueError, match="zoe.*anna"):
         prepare(wavs, tmp_path / "out", {}, held_out_speakers=["zoe"])
+
+
+def test_the_range_of_the_training_is_noted(tmp_path: Path) -> None:
+    for i in range(12):
+        tone(tmp_path / "wavs" / f"{i}.wav", seconds=0.1 + i / 100)
+    index = prepare(tmp_path / "wavs", tmp_path / "out", {}, held_out=0.3)
+    assert index["held_out"]
+    values = np.concatenate([stored(tmp_path / "out", n)[1].ravel() for n in index["train"]])
+    wide = values.astype(np.float64)
+    expected = {"least": wide.min(), "most": wide.max(), "mean": wide.mean()}
+    assert index["feature_range"] == pytest.approx({**expected, "deviation": wide.std()}, rel=1e-5)
 
 
 def test_rates_channels_and_silent_ends(tmp_path: Path) -> None:

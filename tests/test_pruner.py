@@ -74,10 +74,11 @@ def test_schedule_is_the_cubic_of_the_paper() -> None:
 @pytest.mark.parametrize("block", ["4x4", "8x1", "1x4", "1x1"])
 def test_every_gate_of_a_foreign_network_reaches_its_exact_sparsity(block: str) -> None:
     model = tagger()
-    pruner = Pruner(model, 0.75, block, start=2, steps=10, every=3)
     recurrent = {n for n, _ in model.named_parameters() if "weight_ih" in n or "weight_hh" in n}
     assert len(recurrent) == 10
-    # The tied weight has one name; embeddings, biases and parameters of their own are left alone.
+    wanted = {"*.weight_?h*": 0.75, "front.weight": 0.75, "names.weight": 0.75}
+    pruner = Pruner(model, wanted, block, start=2, steps=10, every=3)
+    # The tied weight has one name.
     assert set(pruner.masks) == recurrent | {"front.weight", "names.weight"}
     train(model, pruner, 16)
     assert pruner.done
@@ -90,6 +91,15 @@ def test_every_gate_of_a_foreign_network_reaches_its_exact_sparsity(block: str) 
     empty = empty_blocks(model.front.weight.detach().transpose(1, 2).flatten(1), block)
     assert int(empty.sum()) == round(0.75 * empty.numel())
     assert "rnn.weight_hh_l0 n" in pruner.report() and "75.00%" in pruner.report()
+
+
+def test_one_sparsity_leaves_convolutions_and_output_layers_alone() -> None:
+    masks = Pruner(tagger(), 0.75).masks
+    assert len(masks) == 10 and all(".weight_ih" in n or ".weight_hh" in n for n in masks)
+    layers = torch.nn.Sequential(torch.nn.Linear(16, 12))
+    with pytest.raises(ValueError, match=r"it has none: name the weights.* 0.weight \(12, 16\)"):
+        Pruner(layers, 0.75)
+    assert set(Pruner(layers.named_parameters(), 0.75).masks) == {"0.weight"}
 
 
 def test_masks_grow_on_schedule_and_never_shrink() -> None:
@@ -217,9 +227,9 @@ def test_pruning_at_once_keeps_the_diagonal(block: str) -> None:
         ({"sparsity": {"rnn.weight_hh_l0": (0.5, 0.5)}}, "2 sparsities for 3 gates"),
         ({"sparsity": {"rnn.weight_hh_l0": 0.5}, "block": "16x1"}, "weight_hh_l0: 24 rows of a"),
         ({"sparsity": 0.5, "block": "4"}, "'4x4'"),
-        ({"sparsity": 0.5, "block": {"rnn.*": "4x4"}}, "front.weight: no block"),
+        ({"sparsity": 0.5, "block": {"rnn.*": "4x4"}}, "cell.weight_ih: no block"),
         ({"sparsity": 0.95, "block": "4x4", "keep_diagonal": True}, "the diagonal of 24 x 24"),
-        ({"sparsity": 0.5, "keep_diagonal": ["front.weight"]}, "front.weight: 16 x 24 in 1"),
+        ({"sparsity": 0.5, "keep_diagonal": ["rnn.weight_ih_l0"]}, "weight_ih_l0: 72 x 16 in 3"),
         ({"sparsity": {"own": 0.5}, "keep_diagonal": True}, "no recurrent weight"),
         ({"sparsity": {"own": 0.5}, "gates": {"own": 5}}, "own: 24 rows are not those of 5"),
         ({"sparsity": 0.5, "granularity": "per_row"}, "per_row.*per_gate"),

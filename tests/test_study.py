@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="training needs torch (extra: train)")
+pytest.importorskip("tqdm", reason="training needs tqdm (extra: train)")
 
 from linnet.features import complete, log_mel  # noqa: E402
 from linnet_training.measures import study as studies  # noqa: E402

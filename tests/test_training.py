@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch (extra: train)")
+pytest.importorskip("tqdm", reason="training needs tqdm (extra: train)")
 pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audio)")
 
 from linnet.features import complete, log_mel  # noqa: E402
@@ -140,6 +141,24 @@ def test_resumed_training_equals_uninterrupted(corpus: Corpus, tmp_path: Path) -
     for part in ("model", "average"):
         assert all(torch.equal(a[part][n], b[part][n]) for n in a[part])
     assert a["segments"] == b["segments"] and a["notes"].keys() == b["notes"].keys()
+
+
+def test_the_bars_of_a_run_end_full(
+    corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for settings in (
+        config(4).training,
+        dataclasses.replace(config(4).training, steps=0, hours=6e-4),
+    ):
+        folder = tmp_path / str(settings.steps)
+        trainer = WaveRNNTrainer(dataclasses.replace(config(4), training=settings), corpus, folder)
+        trainer.run()
+        bars = capsys.readouterr().err.replace("\r", "\n").splitlines()
+        last = {
+            name: [bar for bar in bars if bar.startswith(f"{name}: ")][-1].split("|")[0]
+            for name in (trainer.config.name, "final evaluation")
+        }
+        assert all(bar.endswith("100%") for bar in last.values()), last
 
 
 def test_model_file_is_sparse_masked_and_complete(corpus: Corpus, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch (extra: train)")
+pytest.importorskip("tqdm", reason="training needs tqdm (extra: train)")
 pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audio)")
 pytest.importorskip("numba", reason="analysing excitations needs Numba")
 

@@ -10,6 +10,7 @@ from linnet.format.reading import read
 from linnet_export.matching import matched
 from linnet_export.writing.writer import to_bytes
 from logistic_voices import logistic_voice
+from source_filter_voices import source_filter_voice
 from voices import tiny_config, tiny_voice
 
 SINGLE = "wavernn-softmax"
@@ -28,6 +29,7 @@ def varied_voices() -> dict[str, bytes]:
         "logistics-4x4-fp32": logistic_voice(0, dtype="float32", seed=5),
         "bands-4x4-fp16": logistic_voice(2, seed=6),
         "excitation-4x4-fp16": excitation_voice(seed=7),
+        "source-filter-4x4-fp16": source_filter_voice(seed=10),
         "matched-once": with_match(tiny_voice(seed=8), 1),
         "matched-thrice": with_match(logistic_voice(2, seed=9), 3),
     }

@@ -11,7 +11,7 @@ from linnet.format.dtypes import STORAGE_TYPES
 from linnet.matrix import SparseMatrix
 from linnet_bench.products import UNSTRUCTURED, limit_timer, product_timer, random_weights
 from linnet_bench.rivals import rivals
-from linnet_bench.timing import Timer, interleaved, one_library_thread
+from linnet_bench.timing import Budget, Timer, interleaved, one_library_thread
 
 SHORT_DTYPES = {stored.name: stored.short for stored in STORAGE_TYPES}
 PAPER_DENSE = (224, 384, 1024)
@@ -99,19 +99,20 @@ def gru_cases() -> Iterator[Case]:
                 yield Case(rows, cols, sparsity, block)
 
 
-def measure(case: Case, kernels: Sequence[str]) -> Measured:
+def measure(case: Case, kernels: Sequence[str], budget: Budget | None = None) -> Measured:
     """Time one matrix with each kernel set and storage type, beside the stream limit and rivals."""
     weights = random_weights(case.rows, case.cols, case.sparsity, case.block)
     layout = blocks.DENSE if case.block == UNSTRUCTURED else case.block
     alternatives: dict[str, Timer] = {}
     for dtype, short in SHORT_DTYPES.items():
+        packed = blocks.pack(weights, layout, dtype)
         for name in kernels:
-            matrix = SparseMatrix(weights, layout, dtype, name)
+            matrix = SparseMatrix.from_packed(packed, name)
             alternatives[f"{name} {short}"] = product_timer(matrix)
-        alternatives[f"limit {short}"] = limit_timer(matrix.packed)
+        alternatives[f"limit {short}"] = limit_timer(packed)
     alternatives |= rivals(weights, case.block)
     with one_library_thread():
-        times = interleaved(alternatives)
+        times = interleaved(alternatives, budget=budget)
     limits = {short: times.pop(f"limit {short}") for short in SHORT_DTYPES.values()}
     return Measured(case, int((weights != 0).sum()), times, limits)
 
@@ -123,13 +124,16 @@ def rival_names(results: Iterable[Measured]) -> list[str]:
 
 
 def measure_all(
-    cases: Iterable[Case], kernels: Sequence[str], report: Callable[[Case], None]
+    cases: Iterable[Case],
+    kernels: Sequence[str],
+    report: Callable[[Case], None],
+    budget: Budget | None = None,
 ) -> list[Measured]:
     """`measure` of every case; `report` is told of each beforehand."""
     results = []
     for case in cases:
         report(case)
-        results.append(measure(case, kernels))
+        results.append(measure(case, kernels, budget))
     return results
 
 

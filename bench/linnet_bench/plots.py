@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from linnet.format.blocks import DENSE as DENSE_LAYOUT
 from linnet_bench.matvec import Measured, rival_names
+from linnet_bench.products import UNSTRUCTURED
 from linnet_bench.sample import Profile
 from linnet_bench.sweep import DENSE, Sweep
 
@@ -15,27 +17,44 @@ SMALL_SHARE = 0.02  # operations below this share of a sample are drawn as one
 
 
 def draw_matvec(figure: Any, results: Sequence[Measured], kernels: str) -> None:
-    """GFLOP/s over nonzeros: linnet's best kernel set with fp16, its stream limit, the rivals."""
-    figure.set_size_inches(9, 0.24 * len(results) + 1.5)
+    """How many times as fast as numpy's dense product: linnet's best kernel set with fp16 in each
+    block shape, and the sparse products of others. The matrices of GRUs at 95 %, or all sparse
+    ones where there are none."""
+    sparse = [r for r in results if r.case.block not in (DENSE_LAYOUT, UNSTRUCTURED)]
+    chosen = [r for r in sparse if r.case.rows == 3 * r.case.cols and r.case.sparsity == 0.95]
+    speeds: dict[str, dict[str, float]] = {}  # by matrix, then by alternative
+    for result in chosen or sparse:
+        case, numpy = result.case, result.seconds["numpy"]
+        of = speeds.setdefault(f"{case.rows} x {case.cols}\n{case.sparsity:.0%} sparse", {})
+        of[f"linnet {case.block}"] = numpy / result.seconds[f"{kernels} fp16"]
+        for name in rival_names([result]):
+            if name.endswith(("CSR", "BSR")):
+                of[name] = max(of.get(name, 0.0), numpy / result.seconds[name])
+    names = sorted({name for of in speeds.values() for name in of}, key=_linnet_first)
+    figure.set_size_inches(2.2 * len(speeds) + 2, 4.2)
     axes = figure.subplots()
-    places = range(len(results))
-    limits = [2e-9 * r.nnz / r.limits["fp16"] for r in results]
-    axes.scatter(limits, places, marker="|", s=120, color="black", label="stream limit fp16")
-    for k, name in enumerate([f"{kernels} fp16", *rival_names(results)]):
-        having = [place for place in places if name in results[place].seconds]
-        axes.scatter(
-            [results[place].gflops(name) for place in having],
-            having,
-            s=45 if k == 0 else 18,
-            color=f"C{k}",
-            label=f"linnet {name}" if k == 0 else name,
-        )
-    axes.set_yticks(places, [str(r.case) for r in results], fontsize=8)
-    axes.set_ylim(len(results) - 0.4, -0.6)
-    axes.set_xscale("log")
-    axes.set_xlabel("GFLOP/s over nonzeros")
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
+    width = 0.85 / max(len(names), 1)
+    ours = sum(map(_is_linnet, names))
+    for k, name in enumerate(names):
+        at = [i + (k - (len(names) - 1) / 2) * width for i, of in enumerate(speeds.values())]
+        heights = [of.get(name, 0.0) for of in speeds.values()]
+        shade = 0.45 + 0.5 * k / max(ours, 1) if _is_linnet(name) else 0.35 + 0.15 * (k - ours)
+        colour = (0.1, 0.35, shade) if _is_linnet(name) else (shade, shade, shade)
+        bars = axes.bar(at, heights, width, label=name, color=colour)
+        axes.bar_label(bars, [f"{h:.0f}" if h else "" for h in heights], fontsize=8)
+    axes.axhline(1, color="black", lw=0.8)
+    axes.set_xticks(range(len(speeds)), list(speeds))
+    axes.set_ylabel("times as fast as numpy's dense product")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False)
+
+
+def _is_linnet(name: str) -> bool:
+    return name.startswith("linnet")
+
+
+def _linnet_first(name: str) -> tuple[bool, str]:
+    return not _is_linnet(name), name
 
 
 def draw_profiles(figure: Any, profiles: Sequence[Profile]) -> None:

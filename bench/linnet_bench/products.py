@@ -14,7 +14,7 @@ from linnet.format.description import recurrent_matrix
 from linnet.matrix import SparseMatrix
 from linnet.pruning import prune
 from linnet.voice import Voice
-from linnet_bench.timing import Timer, interleaved, one_library_thread, timer
+from linnet_bench.timing import Budget, Timer, interleaved, one_library_thread, timer
 
 Float32 = npt.NDArray[np.float32]
 UNSTRUCTURED = "1x1"
@@ -42,7 +42,9 @@ class ProductTimes:
         return self.sparse / self.stream_limit
 
 
-def time_products(matrix: SparseMatrix, rounds: int | None = None) -> ProductTimes:
+def time_products(
+    matrix: SparseMatrix, rounds: int | None = None, budget: Budget | None = None
+) -> ProductTimes:
     """Time one matrix beside its dense forms and the stream limit."""
     weights = matrix.to_dense()
     rows, cols = matrix.shape
@@ -58,6 +60,7 @@ def time_products(matrix: SparseMatrix, rounds: int | None = None) -> ProductTim
                 "stream_limit": limit_timer(matrix.packed),
             },
             rounds,
+            budget,
         )
     return ProductTimes(
         rows,

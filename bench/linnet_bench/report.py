@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 
 import linnet
 from linnet.table import facts
 from linnet_bench import report_matvec, report_sample, report_sweep
 from linnet_bench.machine import cpu_name
+from linnet_bench.results import Results, write_results
 from linnet_bench.timing import core, pinned
 
 
 def run(options: argparse.Namespace) -> None:
     """Measure what the command's options ask for (`linnet.cli.bench`)."""
+    to_stdout = options.json == "-"
+    with contextlib.redirect_stdout(io.StringIO()) if to_stdout else contextlib.nullcontext():
+        results = _measure(options)
+        written = [] if options.json in (None, "-") else write_results(options.json, results)
+        if options.output is not None and results.draw is not None:
+            written += write_results(f"{options.output}.json", results, f"{options.output}.png")
+        if written:
+            print("\nwrote", ", ".join(written))
+    if to_stdout:
+        print(results.json())
+
+
+def _measure(options: argparse.Namespace) -> Results:
     kernels = [options.kernels] if options.kernels else linnet.kernels()
     if options.what == "sample":
         linnet.load(options.voice)  # an error before anything is printed
@@ -21,12 +37,10 @@ def run(options: argparse.Namespace) -> None:
     print(facts([("cpu", cpu_name()), ("core", on), ("kernel sets", ", ".join(kernels))]))
     print()
     if options.what == "sample":
-        report_sample.run(options, kernels)
-        return
+        return report_sample.run(options, kernels)
     with pinned():
         if options.what == "sweep":
-            report_sweep.run(options, kernels[0])
-        elif options.quick:
-            report_matvec.run_quick(options, kernels[0])
-        else:
-            report_matvec.run(options, kernels)
+            return report_sweep.run(options, kernels[0])
+        if options.quick:
+            return report_matvec.run_quick(options, kernels[0])
+        return report_matvec.run(options, kernels)

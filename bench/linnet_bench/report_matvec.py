@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,16 @@ from linnet.table import facts, table
 from linnet_bench import matvec
 from linnet_bench.matvec import SHORT_DTYPES, Measured
 from linnet_bench.plots import draw_matvec
-from linnet_bench.results import write_results
+from linnet_bench.results import Results
 from linnet_bench.status import status_line
+from linnet_bench.timing import Budget
 
 
-def run(options: argparse.Namespace, kernels: Sequence[str]) -> None:
+def run(options: argparse.Namespace, kernels: Sequence[str]) -> Results:
     cases = [*matvec.paper_cases(), *matvec.gru_cases()]
+    budget = Budget(options.time_limit, len(cases))
     with status_line() as show:
-        results = matvec.measure_all(cases, kernels, show)
+        results = matvec.measure_all(cases, kernels, show, budget)
     best = kernels[0]
     print("Microseconds per product; linnet with fp16 weights\n")
     print(times_table(results, kernels))
@@ -32,15 +35,16 @@ def run(options: argparse.Namespace, kernels: Sequence[str]) -> None:
     print("\nThe paper's claims, ratios of fp16 products\n")
     rows = [[what, " ".join(f"{r:.2f}" for r in ratios), paper] for what, ratios, paper in claims]
     print(table([["claim", "here", "paper"], *rows], left=1))
-    written = write_results(
-        options.output,
+    if str(budget):
+        print(f"\n{budget}")
+    return Results(
         {
             "products": [result.as_dict() for result in results],
             "claims": [{"claim": c, "here": here, "paper": paper} for c, here, paper in claims],
+            "least_rounds": budget.least_rounds,
         },
         lambda figure: draw_matvec(figure, results, best),
     )
-    print("\nwrote", ", ".join(written))
 
 
 def times_table(results: Sequence[Measured], kernels: Sequence[str]) -> str:
@@ -78,7 +82,7 @@ def microseconds(seconds: float | None) -> str:
     return f"{1e6 * seconds:.2f}" if seconds < 1e-4 else f"{1e6 * seconds:.0f}"
 
 
-def run_quick(options: argparse.Namespace, kernels: str) -> None:
+def run_quick(options: argparse.Namespace, kernels: str) -> Results:
     storage = (options.block, options.dtype, kernels)
     if options.weights:
         matrices = {
@@ -89,9 +93,16 @@ def run_quick(options: argparse.Namespace, kernels: str) -> None:
     else:
         shape = (options.rows, options.cols, options.sparsity)
         matrices = {"random matrix": linnet_bench.random_matrix(*shape, *storage)}
+    budget = Budget(options.time_limit, len(matrices))
+    products = []
     for name, matrix in matrices.items():
-        print(facts([("matrix", name), *product_facts(linnet_bench.time_products(matrix))]))
+        times = linnet_bench.time_products(matrix, budget=budget)
+        products.append({"matrix": name, **asdict(times)})
+        print(facts([("matrix", name), *product_facts(times)]))
         print()
+    if str(budget):
+        print(budget)
+    return Results({"products": products}, None)
 
 
 def product_facts(times: linnet_bench.ProductTimes) -> list[tuple[str, object]]:

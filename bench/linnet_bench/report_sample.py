@@ -11,13 +11,14 @@ from linnet.table import facts, table
 from linnet_bench import sample
 from linnet_bench.plots import draw_profiles
 from linnet_bench.report_matvec import product_facts
-from linnet_bench.results import write_results
+from linnet_bench.results import Results
 from linnet_bench.sample import Profile, SampleTimes
-from linnet_bench.timing import pinned
+from linnet_bench.timing import Budget, pinned
 
 
-def run(options: argparse.Namespace, kernels: Sequence[str]) -> None:
-    times = sample.measure(options.voice, kernels, options.threads)
+def run(options: argparse.Namespace, kernels: Sequence[str]) -> Results:
+    budget = Budget(options.time_limit, 3)  # the speeds, the profiles, the recurrent matrix
+    times = sample.measure(options.voice, kernels, options.threads, budget)
     print(speed_table(times))
     voices = [linnet.load(options.voice, kernels=name) for name in kernels]
     with pinned():
@@ -29,15 +30,15 @@ def run(options: argparse.Namespace, kernels: Sequence[str]) -> None:
     matrix = linnet_bench.voice_matrix(voices[0])
     if matrix is not None:
         with pinned():
-            product = linnet_bench.time_products(matrix)
+            product = linnet_bench.time_products(matrix, budget=budget)
         print()
         print(facts([("matrix", "recurrent matrix"), *product_facts(product)]))
-    written = write_results(
-        options.output,
+    if str(budget):
+        print(f"\n{budget}")
+    return Results(
         {"voice": str(options.voice), **sample.as_dict(times, profiles)},
         lambda figure: draw_profiles(figure, profiles),
     )
-    print("\nwrote", ", ".join(written))
 
 
 def speed_table(times: Sequence[SampleTimes]) -> str:

@@ -8,22 +8,24 @@ from linnet.table import table
 from linnet_bench import sweep
 from linnet_bench.plots import draw_sweep
 from linnet_bench.report_matvec import microseconds
-from linnet_bench.results import write_results
+from linnet_bench.results import Results
 from linnet_bench.status import status_line
+from linnet_bench.timing import Budget
 
 
-def run(options: argparse.Namespace, kernels: str) -> None:
+def run(options: argparse.Namespace, kernels: str) -> Results:
+    budget = Budget(options.time_limit, len(sweep.SPARSITIES))
     with status_line() as show:
-        result = sweep.measure(options.rows, options.cols, options.dtype, kernels, show)
+        shape = (options.rows, options.cols)
+        result = sweep.measure(*shape, options.dtype, kernels, show, budget=budget)
     storage = f"kernels {kernels}, {options.dtype}"
     print(f"Microseconds per product, {result.rows} x {result.cols}, {storage}\n")
     print(times_table(result))
     print("\nSparsity from which on the sparse product is faster\n")
     print(crossover_table(result))
-    written = write_results(
-        options.output, result.as_dict(), lambda figure: draw_sweep(figure, result)
-    )
-    print("\nwrote", ", ".join(written))
+    if str(budget):
+        print(f"\n{budget}")
+    return Results(result.as_dict(), lambda figure: draw_sweep(figure, result))
 
 
 def times_table(result: sweep.Sweep) -> str:

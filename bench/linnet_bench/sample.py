@@ -20,7 +20,7 @@ from linnet.format.voice_file import VoiceFile
 from linnet.speed import random_mel, sample_timer
 from linnet.voice import Source, Voice
 from linnet_bench.products import limit_timer
-from linnet_bench.timing import Timer, interleaved, pinned
+from linnet_bench.timing import Budget, Timer, interleaved, pinned
 
 PROFILE_SECONDS = 0.5
 
@@ -87,7 +87,9 @@ def time_voice(voice: Voice, seconds: float = 1.0, rounds: int = 5) -> VoiceTime
     return VoiceTimes(per_sample, per_sample * voice.sample_rate)
 
 
-def measure(source: Source, kernels: Sequence[str], threads: Sequence[int]) -> list[SampleTimes]:
+def measure(
+    source: Source, kernels: Sequence[str], threads: Sequence[int], budget: Budget | None = None
+) -> list[SampleTimes]:
     """Time a voice with each kernel set and each number of threads, all in turn.
 
     Raises ValueError for a number of threads that this version does not run.
@@ -99,7 +101,7 @@ def measure(source: Source, kernels: Sequence[str], threads: Sequence[int]) -> l
     for run in timers.values():
         run(1)  # a stream's other threads start now, free to use the other cores
     with pinned():
-        times = interleaved(timers)
+        times = interleaved(timers, budget=budget)
     found = []
     for (name, n), voice in voices.items():
         seconds = times[f"{name} {n}"]

@@ -10,7 +10,7 @@ from linnet.format import blocks
 from linnet.matrix import SparseMatrix
 from linnet_bench.products import product_timer, random_weights
 from linnet_bench.rivals import rivals
-from linnet_bench.timing import Timer, interleaved, one_library_thread
+from linnet_bench.timing import Budget, Timer, interleaved, one_library_thread
 
 SPARSITIES = (0.0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99)
 BLOCKS = ("4x4", "16x1")
@@ -65,6 +65,7 @@ def measure(
     kernels: str,
     report: Callable[[str], None],
     sparsities: Sequence[float] | None = None,
+    budget: Budget | None = None,
 ) -> Sweep:
     """Time every alternative at every sparsity (default: SPARSITIES); `report` is told of each.
 
@@ -84,7 +85,7 @@ def measure(
                 dense = SparseMatrix(weights, blocks.DENSE, dtype, kernels)
                 alternatives |= {LINNET_DENSE: product_timer(dense), **rivals(weights, block)}
         with one_library_thread():
-            times = interleaved(alternatives)
+            times = interleaved(alternatives, budget=budget)
         for name, time in times.items():
             seconds.setdefault(name, []).append(time)
     return Sweep(rows, cols, dtype, kernels, sparsities, seconds)

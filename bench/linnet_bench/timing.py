@@ -34,25 +34,65 @@ def timer(work: Callable[[], object]) -> Timer:
     return run
 
 
-def interleaved(alternatives: Mapping[str, Timer], rounds: int | None = None) -> dict[str, float]:
-    """Median seconds of each alternative over the rounds (default: ROUNDS).
+class Budget:
+    """The seconds that a run of so many measurements may take, dealt out to them evenly.
+
+    least_rounds: of all measurements so far, ROUNDS where none was cut short.
+    """
+
+    def __init__(self, seconds: float, measurements: int) -> None:
+        self.seconds = seconds
+        self.end = time.perf_counter() + seconds if seconds else float("inf")
+        self.left = measurements
+        self.least_rounds = ROUNDS
+
+    def share(self) -> float:
+        """When the next measurement is to end."""
+        now = time.perf_counter()
+        self.left = max(self.left, 1)
+        until = now + (self.end - now) / self.left
+        self.left -= 1
+        return until
+
+    def __str__(self) -> str:
+        """What the limit cut; empty where nothing."""
+        if self.least_rounds == ROUNDS:
+            return ""
+        return (
+            f"the time limit of {self.seconds:g} s left {self.least_rounds} rounds of {ROUNDS} to "
+            "the slowest measurement: give more with --time-limit SECONDS"
+        )
+
+
+def interleaved(
+    alternatives: Mapping[str, Timer], rounds: int | None = None, budget: Budget | None = None
+) -> dict[str, float]:
+    """Median seconds of each alternative over the rounds (default: ROUNDS, or as many as `budget`
+    leaves time for, at least one).
 
     Where the system gave the core to another process meanwhile, a round is taken again, up to
     RETRIES times.
     """
+    until = budget.share() if budget else float("inf")
     repeats = {
         name: max(1, min(1_000_000, int(ROUND_SECONDS / max(run(1), 1e-9))))
         for name, run in alternatives.items()
     }
     times: dict[str, list[float]] = {name: [] for name in alternatives}
-    for _ in range(rounds or ROUNDS):
+    for done in range(rounds or ROUNDS):
+        if done and time.perf_counter() > until:
+            assert budget is not None
+            budget.least_rounds = min(budget.least_rounds, done)
+            break
         for name, run in alternatives.items():
-            times[name].append(_undisturbed(run, repeats[name]))
+            times[name].append(_undisturbed(run, repeats[name], until))
     return {name: float(np.median(of)) for name, of in times.items()}
 
 
-def _undisturbed(run: Timer, repeats: int) -> float:
+def _undisturbed(run: Timer, repeats: int, until: float) -> float:
     for _ in range(RETRIES):
+        if time.perf_counter() > until:
+            break
         start, start_running = time.perf_counter(), time.thread_time()
         seconds = run(repeats)
         running = time.thread_time() - start_running

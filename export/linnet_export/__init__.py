@@ -7,7 +7,19 @@ print(export("voice.pt", "voice.linnet"))
 from linnet_export.describing import Description, describe
 from linnet_export.exporting import export, rematch
 from linnet_export.onnx.networks import export_onnx
+from linnet_export.readers.errors import CheckpointError
 from linnet_export.reporting import Report
+from linnet_export.suggesting import suggest_names
 from linnet_export.writing.storage import Layer
 
-__all__ = ["Description", "Layer", "Report", "describe", "export", "export_onnx", "rematch"]
+__all__ = [
+    "CheckpointError",
+    "Description",
+    "Layer",
+    "Report",
+    "describe",
+    "export",
+    "export_onnx",
+    "rematch",
+    "suggest_names",
+]

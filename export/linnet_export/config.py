@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import numpy.typing as npt
 
 from linnet.features import complete
 from linnet.format.operations import MOST_ITERATIONS
+from linnet_export.readers.checkpoint import checked_config
+from linnet_export.readers.errors import blamed_on
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,15 +24,39 @@ else:
     import tomli as tomllib
 
 
+# What every config of a network must say, and what one whose samples are an excitation must.
+_REQUIRED = {"features": ("sample_rate", "hop_length", "n_mels"), "signal": ("bits",)}
+_OF_EXCITATION = ("mu", "range", "least_gain")
+
+
+def missing_keys(config: Mapping[str, Any]) -> list[str]:
+    """What the config lacks, as `table.key`."""
+    found = []
+    for table, keys in _REQUIRED.items():
+        have = _mapping(config, table)
+        if table == "signal" and have.get("companding") == "excitation":
+            keys += _OF_EXCITATION
+        found += [f"{table}.{key}" for key in keys if key not in have]
+    return found
+
+
 def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = config.get(key)
+    value = config.get(key, {})
     if not isinstance(value, Mapping):
-        raise ValueError(
-            f"the config lacks the table {key!r}"
-            if value is None
-            else f"config {key!r} is no table"
-        )
+        raise ValueError(f"config {key!r} is no table")
     return value
+
+
+def read_number(table: Mapping[str, Any], where: str, key: str, default: float) -> float:
+    """A number of the config's table `where`. Raises ValueError naming the key."""
+    value = table.get(key, default)
+    try:
+        number = math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"config {where}.{key} must be a number, not {value!r}")
+    return number
 
 
 def read_integer(table: Mapping[str, Any], where: str, key: str, low: int, high: int) -> int:
@@ -113,23 +140,29 @@ def read_signal(config: Mapping[str, Any]) -> Signal:
             f"not {companding!r}"
         )
     bits = read_integer(table, "signal", "bits", 1, 16)
-    mu = float(table.get("mu", 255 if companding == "mu-law" else 0))
+    mu = read_number(table, "signal", "mu", 255 if companding == "mu-law" else 0)
     if companding != "linear" and not 0 < mu < 1e9:
         raise ValueError(f"config signal.mu must be positive, not {mu}")
-    pre_emphasis = float(table.get("pre_emphasis", 0.0))
-    if not -1 < pre_emphasis < 1:
-        raise ValueError(f"config signal.pre_emphasis must be within (-1, 1), not {pre_emphasis}")
+    pre_emphasis = read_pre_emphasis(table)
     grid = table.get("grid", "full-scale" if companding == "mu-law" else "pcm")
     if grid not in ("pcm", "full-scale") or (companding == "mu-law" and grid != "full-scale"):
         raise ValueError(f"config signal.grid {grid!r} does not go with {companding}")
     if companding != "excitation":
         return Signal(bits, companding, mu, pre_emphasis, grid)
-    largest, least = float(table.get("range", 0)), float(table.get("least_gain", 0))
+    largest, least = (read_number(table, "signal", key, 0) for key in ("range", "least_gain"))
     if not 0 < largest < 1e9:
         raise ValueError(f"config signal.range must be positive, not {largest}")
     if not 1e-30 < least <= 1:
         raise ValueError(f"config signal.least_gain must be within (0, 1], not {least}")
     return Signal(bits, companding, mu, pre_emphasis, grid, largest, least)
+
+
+def read_pre_emphasis(signal: Mapping[str, Any]) -> float:
+    """The `pre_emphasis` of the table `signal`, 0 without one. Raises ValueError naming the key."""
+    pre_emphasis = read_number(signal, "signal", "pre_emphasis", 0.0)
+    if not -1 < pre_emphasis < 1:
+        raise ValueError(f"config signal.pre_emphasis must be within (-1, 1), not {pre_emphasis}")
+    return pre_emphasis
 
 
 def read_temperature(config: Mapping[str, Any]) -> float:
@@ -154,7 +187,9 @@ def read_rounds(config: Mapping[str, Any]) -> int:
 
 
 def read_config(config: Mapping[str, Any]) -> Config:
-    """Check a checkpoint's config. Raises ValueError naming the key."""
+    """Check a checkpoint's config. Raises ValueError naming the key, or all that are missing."""
+    if absent := missing_keys(config):
+        raise ValueError(f"the config lacks {', '.join(absent)}")
     features = dict(_mapping(config, "features"))
     padding = config.get("conditioning_padding", "valid")
     if padding != "valid":
@@ -172,16 +207,26 @@ def read_config(config: Mapping[str, Any]) -> Config:
         read_matching(config),
         dict(_mapping(config, "network")) if "network" in config else {},
     )
-    _check_features(features)
+    check_features(features)
     return checked
 
 
-def _check_features(features: Mapping[str, Any]) -> None:
+def check_features(features: Mapping[str, Any]) -> None:
     """Refuse a definition of log-mel features that `Voice.features` could not compute."""
-    if features.get("kind", "log-mel") != "log-mel":
+    kind = features.get("kind", "log-mel")
+    if not isinstance(kind, str):
+        raise ValueError(f"config features.kind must be a text, not {kind!r}")
+    if kind != "log-mel":
         return
     try:
         full = complete(features)
+        for key in ("n_fft", "win_length"):
+            read_integer(full, "features", key, 1, 1 << 20)
+        for key in ("fmin", "fmax", "floor", "power", "offset", "scale", "pre_emphasis"):
+            read_number(full, "features", key, 0)
+        for key in ("clip_min", "clip_max"):
+            if full[key] is not None:
+                read_number(full, "features", key, 0)
         n_fft, window, low, high = (full[key] for key in ("n_fft", "win_length", "fmin", "fmax"))
         if window > n_fft:
             raise ValueError(f"a window of {window} samples is longer than n_fft, {n_fft}")
@@ -208,11 +253,14 @@ def merge(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
 
 def load_table(path: str | Path) -> dict[str, Any]:
     """A TOML or JSON file as a dict. Raises ValueError naming the file where it is neither."""
-    text = Path(path).read_text(encoding="utf-8")
     try:
+        text = Path(path).read_text(encoding="utf-8")
         table = json.loads(text) if Path(path).suffix == ".json" else tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"{path}: nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if not isinstance(table, dict):
         raise ValueError(f"{path}: not a table")
-    return table
+    with blamed_on(path):
+        return checked_config(table)

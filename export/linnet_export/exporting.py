@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -21,7 +22,10 @@ from linnet_export.families import known as families
 from linnet_export.families.hparams import from_coqui
 from linnet_export.matching import matched
 from linnet_export.names import rename
+from linnet_export.parametrisations import whole_weights
+from linnet_export.prefixes import without_prefix
 from linnet_export.readers.checkpoint import Checkpoint
+from linnet_export.readers.errors import blamed_on
 from linnet_export.readers.reading import read_checkpoint
 from linnet_export.reporting import Cost, Report, report
 from linnet_export.writing.storage import Layer, Storage
@@ -46,6 +50,8 @@ def export(
     score: PathLike | None = None,
     mel: npt.ArrayLike | None = None,
     name: str | None = None,
+    key: str | None = None,
+    max_unpacked: int | None = None,
 ) -> Report:
     """Turn a checkpoint into a `.linnet` file, which appears whole or not at all.
 
@@ -70,27 +76,38 @@ def export(
     score: a wav file; the report then tells what pruning and rounding cost on it.
     mel: its features (n_mels, n_frames); None computes them.
     name: the voice's name; the config's or the file's otherwise.
+    key, max_unpacked: which of its tensors, and how many bytes they may be, as `read_checkpoint`
+        takes them.
 
-    Raises ValueError for what does not fit, OSError from the system.
+    Raises CheckpointError (a ValueError) for a checkpoint that cannot be read or makes no voice,
+    ValueError for other arguments that do not fit, OSError from the system.
     """
     path = Path(checkpoint_path)
     files = [f for f in (names, config) if isinstance(f, (str, os.PathLike))]
     require_apart(out_path, [path, score, *files])
     storage = Storage(dtype, block, sparsity)
-    checkpoint = read_checkpoint(path)
-    checkpoint = replace(checkpoint, tensors=rename(checkpoint.tensors, _table(names)))
+    own_names, overrides = _table(names), _table(config)
+    checkpoint = read_checkpoint(path, key, max_unpacked)
     given = {"temperature": temperature, "matching": matching, "matching_rounds": rounds}
-    overrides = {**_table(config), **{k: v for k, v in given.items() if v is not None}}
-    whole = merge(from_coqui(checkpoint.config), from_coqui(overrides))
-    if preset is not None:
-        whole["preset"] = preset
-    stem = path.resolve().name if path.is_dir() else path.stem
-    build = partial(build_voice, checkpoint, whole, str(name or whole.get("name") or stem))
-    voice = build(storage)
-    data, cost = to_bytes(voice), None
+    overrides = {**overrides, **{k: v for k, v in given.items() if v is not None}}
+    with blamed_on(path):
+        checkpoint = prepared(checkpoint, own_names)
+        if checkpoint.obstacles:
+            raise ValueError("; ".join(checkpoint.obstacles))
+        checkpoint = replace(checkpoint, tensors=rename(checkpoint.tensors, own_names))
+        whole = merge(from_coqui(checkpoint.config), from_coqui(overrides))
+        if preset is not None:
+            whole["preset"] = preset
+        stem = path.resolve().name if path.is_dir() else path.stem
+        build = partial(build_voice, checkpoint, whole, str(name or whole.get("name") or stem))
+        voice = build(storage)
+        data, cost = to_bytes(voice), None
+        opened = linnet.load(data)
     if score is not None:
-        exact = to_bytes(build(Storage("float32")))
-        cost = Cost(*(score_recording(linnet.load(v), score, mel) for v in (exact, data)))
+        exact = linnet.load(to_bytes(build(Storage("float32"))))
+        before, after = (score_recording(v, score, mel) for v in (exact, opened))
+        bits = int(voice.metadata["signal"]["bits"])
+        cost = Cost(before, after, bits * math.log(2))
     write_atomic(out_path, data)
     return report(voice, storage.layers, os.fspath(out_path), len(data), cost)
 
@@ -111,6 +128,14 @@ def rematch(voice_path: PathLike, out_path: PathLike, matching: int, rounds: int
         if isinstance(layer, dict) and set(layer) == known
     ]
     return report(voice, layers, os.fspath(out_path), len(data), None)
+
+
+def prepared(checkpoint: Checkpoint, names: Mapping[str, Any]) -> Checkpoint:
+    """A checkpoint with its weights whole, and named as its network names them.
+
+    names: the names map that will follow. Raises ValueError for parts that do not fit each other.
+    """
+    return without_prefix(whole_weights(checkpoint), names, families.n_known)
 
 
 def build_voice(

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet.features import complete, mel_basis, mel_centres, require_librosa
+from linnet.features import complete, mel_basis, mel_centres
+from linnet.features.definition import log_unit
 from linnet.format.blocks import pack
 from linnet.format.choice import best_block
 from linnet.format.operations import MOST_ITERATIONS, MOST_TRANSFORM, Match
@@ -41,8 +42,7 @@ def matched(voice: VoiceFile, iterations: int, rounds: int = 1) -> VoiceFile:
     """The voice, with its samples matched: with every hop, so many frames get an iteration each, in
     so many rounds. 0 iterations take a match away.
 
-    Raises ValueError where its features are none that samples can be brought to, ImportError where
-    librosa is missing.
+    Raises ValueError where its features are none that samples can be brought to.
     """
     if not 0 <= iterations <= MOST_ITERATIONS:
         raise ValueError(f"matching takes 0 .. {MOST_ITERATIONS} iterations, not {iterations}")
@@ -55,12 +55,10 @@ def matched(voice: VoiceFile, iterations: int, rounds: int = 1) -> VoiceFile:
     if family is not None and family.unmatched:
         raise ValueError(family.unmatched)
     features = definition(voice.metadata.get("features", {}))
-    require_librosa("matching")
     parts = {PREFIX + name: values for name, values in _parts(features).items()}
     tensors = (*voice.tensors, *(_stored(name, values) for name, values in parts.items()))
-    logarithm = {"log10": math.log(10), "ln": 1.0, "db": math.log(10) * features["power"] / 20}
     window, synthesis, twiddles, to_bands, to_bins = range(len(voice.tensors), len(tensors))
-    unit = logarithm[features["log"]]
+    unit = log_unit(features)
     match = Match(
         window,
         synthesis,
@@ -106,7 +104,9 @@ def definition(features: Mapping[str, Any]) -> dict[str, Any]:
     full = complete(features)
     n_fft, window, hop = full["n_fft"], full["win_length"], full["hop_length"]
     for wrong, what in (
-        (not full["center"], "frames that are centred on their samples"),
+        (full["center"] is not True, "frames that are centred on their samples"),
+        (full["window"] != "periodic", "a periodic window"),
+        (full["log"] == "none" or full["floor_by"] != "max", "logarithms above a floor"),
         (full["pre_emphasis"] != 0, "features without pre-emphasis"),
         (full["power"] not in (1, 2), "a power of 1 or 2"),
         (

@@ -8,6 +8,8 @@ from linnet.format.voice_file import VoiceFile
 from linnet.table import table
 from linnet_export.writing.storage import Layer
 
+FAR = 1.25  # times chance: a network may err, but not much more than one that knows nothing
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -15,12 +17,22 @@ class Cost:
 
     before: float  # with the checkpoint's own weights, in float32
     after: float
+    chance: float  # of a voice that finds all samples equally likely
 
     def __str__(self) -> str:
-        return (
+        text = (
             f"{self.after:.4f} nats per sample; {self.before:.4f} with the checkpoint's own "
             f"weights ({self.after - self.before:+.4f})"
         )
+        if self.before > FAR * self.chance:
+            text += (
+                f"\nWARNING: far beyond chance ({self.chance:.2f} nats) even with its own weights: "
+                "the network was not trained on such features or samples. Look at the config's "
+                "features (offset, scale, clip_min, clip_max) and signal (companding, pre_emphasis)"
+            )
+        elif self.after > FAR * self.chance:
+            text += f"\nWARNING: far beyond chance ({self.chance:.2f} nats): no voice any more"
+        return text
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,17 @@ def checked_temperature(temperature: SupportsFloat) -> float:
     return number
 
 
+def checked_count(number: SupportsIndex, what: str) -> int:
+    """An integer, 0 or more."""
+    try:
+        found = operator.index(number)
+    except TypeError:
+        raise ValueError(f"{what} must be an integer, not {type(number).__name__}") from None
+    if found < 0:
+        raise ValueError(f"{what} must be 0 or more, not {found}")
+    return found
+
+
 def oriented(mel: npt.NDArray[Any], n_mels: int, transpose: bool = False) -> npt.NDArray[Any]:
     """Features of a file as (n_mels, n_frames): a leading axis of 1 is dropped, and (n_frames,
     n_mels) turned where only that fits, or where `transpose` asks. Raises ValueError for others."""
@@ -73,13 +84,20 @@ def oriented(mel: npt.NDArray[Any], n_mels: int, transpose: bool = False) -> npt
         mel = mel.T
     if mel.ndim != 2 or mel.shape[0] != n_mels:
         turned = " turned" if transpose else ""
-        raise ValueError(f"features of shape {given}{turned}; the voice takes {n_mels} per frame")
+        raise ValueError(f"features of shape {given}{turned}; {n_mels} per frame are needed")
     return mel
 
 
 def checked_mel(mel: npt.ArrayLike, n_mels: int) -> Float32:
-    """Features (n_mels, n_frames) as frames (n_frames, n_mels), contiguous float32."""
-    features = _floating(np.asarray(mel), "features")
+    """Features (n_mels, n_frames), or (1, n_mels, n_frames), as frames (n_frames, n_mels),
+    contiguous float32."""
+    features = _floating(_array(mel), "features")
+    if features.ndim == 3 and features.shape[1] == n_mels:
+        if len(features) != 1:
+            raise ValueError(
+                f"features {features.shape} are a batch: synthesize_batch takes several utterances"
+            )
+        features = features[0]
     if features.ndim != 2:
         raise ValueError(f"features must have shape ({n_mels}, n_frames), not {features.shape}")
     if features.shape[0] != n_mels:
@@ -104,9 +122,16 @@ def checked_utterance(mel: npt.ArrayLike, n_mels: int, number: int) -> Float32:
         return checked_mel(mel, n_mels)
 
 
+def checked_chunk(frames: npt.ArrayLike, n_mels: int) -> Float32:
+    """One frame (n_mels,), or several (n_mels, n), as (n, n_mels), a contiguous float32 copy."""
+    features = _array(frames)
+    chunk = checked_mel(features[:, None] if features.ndim == 1 else features, n_mels)
+    return chunk.copy() if np.may_share_memory(chunk, features) else chunk
+
+
 def checked_frame(frame: npt.ArrayLike, n_mels: int, number: int) -> Float32:
     """One frame (n_mels,) as (1, n_mels), contiguous float32; `number` is for the message."""
-    features = _floating(np.asarray(frame), f"frame {number}")
+    features = _floating(_array(frame), f"frame {number}")
     if features.shape != (n_mels,):
         raise ValueError(
             f"frame {number} must have shape ({n_mels},), not {features.shape};"
@@ -141,6 +166,16 @@ def _named(what: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from None
+
+
+def _array(features: Any) -> npt.NDArray[Any]:
+    """An array of whatever holds numbers; of a PyTorch tensor its values, from any device."""
+    if hasattr(features, "detach") and hasattr(features, "cpu"):
+        features = features.detach().cpu()
+        if str(features.dtype) == "torch.bfloat16":  # numpy has no such type
+            features = features.float()
+        features = features.numpy()
+    return np.asarray(features)
 
 
 def _floating(array: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:

@@ -6,22 +6,25 @@ import importlib
 import io
 import os
 import struct
+import warnings
 import wave
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from linnet.arguments import oriented
+from linnet.errors import Note, install
 from linnet.files import is_special, read_bytes, write_bytes
+from linnet.resampling import resample
 from linnet.signal import to_int16
 
 if TYPE_CHECKING:
     from linnet.voice import Voice
 
-PCM = 1  # the format of a wav file with integers
-_UNKNOWN_SIZE = 0x7FFFF000  # and above: what programs write that do not know yet how much comes
+
 WAV, RAW = ".wav", ".raw"
 ENDINGS = {WAV: "WAV", ".flac": "FLAC", ".ogg": "OGG", RAW: "RAW"}
 
@@ -29,106 +32,124 @@ ENDINGS = {WAV: "WAV", ".flac": "FLAC", ".ogg": "OGG", RAW: "RAW"}
 def read_wav(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], int]:
     """A mono recording: samples (n,), int16 or float32 in [-1, 1], and the sample rate in Hz.
 
-    path: a file, or "-" for standard input. 16-bit wav files need nothing else; other formats need
-    soundfile (`linnet[audio]`).
-    Raises ValueError for a file of several channels, of no known format, or cut off; OSError from
-    the system.
+    path: a file, or "-" for standard input. Wav files of 8 to 32 bits, or of floating point, need
+    nothing else; other formats need soundfile (`linnet[audio]`).
+    Several channels are mixed down, and what is left of a file that was cut is taken, with a Note.
+    Raises ValueError for a file of no known format, OSError from the system.
     """
     return decode(read_bytes(path), os.fspath(path))
 
 
 def decode(data: bytes, name: str) -> tuple[npt.NDArray[Any], int]:
-    """`read_wav` of a file's bytes; errors call it `name`."""
-    try:
-        chunks = _wav_chunks(data)
-        if chunks is not None and chunks.is_16_bit:
-            samples = np.frombuffer(chunks.samples, "<i2").astype(np.int16)
-            channels, rate = chunks.channels, chunks.rate
-        else:
-            decoded, rate = _decode_other(data)
-            channels, samples = decoded.shape[1], decoded[:, 0]
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-    if channels != 1:
-        raise ValueError(f"{name}: {channels} channels; a voice takes mono")
+    """`read_wav` of a file's bytes; errors and Notes call it `name`."""
+    found = _samples(data)
+    if why := cut_off(data):
+        warnings.warn(f"{name}: {why}", Note, stacklevel=3)
+    if found is not None:
+        samples, rate = found
+    else:
+        try:
+            soundfile: Any = importlib.import_module("soundfile")
+        except ImportError:
+            raise ValueError(
+                f"{name}: not a wav file of 8 to 32 bits or floating point;"
+                f" others need soundfile: {install('audio')}"
+            ) from None
+        try:
+            samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise ValueError(f"{name}: {error.error_string}") from None
     if rate == 0:
         raise ValueError(f"{name}: a sample rate of 0 Hz")
-    return samples, rate
+    if samples.shape[1] > 1:
+        text = f"{name}: {samples.shape[1]} channels, mixed down to one"
+        warnings.warn(text, Note, stacklevel=3)
+        scale = 1 / 32768 if samples.dtype == np.int16 else 1
+        return (samples.mean(axis=1, dtype=np.float64) * scale).astype(np.float32), int(rate)
+    return np.ascontiguousarray(samples[:, 0]), int(rate)
 
 
-def require_whole(data: bytes) -> None:
-    """Raises ValueError for a wav file that is cut off; says nothing of other kinds."""
-    _wav_chunks(data)
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE  # formats of a wav file
+_UNKNOWN_SIZE = 0x7FFFF000  # and above: what programs write that do not know yet how much comes
+_FORMAT = "<HHIIHH"  # format, channels, rate, bytes per second, bytes per frame, bits
 
 
-class _Chunks(NamedTuple):
-    """What a wav file holds."""
+def _samples(data: bytes) -> tuple[npt.NDArray[Any], int] | None:
+    """Samples (n, channels), int16 or float32, and the rate; None where this is no such wav file.
 
-    format: int
-    channels: int
-    rate: int
-    bits: int
-    samples: memoryview
+    A file that was cut, or written without knowing its length, is read as far as it goes.
+    """
+    header: tuple[int, ...] | None = None
+    for name, _, chunk in _chunks(data):
+        if name == b"fmt " and len(chunk) >= struct.calcsize(_FORMAT):
+            header = struct.unpack_from(_FORMAT, chunk)
+            if header[0] == _EXTENSIBLE and len(chunk) >= 26:
+                header = (int.from_bytes(chunk[24:26], "little"), *header[1:])
+        elif name == b"data" and header is not None:
+            kind, channels, rate, _, frame, bits = header
+            if channels == 0 or frame * 8 != channels * bits or frame == 0:
+                return None
+            values = _values(chunk[: len(chunk) // frame * frame], kind, bits)
+            return None if values is None else (values.reshape(-1, channels), rate)
+    return None
 
-    @property
-    def is_16_bit(self) -> bool:
-        return self.format == PCM and self.bits == 16
 
-
-def _wav_chunks(data: bytes) -> _Chunks | None:
-    """The chunks of a wav file; None for another kind of file. ValueError where it is cut off.
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, memoryview]]:
+    """The chunks of a wav file: name, the size that it states, and what there is of it.
 
     A program that writes into a pipe cannot say how much comes: it leaves 0, or some gigabytes, for
     the samples' size. Then they are all that follows.
     """
-    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        return None
-    at, header = 12, None
+    at = 12 if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else len(data)
     while at + 8 <= len(data):
-        name, size = struct.unpack_from("<4sI", data, at)
+        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         at += 8
         left = len(data) - at
-        if name == b"fmt " and 16 <= size <= left:
-            header = struct.unpack_from("<HHI6xH", data, at)
-        if name == b"data":
-            if header is None:
-                raise ValueError("samples before their format")
-            unit = max(1, header[1] * header[3] // 8)
-            unknown = size > left and size >= _UNKNOWN_SIZE
-            if unknown or (size == 0 and not _is_chunk(data, at)):
-                size = left
-            if size > left:
-                raise ValueError(f"cut off: {left} bytes of samples, where it says {size}")
-            if size % unit:
-                raise ValueError(f"cut off: {size} bytes of samples, of {unit} bytes each")
-            return _Chunks(*header, memoryview(data)[at : at + size])
+        unknown = left < size and size >= _UNKNOWN_SIZE
+        if name == b"data" and (unknown or (size == 0 and not _is_chunk(data, at))):
+            size = left
+        yield name, size, memoryview(data)[at : at + size]
         at += size + size % 2
-    raise ValueError("a wav file without samples")
 
 
 def _is_chunk(data: bytes, at: int) -> bool:
     """Whether another chunk stands there, or the file's end."""
     if at == len(data):
         return True
-    if at + 8 > len(data):
-        return False
-    name, size = struct.unpack_from("<4sI", data, at)
+    name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
     return name.isascii() and name.decode().isprintable() and at + 8 + size <= len(data)
 
 
-def _decode_other(data: bytes) -> tuple[npt.NDArray[np.float32], int]:
-    """Samples (n, channels) in [-1, 1] of any format that soundfile reads."""
-    try:
-        soundfile: Any = importlib.import_module("soundfile")
-    except ImportError:
-        raise ValueError(
-            "not a 16-bit wav file; others need soundfile: pip install 'linnet[audio]'"
-        ) from None
-    try:
-        samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise ValueError(error.error_string) from None
-    return samples, int(rate)
+def cut_off(data: bytes) -> str | None:
+    """What is missing from a wav file that was cut; None of a whole one, or of another kind."""
+    frame = 1
+    for name, size, chunk in _chunks(data):
+        if name == b"fmt " and len(chunk) >= struct.calcsize(_FORMAT):
+            frame = max(1, struct.unpack_from(_FORMAT, chunk)[4])
+        elif name == b"data" and len(chunk) < size:
+            return f"cut off: {len(chunk)} bytes of samples, where it says {size}"
+        elif name == b"data" and size % frame:
+            return f"cut off: {size} bytes of samples, of {frame} bytes each"
+    return None
+
+
+def _values(data: memoryview, kind: int, bits: int) -> npt.NDArray[Any] | None:
+    """All samples of a wav file, int16 or float32; None for a format of other tools."""
+    if kind == _FLOAT and bits in (32, 64):
+        with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused later
+            return np.frombuffer(data, f"<f{bits // 8}").astype(np.float32)
+    if kind != _PCM or bits not in (8, 16, 24, 32):
+        return None
+    if bits == 16:
+        return np.frombuffer(data, "<i2").astype(np.int16)
+    if bits == 8:  # the only unsigned ones
+        return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
+    if bits == 32:
+        return (np.frombuffer(data, "<i4") / 2.0**31).astype(np.float32)
+    bytes_ = np.frombuffer(data, np.uint8).reshape(-1, 3)
+    wide = np.zeros((len(bytes_), 4), np.uint8)
+    wide[:, 1:] = bytes_
+    return (wide.view("<i4").ravel() / 2.0**31).astype(np.float32)
 
 
 def sound_format(path: str | os.PathLike[str], raw: bool = False) -> str:
@@ -148,7 +169,7 @@ def sound_format(path: str | os.PathLike[str], raw: bool = False) -> str:
         try:
             importlib.import_module("soundfile")
         except ImportError:
-            raise ImportError(f"{ending} needs soundfile: pip install 'linnet[audio]'") from None
+            raise ImportError(f"{ending} needs soundfile: {install('audio')}") from None
     return ending
 
 
@@ -183,14 +204,16 @@ def score_recording(
 ) -> float:
     """The negative log-likelihood that the voice gives to a wav file, in nats per sample.
 
-    mel: its features (n_mels, n_frames), or turned where that is unambiguous; None to compute them.
-    Raises ValueError for another sample rate, and as `Voice.features` and `Voice.score`.
+    A recording at another sample rate is resampled. mel: its features (n_mels, n_frames), or turned
+    where that is unambiguous; None to compute them. Raises ValueError as `Voice.features` and
+    `Voice.score`.
     """
     samples, rate = read_wav(path)
     if rate != voice.sample_rate:
-        raise ValueError(f"{os.fspath(path)}: {rate} Hz; the voice has {voice.sample_rate} Hz")
+        scale = 1 / 32768 if samples.dtype == np.int16 else 1
+        samples = resample(samples.astype(np.float64) * scale, rate, voice.sample_rate)
     if samples.dtype != np.int16:
         samples = to_int16(samples)
     if mel is None:
-        return voice.score(voice.features(samples, rate), samples)
+        return voice.score(voice.features(samples, voice.sample_rate), samples)
     return voice.score(oriented(np.asarray(mel), voice.n_mels), samples)

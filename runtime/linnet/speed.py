@@ -36,6 +36,35 @@ def sample_timer(voice: Voice) -> Callable[[int], float]:
     return run
 
 
+def against_real_time(times: float) -> str:
+    """How fast that is, in words: `times` seconds of audio per second."""
+    if times >= 1.05:
+        return f"{times:.3g} x faster than real time"
+    return "as fast as real time" if times > 0.95 else f"{1 / times:.3g} x slower than real time"
+
+
+class Watch:
+    """Notices whether other work kept this thread from its core: `with Watch() as watch: ...`."""
+
+    ran = 1.0  # the share of the time in which the thread ran
+
+    def __enter__(self) -> Watch:
+        self._start = time.perf_counter(), time.thread_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        wall, ran = self._start
+        self.ran = (time.thread_time() - ran) / max(time.perf_counter() - wall, 1e-9)
+
+
+def busy(ran: float) -> str:
+    """A warning where a measurement ran for only so much of its time; "" where it ran for nearly
+    all."""
+    if ran > 0.95:
+        return ""
+    return f"the machine is busy: this ran for {ran:.0%} of the time, so it is faster when idle"
+
+
 @dataclass(frozen=True)
 class QuickSpeed:
     """A first impression of a voice's speed; `linnet bench` measures with care."""
@@ -45,12 +74,15 @@ class QuickSpeed:
     measured_seconds: float
     kernels: str
     threads: int
+    ran: float  # the share of the time in which the measuring thread had its core
 
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        note = busy(self.ran)
         return (
             f"{self.times_real_time:.2g} x real time, {self.microseconds:.3g} us per sample "
             f"(measured for {self.measured_seconds:.1f} s; {self.kernels}, {threads})"
+            + (f"; {note}" if note else "")
         )
 
 
@@ -59,9 +91,10 @@ def quick_speed(voice: Voice, seconds: float = 0.3) -> QuickSpeed:
     run = sample_timer(voice)
     run(1)
     times: list[float] = []
-    while sum(times) * voice.hop_length < seconds:
-        times.append(run(1))
+    with Watch() as watch:
+        while sum(times) * voice.hop_length < seconds:
+            times.append(run(1))
     median = float(np.median(times))
     spent = sum(times) * voice.hop_length
     real_time = 1 / (median * voice.sample_rate)
-    return QuickSpeed(1e6 * median, real_time, spent, voice.kernels, voice.threads)
+    return QuickSpeed(1e6 * median, real_time, spent, voice.kernels, voice.threads, watch.ran)

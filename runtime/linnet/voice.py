@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, SupportsFloat, SupportsIndex
@@ -21,11 +23,17 @@ from linnet.arguments import (
     checked_threads,
     checked_utterance,
 )
-from linnet.errors import FormatError, named
+from linnet.bundled import find
+from linnet.errors import FeatureWarning, FormatError, named
+from linnet.features import log_mel
+from linnet.features.ranges import complaint, seen
+from linnet.files import write_atomic
 from linnet.format.description import describe
+from linnet.format.operations import AllPole
 from linnet.format.reading import decoded, read_metadata
 from linnet.format.voice_file import VoiceFile
 from linnet.progress import reporter
+from linnet.stream import VoiceStream
 
 Float32 = npt.NDArray[np.float32]
 Int16 = npt.NDArray[np.int16]
@@ -35,7 +43,8 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 def load(
     path: Source, threads: SupportsIndex = 1, kernels: str | None = None, copy: bool = False
 ) -> Voice:
-    """Open a voice: a path, which is mapped and run in place, or the bytes of a file.
+    """Open a voice: a path, which is mapped and run in place, the name of one that comes with
+    linnet (`linnet.voices()`), or the bytes of a file.
 
     threads: 1 .. 16, how many make the samples of one utterance together; the samples are the same.
     Threads meet several times per sample, so more than one pays only for large voices, on idle
@@ -52,17 +61,27 @@ def load(
     available = _core.kernels()
     if kernels is not None and kernels not in available:
         raise ValueError(f"this CPU has no kernel set {kernels!r}; it has: {', '.join(available)}")
-    if copy and not isinstance(path, (bytes, bytearray, memoryview)):
-        with named(path):
-            data = Path(os.fsdecode(path)).read_bytes()
-            return Voice(data, kernels or available[0], n_threads)
-    return Voice(path, kernels or available[0], n_threads)
+    source = path if isinstance(path, (bytes, bytearray, memoryview)) else find(path)
+    if copy and not isinstance(source, (bytes, bytearray, memoryview)):
+        with named(source):
+            return Voice(Path(source).read_bytes(), kernels, n_threads)
+    return Voice(source, kernels, n_threads, path)
 
 
 class Voice:
-    """A loaded voice. Read-only: any number of threads may use one at the same time."""
+    """A loaded voice. Read-only: any number of threads may use one at the same time.
 
-    def __init__(self, source: Source, kernels: str, threads: int) -> None:
+    It can be pickled, for the processes of a pool: one that was loaded from a path is opened there
+    anew, and chooses its kernels anew if none were asked for. A deep copy shares the file.
+
+    Whatever takes features warns once (linnet.FeatureWarning) of such as can hardly be this
+    voice's, and names those they look like; with strict=True it raises ValueError instead.
+    """
+
+    def __init__(
+        self, source: Source, kernels: str | None, threads: int, asked: Source | None = None
+    ) -> None:
+        """asked: what `load` was given, which may be a bundled voice's name."""
         if isinstance(source, (bytes, bytearray, memoryview)):
             data = bytes(source)
             self._model = _core.Model.from_buffer(data)
@@ -73,8 +92,32 @@ class Voice:
                 self._model = _core.Model.open(os.fsencode(source))
                 self._metadata = _metadata(self._model.metadata)
             self._bytes = np.asarray(np.memmap(source, np.uint8, mode="r"))
-        self._kernels = kernels
+        self._kernels = kernels or _core.kernels()[0]
         self._threads = threads
+        self._range = seen(self._metadata)
+        self._warned = False
+        self._again = (self._opened_by(source, asked), threads, kernels)
+
+    def _opened_by(self, source: Source, asked: Source | None) -> Source:
+        """What another process opens this voice by: its bytes, path, or name."""
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            return self._bytes.tobytes()
+        return asked if isinstance(asked, str) and asked != source else os.path.abspath(source)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load, self._again
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Voice:
+        return copy.copy(self)
+
+    def __copy__(self) -> Voice:
+        other = Voice.__new__(Voice)
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the voice's file, whole or not at all. Raises OSError from the system."""
+        write_atomic(path, self._bytes.tobytes())
 
     @property
     def sample_rate(self) -> int:
@@ -130,11 +173,9 @@ class Voice:
         """Audio (n_samples,) -> the features (n_mels, n_frames) that this voice was trained on.
 
         audio: mono, int16 or floating point in [-1, 1]; resampled where sample_rate (Hz) is not
-        the voice's. n_frames = ceil(n_samples / hop_length). Needs `linnet[audio]`.
+        the voice's. n_frames = ceil(n_samples / hop_length).
         Raises ValueError where the voice does not define its features as log-mel bands.
         """
-        from linnet.features import log_mel
-
         definition = self._metadata["features"]
         if definition.get("kind") != "log-mel":
             description = definition.get("description") or "it stores no description"
@@ -149,17 +190,22 @@ class Voice:
         seed: SupportsIndex = 0,
         temperature: SupportsFloat = 1.0,
         progress: bool = False,
+        strict: bool = False,
     ) -> Int16:
         """Features (n_mels, n_frames) -> int16 samples (n_frames * hop_length,).
 
+        mel: floating point of any precision, an array or a PyTorch tensor; (1, n_mels, n_frames) is
+        taken, too.
         seed: 0 .. 2^64 - 1. temperature: divides the logits; 0 takes the likeliest class each time.
         Of a mixture of logistics it divides the mixture's logits and multiplies the scales; 0 takes
-        the mean of the likeliest logistic.
+        the mean of the likeliest logistic. Where noise is filtered it multiplies that.
         progress: show a bar on stderr. The GIL is released; Ctrl-C stops the work.
+        strict: refuse features that can hardly be this voice's, instead of warning once.
         Raises ValueError before any sample is made: for features of another shape, that are not
         floating point, or not finite; for the other arguments.
         """
         frames = checked_mel(mel, self.n_mels)
+        self._guard(frames, strict)
         stream = self._stream(seed, temperature)
         samples = np.zeros(len(frames) * self.hop_length, np.int16)
         with reporter(samples.size, progress) as report:
@@ -172,15 +218,19 @@ class Voice:
         seeds: Iterable[SupportsIndex] | None = None,
         temperature: SupportsFloat = 1.0,
         progress: bool = False,
+        strict: bool = False,
     ) -> list[Int16]:
         """Several utterances at once: features (n_mels, n_frames), ... -> int16 samples of each.
 
         The samples are those that `synthesize` gives each with its seed, but come sooner: up to
         eight utterances at a time multiply with the weights together, on one thread whatever the
         voice's `threads`. Lengths may differ. seeds: one per utterance; None for 0 each.
-        temperature, progress and errors as in `synthesize`; errors name the utterance, from 0.
+        temperature, progress, strict and errors as in `synthesize`; errors name the utterance, from
+        0.
         """
         frames = [checked_utterance(mel, self.n_mels, n) for n, mel in enumerate(mels)]
+        for utterance in frames:
+            self._guard(utterance, strict)
         numbers = checked_seeds(seeds, len(frames))
         number = checked_temperature(temperature)
         total = sum(map(len, frames)) * self.hop_length
@@ -194,6 +244,7 @@ class Voice:
         frames: Iterable[npt.ArrayLike],
         seed: SupportsIndex = 0,
         temperature: SupportsFloat = 1.0,
+        strict: bool = False,
     ) -> Iterator[Int16]:
         """Frames (n_mels,), one after the other -> int16 samples in chunks of up to one hop.
 
@@ -202,11 +253,31 @@ class Voice:
         bits of `synthesize`. Raises ValueError for a bad argument at once, for a bad frame when it
         comes.
         """
-        return self._chunks(frames, self._stream(seed, temperature))
+        return self._chunks(frames, self._stream(seed, temperature), strict)
 
-    def _chunks(self, frames: Iterable[npt.ArrayLike], stream: _core.Stream) -> Iterator[Int16]:
+    def open_stream(
+        self,
+        seed: SupportsIndex = 0,
+        temperature: SupportsFloat = 1.0,
+        strict: bool = False,
+    ) -> VoiceStream:
+        """An utterance to push frames to and pull samples from, as in C; also an asynchronous
+        iterator. Raises ValueError for a bad argument."""
+        return VoiceStream(
+            self._stream(seed, temperature),
+            self.n_mels,
+            self.hop_length,
+            self.lookahead,
+            lambda frames: self._guard(frames, strict),
+        )
+
+    def _chunks(
+        self, frames: Iterable[npt.ArrayLike], stream: _core.Stream, strict: bool
+    ) -> Iterator[Int16]:
         for number, frame in enumerate(frames):
-            stream.push(checked_frame(frame, self.n_mels, number))
+            row = checked_frame(frame, self.n_mels, number)
+            self._guard(row, strict)
+            stream.push(row)
             yield from self._pull(stream)
         stream.finish()
         yield from self._pull(stream)
@@ -225,16 +296,22 @@ class Voice:
         Teacher-forced, at temperature 1, of the network: matching its samples to the features
         comes afterwards. mel: (n_mels, n_frames). pcm: int16 (n,), where n is
         n_frames * hop_length or less by less than one hop. Raises ValueError for anything else,
-        and for a voice that makes samples in sub-bands: a recording does not tell those.
+        for a voice that makes samples in sub-bands: a recording does not tell those, and for one
+        without a network of samples, which draws none.
         """
         from linnet.signal import encode
 
+        if isinstance(self.file().sample_program[-1], AllPole):
+            raise ValueError(
+                "this voice filters pulses and noise, and so gives no likelihood to a recording"
+            )
         if self._model.samples_per_step > 1:
             raise ValueError(
                 f"this voice makes {self._model.samples_per_step} samples at a time, in sub-bands,"
                 " and so gives no likelihood to a recording"
             )
         frames = checked_mel(mel, self.n_mels)
+        self._guard(frames, strict=False)
         samples = checked_pcm(pcm, len(frames), self.hop_length)
         signal = self._metadata["signal"]
         if signal.get("companding") == "excitation":  # what it is depends on the features
@@ -242,6 +319,16 @@ class Voice:
         else:
             tokens = encode(samples, signal).astype(np.uint16)
         return self._stream(0, 1.0).score(frames, tokens) / len(tokens)
+
+    def _guard(self, frames: Float32, strict: bool) -> None:
+        """Warn once, or raise, of frames (n_frames, n_mels) that can hardly be this voice's."""
+        if self._range is None or (self._warned and not strict) or not self._range.far(frames):
+            return
+        text = complaint(frames.T, self._range, self._metadata["features"])
+        if strict:
+            raise ValueError(text)
+        self._warned = True
+        warnings.warn(text, FeatureWarning, stacklevel=3)
 
     def _stream(self, seed: SupportsIndex, temperature: SupportsFloat) -> _core.Stream:
         return _core.Stream(

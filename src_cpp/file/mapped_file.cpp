@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "file/memory.h"
+#include "run/arena.h"
 
 #if defined(_WIN32)
 #ifndef WIN32_LEAN_AND_MEAN
@@ -127,7 +127,7 @@ bool MappedFile::open(const char* path, bool copy) {
     data_ = static_cast<const uint8_t*>(map(file, size_));
     if (data_ == nullptr) error = errno;
   } else if (size != 0) {
-    uint8_t* memory = static_cast<uint8_t*>(allocate_aligned(size_));
+    uint8_t* memory = static_cast<uint8_t*>(allocate(size_));
     data_ = memory;
     const int64_t count = memory == nullptr ? -1 : read_whole(file, memory, size_);
     if (count < 0) error = errno;
@@ -142,7 +142,7 @@ bool MappedFile::open(const char* path, bool copy) {
 
 void MappedFile::close() {
   if (data_ != nullptr && copied_) {
-    free_aligned(const_cast<uint8_t*>(data_));
+    release(const_cast<uint8_t*>(data_));
   } else if (data_ != nullptr) {
     unmap(data_, size_);
   }

@@ -6,9 +6,6 @@
 namespace linnet {
 namespace {
 
-constexpr uint32_t kMaxSide = 1u << 20;
-constexpr uint32_t kMaxBlocksAside = 65535;
-
 // Whether no weight has all bits of its exponent set, as infinite ones and those that are not numbers have. Eight bytes
 // at a time: adding `lowest`, the exponent's lowest bit, to an exponent of ones carries into the place of the sign.
 bool none_has(uint64_t exponent, uint64_t lowest, uint64_t sign, const uint8_t* values, uint64_t size) {
@@ -38,11 +35,39 @@ bool all_finite(Dtype dtype, const uint8_t* values, uint64_t size) {
 
 }  // namespace
 
+Matrix empty_matrix(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols) {
+  Matrix m = {layout, dtype, rows, cols, 0, 0, nullptr, nullptr, nullptr};
+  if (is_sparse(layout)) {
+    m.n_quads = (m.block_rows() + 3) / 4;
+    m.index_width = m.block_cols() <= 256 ? 1 : 2;
+  }
+  return m;
+}
+
+SectionSizes section_sizes(const Matrix& m, uint32_t n_blocks) {
+  const uint64_t weight = weight_bytes(m.dtype);
+  const BlockShape shape = block_shape(m.layout);
+  switch (m.layout) {
+    case Layout::vector:
+      return {round_up(m.rows, kGroup) * weight, 0, 0};
+    case Layout::table:
+      return {m.rows * round_up(m.cols, kGroup) * weight, 0, 0};
+    case Layout::dense:
+      return {round_up(m.rows, shape.rows) * m.cols * weight, 0, 0};
+    case Layout::block_4x4:
+    case Layout::block_16x1:
+    case Layout::block_1x16:
+    case Layout::block_1x4:
+    case Layout::block_8x4:
+      return {uint64_t{n_blocks} * shape.rows * shape.cols * weight, uint64_t{n_blocks} * m.index_width,
+              m.n_quads * sizeof(Quad)};
+  }
+  return {0, 0, 0};
+}
+
 bool check_blocks(Errors& errors, const char* name, const Matrix& m, uint32_t n_blocks, uint64_t quads_offset,
                   uint64_t columns_offset) {
-  const BlockShape shape = block_shape(m.layout);
-  const uint32_t block_rows = (m.rows + shape.rows - 1) / shape.rows;
-  const uint32_t block_columns = (m.cols + shape.cols - 1) / shape.cols;
+  const uint32_t block_rows = m.block_rows(), block_columns = m.block_cols();
   uint8_t* seen = static_cast<uint8_t*>(calloc(block_rows, 1));
   if (seen == nullptr) return errors.fail(0, "tensor %s: no memory to check it", name);
   uint32_t rows_found = 0;
@@ -94,49 +119,27 @@ bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEnt
 
   const Layout layout = static_cast<Layout>(t.layout);
   const Dtype dtype = static_cast<Dtype>(t.dtype);
-  const uint64_t weight = weight_bytes(dtype);
-  const BlockShape shape = block_shape(layout);
-  *m = Matrix{layout, dtype, t.rows, t.cols, 0, t.index_width, nullptr, nullptr, nullptr};
-  uint64_t values_size = 0;
-  uint32_t block_rows = 0, block_columns = 0;
-  switch (layout) {
-    case Layout::vector:
-      if (dtype != Dtype::fp32) return fail(offsetof(TensorEntry, dtype), "dtype of a vector", t.dtype);
-      if (t.cols != 1) return fail(offsetof(TensorEntry, cols), "cols of a vector", t.cols);
-      values_size = round_up(t.rows, kGroup) * weight;
-      break;
-    case Layout::table:
-      values_size = t.rows * round_up(t.cols, kGroup) * weight;
-      break;
-    case Layout::dense:
-      values_size = round_up(t.rows, shape.rows) * t.cols * weight;
-      break;
-    case Layout::block_4x4:
-    case Layout::block_16x1:
-    case Layout::block_1x16:
-    case Layout::block_1x4:
-    case Layout::block_8x4:
-      block_rows = static_cast<uint32_t>(round_up(t.rows, shape.rows) / shape.rows);
-      block_columns = static_cast<uint32_t>(round_up(t.cols, shape.cols) / shape.cols);
-      values_size = uint64_t{t.n_blocks} * shape.rows * shape.cols * weight;
-      m->n_quads = (block_rows + 3) / 4;
-      if (block_rows > kMaxBlocksAside) return fail(offsetof(TensorEntry, rows), "rows", t.rows);
-      if (block_columns > kMaxBlocksAside) return fail(offsetof(TensorEntry, cols), "cols", t.cols);
-  }
+  *m = empty_matrix(layout, dtype, t.rows, t.cols);
   const bool sparse = is_sparse(layout);
-  const uint32_t index_width = !sparse ? 0 : block_columns <= 256 ? 1 : 2;
-  const uint64_t columns_size = sparse ? uint64_t{t.n_blocks} * index_width : 0;
-  const uint64_t quads_size = uint64_t{m->n_quads} * sizeof(Quad);
-  if (t.index_width != index_width) return fail(offsetof(TensorEntry, index_width), "index_width", t.index_width);
+  if (layout == Layout::vector) {
+    if (dtype != Dtype::fp32) return fail(offsetof(TensorEntry, dtype), "dtype of a vector", t.dtype);
+    if (t.cols != 1) return fail(offsetof(TensorEntry, cols), "cols of a vector", t.cols);
+  }
+  if (sparse) {
+    if (m->block_rows() > kMaxBlocksAside) return fail(offsetof(TensorEntry, rows), "rows", t.rows);
+    if (m->block_cols() > kMaxBlocksAside) return fail(offsetof(TensorEntry, cols), "cols", t.cols);
+  }
+  const SectionSizes sizes = section_sizes(*m, t.n_blocks);
+  if (t.index_width != m->index_width) return fail(offsetof(TensorEntry, index_width), "index_width", t.index_width);
   if (!sparse && t.n_blocks != 0) return fail(offsetof(TensorEntry, n_blocks), "n_blocks", t.n_blocks);
-  if (t.values_size != values_size) return fail(offsetof(TensorEntry, values_size), "values_size", t.values_size);
-  if (t.columns_size != columns_size) return fail(offsetof(TensorEntry, columns_size), "columns_size", t.columns_size);
-  if (t.quads_size != quads_size) return fail(offsetof(TensorEntry, quads_size), "quads_size", t.quads_size);
-  if (!check_section(errors, file, at + offsetof(TensorEntry, values_offset), t.name, t.values_offset, values_size,
+  if (t.values_size != sizes.values) return fail(offsetof(TensorEntry, values_size), "values_size", t.values_size);
+  if (t.columns_size != sizes.columns) return fail(offsetof(TensorEntry, columns_size), "columns_size", t.columns_size);
+  if (t.quads_size != sizes.quads) return fail(offsetof(TensorEntry, quads_size), "quads_size", t.quads_size);
+  if (!check_section(errors, file, at + offsetof(TensorEntry, values_offset), t.name, t.values_offset, sizes.values,
                      kSectionAlignment))
     return false;
   m->values = file.data + t.values_offset;
-  if (!all_finite(dtype, file.data + t.values_offset, values_size)) {
+  if (!all_finite(dtype, file.data + t.values_offset, sizes.values)) {
     return errors.fail(t.values_offset, "tensor %s: a weight is infinite or not a number", t.name);
   }
   if (!sparse) {
@@ -144,9 +147,9 @@ bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEnt
     if (t.quads_offset != 0) return fail(offsetof(TensorEntry, quads_offset), "quads_offset", t.quads_offset);
     return true;
   }
-  if (!check_section(errors, file, at + offsetof(TensorEntry, columns_offset), t.name, t.columns_offset, columns_size,
+  if (!check_section(errors, file, at + offsetof(TensorEntry, columns_offset), t.name, t.columns_offset, sizes.columns,
                      kSectionAlignment) ||
-      !check_section(errors, file, at + offsetof(TensorEntry, quads_offset), t.name, t.quads_offset, quads_size,
+      !check_section(errors, file, at + offsetof(TensorEntry, quads_offset), t.name, t.quads_offset, sizes.quads,
                      kSectionAlignment)) {
     return false;
   }

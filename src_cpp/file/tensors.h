@@ -7,6 +7,20 @@
 
 namespace linnet {
 
+constexpr uint32_t kMaxSide = 1u << 20;      // rows and columns of a tensor
+constexpr uint32_t kMaxBlocksAside = 65535;  // block rows and block columns
+
+// Bytes of a tensor's sections.
+struct SectionSizes {
+  uint64_t values, columns, quads;
+};
+
+// A matrix without its sections; rows and cols are 1 .. kMaxSide.
+Matrix empty_matrix(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols);
+
+// n_blocks: 0 where the layout has none.
+SectionSizes section_sizes(const Matrix& m, uint32_t n_blocks);
+
 // Whether the quads of a block matrix name every block row once and hold n_blocks blocks, and its columns are in range:
 // all that a kernel relies on. The offsets say where quads and columns lie, for the error.
 bool check_blocks(Errors& errors, const char* name, const Matrix& m, uint32_t n_blocks, uint64_t quads_offset,

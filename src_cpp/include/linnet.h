@@ -1,4 +1,4 @@
-/* linnet: sparse WaveRNN vocoders, one audio sample at a time.
+/* linnet: sparse WaveRNN vocoders, one audio sample at a time; and the sparse product by itself, at the end.
  *
  * A model is a `.linnet` file: read-only, shared by any number of streams and threads.
  * A stream is one utterance in progress: it belongs to one thread at a time.
@@ -107,7 +107,7 @@ typedef struct linnet_stream linnet_stream;
 typedef struct linnet_stream_options {
   uint64_t seed;       /* the key of the random numbers */
   uint32_t stream;     /* a second key: utterances of one seed that must differ */
-  float temperature;   /* divides the logits; 1 samples the model as trained, 0 takes the likeliest class */
+  float temperature;   /* divides the logits, multiplies noise; 1 samples the model as trained, 0 takes the likeliest */
   uint32_t threads;    /* 1 .. 16, the caller's among them; the others are the stream's own and sleep between calls */
   const char* kernels; /* a name from linnet_kernels, or null for the best */
 } linnet_stream_options;
@@ -144,11 +144,11 @@ LINNET_API linnet_status linnet_streams_pull(linnet_stream* const* streams, size
                                              size_t capacity, size_t* made);
 
 /* As pull, but teacher-forced: the model is told the `n_tokens` companded samples, and the negative log-likelihood that
- * it gave them is added to *nats. *made says how many were scored: none if the model lacks one of the tokens. Where a
- * step makes several samples, in sub-bands, tokens are the bands' samples + 32768, all bands of a step in turn, and
- * n_tokens is a multiple of them. Of a model of excitations, tokens are the recording's samples + 32768. A model
- * that matches its samples to the features is scored before that, and only from the start of a stream, which then goes
- * on without matching until it is reset. */
+ * it gave them is added to *nats. *made says how many were scored: none if the model lacks one of the tokens, as one
+ * that filters pulses and noise lacks all. Where a step makes several samples, in sub-bands, tokens are the bands'
+ * samples + 32768, all bands of a step in turn, and n_tokens is a multiple of them. Of a model of excitations, tokens
+ * are the recording's samples + 32768. A model that matches its samples to the features is scored before that, and only
+ * from the start of a stream, which then goes on without matching until it is reset. */
 LINNET_API linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens, size_t n_tokens,
                                              size_t* made, double* nats);
 
@@ -161,6 +161,50 @@ LINNET_API const char* linnet_stream_kernels(const linnet_stream* stream);
 /* End a stream's threads and free its own memory; memory that the caller supplied stays the caller's, and may be used
  * again only after this. Null is allowed. */
 LINNET_API void linnet_stream_close(linnet_stream* stream);
+
+/* ---- Sparse products ---- */
+
+/* y = W x without the blocks of W that are all zeros, and without a model. A matrix is read-only and shared by any
+ * number of products; a product belongs to one thread at a time. */
+typedef struct linnet_matrix linnet_matrix;
+typedef struct linnet_product linnet_product;
+
+typedef struct linnet_storage {
+  uint32_t rows, cols;
+  uint64_t weights; /* stored: whole blocks, zeros among them included */
+  uint64_t bytes;   /* of the weights and of where they stand */
+} linnet_storage;
+
+/* The index-th block shape, rows x columns or "dense", and the index-th type of weights; null past the last. */
+LINNET_API const char* linnet_blocks(size_t index);
+LINNET_API const char* linnet_dtypes(size_t index);
+
+/* Round `weights` (rows, cols), row after row, to the nearest of `dtype` and store those blocks of shape `block` that
+ * hold a nonzero, in `memory` (aligned to 64 bytes) or in memory of its own where `memory` is null. The first function
+ * gives the bytes that this takes; 0 for what the second refuses: a weight that is not finite or beyond the range of
+ * dtype, more than 65535 block rows or columns. */
+LINNET_API size_t linnet_matrix_size(const float* weights, uint32_t rows, uint32_t cols, const char* block,
+                                     const char* dtype);
+LINNET_API linnet_status linnet_matrix_pack(const float* weights, uint32_t rows, uint32_t cols, const char* block,
+                                            const char* dtype, void* memory, size_t memory_size,
+                                            linnet_matrix** matrix);
+
+LINNET_API linnet_status linnet_matrix_storage(const linnet_matrix* matrix, linnet_storage* storage);
+
+/* Close after the last of its products. Null is allowed, here and below. */
+LINNET_API void linnet_matrix_close(linnet_matrix* matrix);
+
+/* A product with 1 .. 16 threads and a kernel set, null for the best; memory as above. */
+LINNET_API size_t linnet_product_size(const linnet_matrix* matrix, uint32_t threads);
+LINNET_API linnet_status linnet_product_create(const linnet_matrix* matrix, uint32_t threads, const char* kernels,
+                                               void* memory, size_t memory_size, linnet_product** product);
+
+/* y[i] = W x[i] + bias for n vectors, x (n, cols) and y (n, rows); bias (rows) or null. y overlaps nothing. From four
+ * vectors on they read the weights together. It never allocates; with one thread it never calls the system. */
+LINNET_API linnet_status linnet_product_run(linnet_product* product, size_t n, const float* x, const float* bias,
+                                            float* y);
+LINNET_API const char* linnet_product_kernels(const linnet_product* product);
+LINNET_API void linnet_product_close(linnet_product* product);
 
 #ifdef __cplusplus
 }

@@ -17,7 +17,7 @@ enum class Layout : uint32_t { vector, table, dense, block_4x4, block_16x1, bloc
 enum class Dtype : uint32_t { fp16 = 1, bf16 = 2, fp32 = 3 };
 enum class Activation : uint32_t { none, relu, tanh, sigmoid, exp };
 
-constexpr Layout kLayouts[] = {Layout::vector,     Layout::table,      Layout::dense,    Layout::block_4x4,
+constexpr Layout kLayouts[] = {Layout::vector,     Layout::table,      Layout::dense,     Layout::block_4x4,
                                Layout::block_16x1, Layout::block_1x16, Layout::block_1x4, Layout::block_8x4};
 constexpr Dtype kDtypes[] = {Dtype::fp16, Dtype::bf16, Dtype::fp32};
 constexpr uint32_t kLayoutCount = sizeof kLayouts / sizeof kLayouts[0];
@@ -36,6 +36,41 @@ constexpr uint32_t weight_bytes(Dtype dtype) {
       return 4;
   }
   return 0;
+}
+
+// As linnet.h and Python call it.
+constexpr const char* dtype_name(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::fp16:
+      return "float16";
+    case Dtype::bf16:
+      return "bfloat16";
+    case Dtype::fp32:
+      return "float32";
+  }
+  return nullptr;
+}
+
+constexpr const char* layout_name(Layout layout) {
+  switch (layout) {
+    case Layout::vector:
+      return "vector";
+    case Layout::table:
+      return "table";
+    case Layout::dense:
+      return "dense";
+    case Layout::block_4x4:
+      return "4x4";
+    case Layout::block_16x1:
+      return "16x1";
+    case Layout::block_1x16:
+      return "1x16";
+    case Layout::block_1x4:
+      return "1x4";
+    case Layout::block_8x4:
+      return "8x4";
+  }
+  return nullptr;
 }
 
 struct BlockShape {
@@ -74,6 +109,8 @@ constexpr uint32_t kTogether = 8;  // vectors at most that one product takes tog
 constexpr uint32_t kFewest = 4;    // vectors at least: with fewer, nothing is gained (0.9 to 1.0 times as fast, AVX2)
 constexpr uint32_t kGroup = 16;    // classes of a draw that are summed together; also the padding of vectors, in floats
 
+constexpr uint32_t kMostHarmonicSamples = 64;  // that one call makes
+
 // Four block rows whose blocks are stored in turn.
 struct Quad {
   uint16_t block_rows[4];  // kNoBlockRow where there is none
@@ -97,6 +134,10 @@ struct Matrix {
 
   // Columns that a product reads: up to a whole block.
   uint64_t padded_cols() const { return round_up(cols, block_shape(layout).cols); }
+  uint32_t block_rows() const {
+    return static_cast<uint32_t>(round_up(rows, block_shape(layout).rows)) / block_shape(layout).rows;
+  }
+  uint32_t block_cols() const { return static_cast<uint32_t>(padded_cols()) / block_shape(layout).cols; }
 };
 
 // y = W x + bias.
@@ -168,11 +209,26 @@ struct Kernels {
                    uint32_t row_stride,   // floats
                    float* out);           // (n_rows, channels), rows row_stride apart
 
+  // out[i] += the sum over k of (cosine part k) cos(k + 1 turns of i) + (sine part k) sin(k + 1 turns of i). A part lies
+  // between those of two frames, by at[i].
+  void (*harmonics)(uint32_t n,             // a multiple of 16, up to kMostHarmonicSamples
+                    uint32_t count,         // of harmonics
+                    const float* cosine,    // (n) of the turn of the first harmonic
+                    const float* sine,      // (n)
+                    const float* at,        // (n) 0 .. 1
+                    const float* parts,     // (2, 2, stride): of each frame, the cosine parts and the sine parts
+                    uint32_t stride,        // floats, at least `count`
+                    float* out);            // (n)
+
   ByDtype<WidenFn> widen;
   ByDtype<StreamLimitFn> stream_limit;
 
   MatvecFn matvec_for(const Matrix& w) const { return matvec[w.layout][w.dtype]; }
   MatvecsFn matvecs_for(const Matrix& w) const { return matvecs[w.layout][w.dtype]; }
+
+  // y[l] = W x[l] + bias for any number of vectors up to kTogether, by whichever of the two is faster (together.cpp).
+  // x and y have room for kTogether pointers; `packed` is the scratch of a MatvecsFn.
+  void multiply(const Matrix& w, uint32_t n, const float** x, const float* bias, float* packed, float** y) const;
 };
 
 // The index-th kernel set that this CPU can run, best first; null past the last.

@@ -219,6 +219,36 @@ void upsample(uint32_t n_rows, uint32_t window, uint32_t channels, const float* 
   }
 }
 
+// Two registers at a time: a harmonic follows from the one before, and the time between is filled by the other.
+template <class V>
+void harmonics(uint32_t n, uint32_t count, const float* cosine, const float* sine, const float* at, const float* parts,
+               uint32_t stride, float* out) {
+  using F = typename V::F;
+  const float *c0 = parts, *s0 = c0 + stride, *c1 = s0 + stride, *s1 = c1 + stride;
+  constexpr uint32_t kRegisters = V::kWidth < kGroup ? 2 : 1;
+  for (uint32_t i = 0; i < n; i += kRegisters * V::kWidth) {
+    F c[kRegisters], s[kRegisters], sum[kRegisters];
+    for (uint32_t h = 0; h < kRegisters; ++h) {
+      c[h] = V::all(1.0f);
+      s[h] = V::all(0.0f);
+      sum[h] = V::load(out + i + V::kWidth * h);
+    }
+    for (uint32_t k = 0; k < count; ++k) {
+      const F first_c = V::all(c0[k]), first_s = V::all(s0[k]);
+      const F more_c = V::all(c1[k] - c0[k]), more_s = V::all(s1[k] - s0[k]);
+      for (uint32_t h = 0; h < kRegisters; ++h) {
+        const uint32_t j = i + V::kWidth * h;
+        const F before = c[h], cos_1 = V::load(cosine + j), sin_1 = V::load(sine + j), x = V::load(at + j);
+        c[h] = V::fma(V::negate(s[h]), sin_1, V::mul(before, cos_1));
+        s[h] = V::fma(s[h], cos_1, V::mul(before, sin_1));
+        sum[h] = V::fma(V::fma(more_c, x, first_c), c[h], sum[h]);
+        sum[h] = V::fma(V::fma(more_s, x, first_s), s[h], sum[h]);
+      }
+    }
+    for (uint32_t h = 0; h < kRegisters; ++h) V::store(out + i + V::kWidth * h, sum[h]);
+  }
+}
+
 // W: stored weights, of which load16 widens sixteen to Wide, for store16.
 template <class W>
 void widen(uint32_t n, const void* values, float* out) {

@@ -139,6 +139,22 @@ void upsample(uint32_t n_rows, uint32_t window, uint32_t channels, const float* 
   }
 }
 
+void harmonics(uint32_t n, uint32_t count, const float* cosine, const float* sine, const float* at, const float* parts,
+               uint32_t stride, float* out) {
+  const float *c0 = parts, *s0 = c0 + stride, *c1 = s0 + stride, *s1 = c1 + stride;
+  for (uint32_t i = 0; i < n; ++i) {
+    float c = 1.0f, s = 0.0f, sum = out[i];
+    for (uint32_t k = 0; k < count; ++k) {
+      const float before = c;
+      c = fmaf(-s, sine[i], c * cosine[i]);
+      s = fmaf(s, cosine[i], before * sine[i]);
+      sum = fmaf(fmaf(c1[k] - c0[k], at[i], c0[k]), c, sum);
+      sum = fmaf(fmaf(s1[k] - s0[k], at[i], s0[k]), s, sum);
+    }
+    out[i] = sum;
+  }
+}
+
 template <Dtype D>
 void widen(uint32_t n, const void* values, float* out) {
   for (uint32_t i = 0; i < n; ++i) out[i] = Weights<D>::at(values, i);
@@ -177,6 +193,7 @@ void overlay_portable(Kernels* kernels) {
   kernels->gates = gates;
   kernels->exponentials = exponentials;
   kernels->upsample = upsample;
+  kernels->harmonics = harmonics;
 }
 
 }  // namespace linnet

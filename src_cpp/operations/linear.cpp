@@ -53,31 +53,18 @@ bool needs_finish(const Operation& operation) {
   return op.add.offset != kNone || op.activation != Activation::none;
 }
 
-// Where one vector is missing from a group, the last one is multiplied twice: that takes less time than three products
-// by themselves. One or two vectors are multiplied by themselves.
 void multiply_together(const Operation& operation, const Step* steps, uint32_t count, float* packed) {
   const auto& op = operation.as<LinearWords>();
   const Step& first = steps[0];
   const Matrix& w = first.model->tensors[op.weights];
   const float* bias = bias_of(*first.model, op);
-  static_assert(kTogether % kFewest == 0, "a group with one vector missing has room for it");
   const float* in[kTogether];
   float* out[kTogether];
   for (uint32_t l = 0; l < count; ++l) {
     in[l] = steps[l].at(op.input);
     out[l] = steps[l].at(op.out);
   }
-  const MatvecsFn matvecs = first.kernels->matvecs_for(w);
-  uint32_t l = 0;
-  if (matvecs != nullptr) {
-    if (count % kFewest == kFewest - 1) {
-      in[count] = in[count - 1];
-      out[count] = out[count - 1];
-    }
-    l = (count + 1) / kFewest * kFewest;
-    if (l != 0) matvecs(w, l, in, bias, packed, out);
-  }
-  for (; l < count; ++l) first.kernels->matvec_for(w)(w, in[l], bias, out[l]);
+  first.kernels->multiply(w, count, in, bias, packed, out);
 }
 
 namespace rows {

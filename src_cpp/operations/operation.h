@@ -15,7 +15,7 @@ namespace linnet {
 #define LINNET_OPERATIONS(X)                                                                                 \
   X(linear)                                                                                                  \
   X(gates) X(history) X(upsample) X(add) X(embedding) X(draw) X(output) X(logistics) X(sub_bands) X(step_up) \
-      X(predict) X(match)
+      X(predict) X(match) X(pitch) X(levinson) X(harmonics) X(source) X(all_pole)
 
 enum class Code : uint32_t {
   none,
@@ -63,7 +63,7 @@ struct Size {
     tensor_rows,  // rows of the tensor that word a names
     tensor_cols,  // its columns
     padded_cols,  // its columns, up to a whole block
-    frame_rows,   // rows of a frame times word a, each for word b channels
+    frame_rows,   // rows of a frame times word a
     spaced_rows,  // rows of a frame of word a floats each, as far apart as the operand's second word says
     merge_state,  // what merging 2 to the power of word a sub-bands keeps, with the filters that word b names
   } form;

@@ -68,6 +68,23 @@ Part part_of(const Items& items, uint32_t first, uint32_t last) {
   return part;
 }
 
+void deal(const Items& items, uint32_t n_threads, double first, Part* parts) {
+  const double cost = static_cast<double>(items.cost());
+  double sum = 0.0;
+  uint32_t item = 0;
+  for (uint32_t t = 0; t < n_threads; ++t) {
+    const uint32_t begin = item;
+    const bool last = t + 1 == n_threads;
+    const double until = last ? cost : cost * (first + (1.0 - first) * t / (n_threads - 1));
+    for (; item < items.count; ++item) {
+      const double next = static_cast<double>(items.cost(item));
+      if (!last && sum + next / 2 > until) break;
+      sum += next;
+    }
+    parts[t] = part_of(items, begin, item);
+  }
+}
+
 Part whole(const Model& model, const Operation& op) {
   const Items items = items_of(model, op, true);
   Part part = part_of(items, 0, items.count);

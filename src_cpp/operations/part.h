@@ -38,6 +38,10 @@ Items items_of(const Model& model, const Operation& op, bool product);
 // The items first .. last.
 Part part_of(const Items& items, uint32_t first, uint32_t last);
 
+// Deal items out to n_threads by their cost: thread 0 gets the share `first` of it, the others equal shares of the rest.
+void deal(const Items& items, uint32_t n_threads, double first,
+          Part* parts);  // (n_threads)
+
 // All of it.
 Part whole(const Model& model, const Operation& op);
 

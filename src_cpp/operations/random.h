@@ -26,13 +26,17 @@ inline PhiloxBlock philox4x32(PhiloxBlock counter, uint32_t key0, uint32_t key1)
   return counter;
 }
 
-// The index-th random number of the step: uniform in [0, 1), 24 bits.
-inline float uniform(const Sampler& sampler, uint32_t index) {
+// The words index & ~3 .. index | 3 of the step.
+inline PhiloxBlock random_block(const Sampler& sampler, uint32_t index) {
   const uint64_t step = sampler.step, seed = sampler.sampling.seed;
   const PhiloxBlock counter = {
       {static_cast<uint32_t>(step), static_cast<uint32_t>(step >> 32), index >> 2, sampler.sampling.stream_number}};
-  const PhiloxBlock block = philox4x32(counter, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
-  return static_cast<float>(block.words[index & 3] >> 8) * 0x1p-24f;
+  return philox4x32(counter, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
+}
+
+// The index-th random number of the step: uniform in [0, 1), 24 bits.
+inline float uniform(const Sampler& sampler, uint32_t index) {
+  return static_cast<float>(random_block(sampler, index).words[index & 3] >> 8) * 0x1p-24f;
 }
 
 }  // namespace linnet

@@ -32,7 +32,7 @@ namespace rows {
 
 constexpr Word kUpsampleWords[] = {number(2, "channels", 1, kMostFloats),
                                    number(3, "window", 1, kMostFloats),
-                                   named(1, WordKind::vector, "weights", {Size::frame_rows, 3, 2}),
+                                   named(1, WordKind::vector, "weights", {Size::frame_rows, 3, 0}),
                                    reads(4, "input", {Size::product, 3, 2}),
                                    writes(6, "out", {Size::spaced_rows, 2, 0}, "offset, row stride"),
                                    {}};

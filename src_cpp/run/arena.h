@@ -1,4 +1,4 @@
-// Memory for all that a stream needs, in one piece.
+// Memory for all that a stream, a matrix or a product needs, in one piece.
 #pragma once
 
 #include <stddef.h>
@@ -7,6 +7,12 @@
 namespace linnet {
 
 constexpr size_t kAlignment = 64;
+
+bool aligned(const void* pointer);
+
+// Aligned memory, to be released; null where there is none.
+void* allocate(size_t size);
+void release(void* memory);
 
 // Hands out aligned pieces of one block of memory. Without a block it only measures.
 class BumpAllocator {

@@ -164,20 +164,9 @@ class Planner {
 
   // Thread 0 gets the part `first` of the cost, the others equal parts of the rest.
   void divide(uint32_t i, double first) {
-    const Items items = items_of(plan_.tasks[i]);
-    const double cost = static_cast<double>(items.cost());
-    double sum = 0.0;
-    uint32_t item = 0;
-    for (uint32_t t = 0; t < plan_.n_threads; ++t) {
-      const uint32_t begin = item;
-      const double until = cost * (first + (1.0 - first) * t / (plan_.n_threads - 1));
-      for (; item < items.count; ++item) {
-        const double next = static_cast<double>(items.cost(item));
-        if (t + 1 < plan_.n_threads && sum + next / 2 > until) break;
-        sum += next;
-      }
-      give(i, t, part_of(items, begin, item));
-    }
+    Part* parts = plan_.parts + i * size_t{plan_.n_threads};
+    deal(items_of(plan_.tasks[i]), plan_.n_threads, first, parts);
+    for (uint32_t t = 0; t < plan_.n_threads; ++t) give(i, t, parts[t]);
   }
 
   const Model& model_;

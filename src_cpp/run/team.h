@@ -20,6 +20,8 @@ namespace linnet {
 
 constexpr uint32_t kMaxThreads = 16;
 
+constexpr bool threads_in_range(uint32_t n_threads) { return n_threads >= 1 && n_threads <= kMaxThreads; }
+
 // The caller is thread 0; the others are the team's own. A thread that waits first spins, then yields, then sleeps, so
 // that nobody sleeps within a sample and everybody soon after the last one.
 class Team {

@@ -76,20 +76,27 @@ def build_extension(into: Path) -> None:
 
 
 def python_command(cpu: str) -> tuple[list[str], dict[str, str]]:
-    """How to start that Python under QEMU: command and environment. Everything is made once."""
-    if not (SYSTEM / "usr" / "bin" / "python3.11").exists():
-        download_and_unpack(DEBIAN, SYSTEM)
-    if not (PACKAGES / "numpy").exists():
-        install_numpy(PACKAGES)
+    """How to start that Python under QEMU with the checkout: command and environment."""
+    command, environment = emulated(cpu, LINNET)
     build_extension(LINNET)
     for source in (ROOT / "runtime" / "linnet").rglob("*.py"):
         copy = LINNET / source.relative_to(ROOT / "runtime")
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read_bytes())
+    return command, environment
+
+
+def emulated(cpu: str, packages: Path) -> tuple[list[str], dict[str, str]]:
+    """How to start that Python under QEMU with packages that stand in a folder: command and
+    environment. The Python and NumPy are fetched once."""
+    if not (SYSTEM / "usr" / "bin" / "python3.11").exists():
+        download_and_unpack(DEBIAN, SYSTEM)
+    if not (PACKAGES / "numpy").exists():
+        install_numpy(PACKAGES)
     emulator = ["qemu-aarch64", "-cpu", cpu, "-L", str(SYSTEM)]
     environment = {
         "PYTHONHOME": str(SYSTEM / "usr"),
-        "PYTHONPATH": f"{LINNET}:{PACKAGES}",
+        "PYTHONPATH": f"{packages}:{PACKAGES}",
         "PYTHONDONTWRITEBYTECODE": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }

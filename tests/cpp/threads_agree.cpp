@@ -44,13 +44,13 @@ class Shared {
   }
   ~Shared() { end_threads(stream_); }
 
-  // All samples of kFrames frames, then the nats of as many tokens, asked for `piece` at a time.
+  // All samples of kFrames frames, then the nats of as many tokens, if the model draws them, asked for `piece` at a time.
   void run(size_t piece, std::vector<int16_t>* samples, double* nats) {
     const Config& config = stream_->model->config;
     const size_t n = kFrames * config.hop_length;
     samples->assign(n, 0);
     const std::vector<uint16_t> tokens(piece, 0);
-    for (int scoring = 0; scoring < 2; ++scoring) {
+    for (int scoring = 0; scoring < (config.high_classes == 0 ? 1 : 2); ++scoring) {
       reset_stream(stream_, 7, 0);
       std::vector<float> frame(config.n_features);
       size_t done = 0;

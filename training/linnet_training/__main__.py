@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import linnet
+from linnet.errors import install, one_line
 from linnet_training import config as configuration
 
 
@@ -25,6 +27,9 @@ def prepare(arguments: argparse.Namespace) -> None:
         data.pad_seconds,
         data.trim_db,
         data.held_out_speakers,
+        data.per_speaker,
+        data.seconds,
+        data.peak,
         strict=arguments.strict,
     )
     speakers = len(set(index["speakers"].values()))
@@ -64,15 +69,19 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     config = configuration.load(arguments.config)
     voice = evaluation.open_voice(arguments.voice)
+    out = sys.stderr if str(arguments.json) == "-" else sys.stdout
     result = evaluation.evaluate(
         voice,
         Path(config.data.prepared),
         arguments.utterances,
-        lambda line: print(line, flush=True),
+        lambda line: print(line, flush=True, file=out),
         arguments.temperature,
         Recogniser() if arguments.words else None,
         arguments.clips,
     )
+    if str(arguments.json) == "-":
+        print(json.dumps(result, indent=1))
+        return
     print(evaluation.markdown(result))
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
@@ -89,6 +98,7 @@ def study(arguments: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="linnet-train", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"linnet {linnet.__version__}")
     commands = parser.add_subparsers(required=True)
     sub = commands.add_parser("prepare", help="wav files -> features and split")
     sub.add_argument("config", type=Path)
@@ -108,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sub.add_argument("--utterances", type=int, default=0, help="only the first so many")
     sub.add_argument("--words", action="store_true", help="count a recogniser's errors, too")
     sub.add_argument("--clips", type=Path, help="a folder for what is heard, as FLAC files")
-    sub.add_argument("--json", type=Path, help="also write all figures there")
+    sub.add_argument("--json", type=Path, help="all figures, too; - for stdout, alone")
     sub.set_defaults(function=evaluate)
     sub = commands.add_parser("study", help="equally many weights, dense and sparse; resumes")
     sub.add_argument("config", type=Path)
@@ -118,8 +128,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         options.function(options)
+    except ModuleNotFoundError as error:
+        if (error.name or "linnet").startswith("linnet"):
+            raise
+        needs = f"linnet-train needs {error.name}, of linnet[train]: {install('train')}"
+        print(needs, file=sys.stderr)
+        return 1
     except (ValueError, OSError, ImportError) as error:
-        print(f"linnet-train: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"linnet-train: {one_line(error)}", file=sys.stderr)
         return 1
     return 0
 

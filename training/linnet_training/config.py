@@ -24,6 +24,9 @@ class Data:
     pad_seconds: float = 0.1  # digital silence added at both ends
     trim_db: float = 0.0  # ends so far below the loudest frame are cut off first; 0: none
     held_out_speakers: tuple[str, ...] = ()  # subfolders of wavs that are not trained on at all
+    per_speaker: int = 0  # only the first so many files of each subfolder; 0: all
+    seconds: float = 0.0  # only the beginning of each file; 0: all of it
+    peak: float = 0.0  # every file is brought to this peak, of full scale; 0: it stays
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class Network:
-    architecture: str = "wavernn-dual-softmax"  # or lpc-wavernn
+    architecture: str = "wavernn-dual-softmax"  # or lpc-wavernn, source-filter
     hidden_size: int = 384
     channels: int = 96
     head_size: int = 128
@@ -44,6 +47,9 @@ class Network:
     envelope_steps: int = 6000  # updates of the envelope before those of the network
     temperature: float = 1.0  # of the voice's draws: the exporter divides the logits by it
     matching: int = 0  # iterations that bring the voice's samples to the features
+    matching_rounds: int = 1  # of these iterations, at each hop
+    ahead: int = 3  # frames behind a frame that a source-filter's network sees
+    phases: tuple[float, ...] = ()  # turns of its harmonics, every 62.5 Hz from 0 on
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,8 @@ def from_dict(values: dict[str, Any], where: str = "config") -> Config:
             section["rules"] = tuple(_section(Rule, r, f"{where} [pruning.rules]") for r in rules)
         if name == "data":
             section["held_out_speakers"] = tuple(section.get("held_out_speakers", ()))
+        if name == "model":
+            section["phases"] = tuple(float(x) for x in section.get("phases", ()))
         sections[name] = _section(kind, section, f"{where} [{name}]")
     sections["features"] = complete(values.pop("features", {}))
     result: Config = _section(Config, {**values, **sections}, where)

@@ -61,7 +61,7 @@ def _weights(module: nn.Module) -> dict[int, str]:
 
 
 def _named(network: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All parameters by name, and the names that are pruned unless told, with their gates."""
+    """All parameters by name, and the names of what can be pruned, with their gates."""
     if isinstance(network, nn.Module):
         # A tensor that two modules share has one name here and one mask.
         named, weights = dict(network.named_parameters()), _weights(network)
@@ -78,6 +78,25 @@ def _named(network: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
     if wrong:
         raise ValueError(f"these are no tensors: {wrong}")
     return named, {name: "-" for name, p in named.items() if p.dim() >= 2}
+
+
+def _unless_told(network: Any, named: dict[str, Tensor], usual: dict[str, str]) -> list[str]:
+    """Of a module the recurrent layers' weights; of parameters all that can be pruned."""
+    if not usual:
+        raise ValueError(f"nothing to prune among {sorted(named)}")
+    if not isinstance(network, nn.Module):
+        return list(usual)
+    kinds = tuple(kind for kinds, _ in _GATES for kind in kinds)
+    layers = [module for module in network.modules() if isinstance(module, kinds)]
+    recurrent = {id(p) for layer in layers for p in layer.parameters(recurse=False)}
+    chosen = [name for name in usual if id(named[name]) in recurrent]
+    if not chosen:
+        sizes = ", ".join(f"{name} {tuple(named[name].shape)}" for name in usual)
+        raise ValueError(
+            "one sparsity for a module prunes its recurrent layers, and it has none: name the "
+            f"weights, {{'NAME': sparsity}}, among {sizes}"
+        )
+    return chosen
 
 
 def _first_match(name: str, patterns: Mapping[str, T]) -> T | None:
@@ -104,9 +123,7 @@ def matrices(
         _all_used("sparsity", sparsity, named)
         chosen = {n: s for n in named if (s := _first_match(n, sparsity)) is not None}
     else:
-        chosen = {n: sparsity for n in usual}
-    if not chosen and not isinstance(sparsity, Mapping):
-        raise ValueError(f"nothing to prune among {sorted(named)}")
+        chosen = dict.fromkeys(_unless_told(network, named, usual), sparsity)
     if isinstance(block, Mapping):
         _all_used("block", block, chosen)
     diagonal = () if isinstance(keep_diagonal, bool) else tuple(keep_diagonal)

@@ -45,10 +45,11 @@ class Pruner:
     """Keeps a mask per pruned weight; call `step` after every optimizer step.
 
     network: a module, or its parameters: a dict by name, (name, tensor) pairs, or tensors.
-    sparsity: the final share of masked blocks: one number for every weight of the module's linear,
-        convolution and recurrent layers, or a dict of parameter names (or patterns such as
-        "*.weight_hh_l*"; the first that matches counts), then only those are pruned. A tuple gives
-        each gate its own, in the order of the rows (torch.nn.GRU: r, z, n).
+    sparsity: the final share of masked blocks: one number for every weight of the module's
+        recurrent layers (of parameters without their module: for all of them), or a dict of
+        parameter names (or patterns such as "*.weight_hh_l*"; the first that matches counts), then
+        those are pruned, of linear layers and convolutions too. A tuple gives each gate its own, in
+        the order of the rows (torch.nn.GRU: r, z, n).
     block: "4x4", "16x1", any ROWSxCOLUMNS, "1x1" for unstructured; or a dict likewise.
     start, steps: when pruning begins and how long the masks grow, in calls of `step` (or in the
         units of `now` that `step` is given).

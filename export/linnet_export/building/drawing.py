@@ -9,11 +9,16 @@ import numpy as np
 from linnet.format.operations import (
     COMPANDINGS,
     SCALE_ACTIVATIONS,
+    AllPole,
     Draw,
+    Harmonics,
+    Levinson,
     Logistics,
     Operand,
     Output,
+    Pitch,
     Predict,
+    Source,
     StepUp,
     SubBands,
     sub_bands_state_size,
@@ -133,6 +138,52 @@ class Drawing(Program):
         a, found, g, before = (b.operand for b in (coefficients, out, gain, past))
         self.emit(Predict(past.size, a, found, g, before, least_gain))
         return past
+
+    def pitch(self, logits: Buffer, voicing: Buffer, centres: Weights, reach: int) -> Buffer:
+        """(2): cycles a sample, and 1 where voiced; centres: logarithms of cycles a sample."""
+        expect(logits.size == centres.size and voicing.size == 1, "pitch: sizes do not fit")
+        out = self.buffer(2)
+        vector = self.vector("pitch.centres", centres)
+        operands = (logits.operand, out.operand, voicing.operand)
+        self.emit(Pitch(logits.size, vector, reach, *operands))
+        return out
+
+    def levinson(self, autocorrelations: Buffer, power: float, least_gain: float) -> Buffer:
+        """Rows of coefficients and, behind them, a gain, from rows of autocorrelations."""
+        out = self.rows(autocorrelations.size)
+        operands = (autocorrelations.operand, out.operand)
+        self.emit(Levinson(out.size, *operands, power, least_gain))
+        return out
+
+    def harmonics(
+        self, pitch: Buffer, most: int, phases: Weights, top: float, per_cycle: float
+    ) -> Buffer:
+        """(2 most) cosine and sine parts of a pitch (2); phases: turns, per_cycle of them up to a
+        frequency of one cycle a sample, where only those below `top` have harmonics."""
+        expect(pitch.size == 2, f"harmonics: a pitch of {pitch.size} floats")
+        out = self.buffer(2 * most)
+        vector = self.vector("harmonics.phases", phases)
+        self.emit(Harmonics(most, vector, pitch.operand, out.operand, top, per_cycle))
+        return out
+
+    def source(self, pitch: Buffer, parts: Buffer) -> Buffer:
+        """The excitation of a step, from two frames of pitch (4) and of harmonics (4 most)."""
+        most, rest = divmod(parts.size, 4)
+        expect(pitch.size == 4 and not rest, f"source: {pitch.size}, {parts.size} floats")
+        out, turn = self.buffer(self.samples_per_step), self.buffer(1)
+        operands = (pitch.operand, out.operand, parts.operand, turn.operand)
+        self.emit(Source(most, out.size, 0, *operands))
+        return out
+
+    def all_pole(
+        self, excitation: Buffer, coefficients: Buffer, gain: Buffer, pre_emphasis: float
+    ) -> None:
+        """Filter the excitation of a step to its samples."""
+        n, order = excitation.size, coefficients.size
+        expect(n == self.samples_per_step and gain.size == 1, f"all_pole: {n}, {gain.size} floats")
+        state, past = self.buffer(1), self.buffer(order)
+        operands = (b.operand for b in (excitation, state, coefficients, gain, past))
+        self.emit(AllPole(order, n, *operands, pre_emphasis))
 
     def output(
         self,

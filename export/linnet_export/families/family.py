@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from linnet.format.voice_file import VoiceFile
@@ -14,6 +14,9 @@ from linnet_export.readers.checkpoint import Checkpoint
 from linnet_export.writing.storage import Storage
 
 Tables = Mapping[str, Any]  # of a config
+
+# Kinds of modules.
+RECURRENT, CONVOLUTION, LINEAR, TABLE = "GRU", "convolution", "linear layer", "table"
 
 
 def _as_it_is(config: Tables, tensors: Mapping[str, Weights]) -> dict[str, Any]:
@@ -34,6 +37,8 @@ class Family:
     expand: a config in which presets are replaced by what they stand for.
     hint: what to give where the config names no architecture and this family is the nearest.
     checkpoint: the tensors that a voice was built from, as it stores them; None where that is lost.
+    roles: for a names map to suggest, its modules by their kind, in the order of use; "{i}" or
+        "{i+1}": any number of them.
     unmatched: why samples of this family cannot be matched to their features, if so.
     """
 
@@ -45,6 +50,7 @@ class Family:
     expand: Callable[[Tables, Mapping[str, Weights]], dict[str, Any]] = _as_it_is
     hint: str = ""
     checkpoint: Callable[[VoiceFile], dict[str, Weights]] | None = None
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unmatched: str = ""
 
     def sort(self, checkpoint: Checkpoint) -> tuple[list[str], list[str]]:
@@ -57,8 +63,8 @@ class Family:
             theirs = self.canonical(theirs)
         except ValueError:
             pass  # an incomplete relative: its names are unknown
-        known = [name for ours, name in theirs.items() if re.fullmatch(self.names, ours)]
-        return known, [name for name in theirs.values() if name not in known]
+        known = {name: None for ours, name in theirs.items() if re.fullmatch(self.names, ours)}
+        return list(known), [name for name in theirs.values() if name not in known]
 
 
 Build = Callable[[Tensors, Config, Storage, dict[str, Any]], VoiceFile]

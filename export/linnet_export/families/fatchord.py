@@ -40,7 +40,7 @@ from linnet_export.building.builder import Builder
 from linnet_export.building.tensors import Tensors, Weights
 from linnet_export.config import Config, Signal
 from linnet_export.families import fatchord_names, hparams
-from linnet_export.families.family import configured
+from linnet_export.families.family import LINEAR, RECURRENT, configured
 from linnet_export.families.gru import PARTS as GRU_PARTS
 from linnet_export.families.gru import Gru, read_gru
 from linnet_export.families.residual_mel import MelNetwork, Stages, upsampling_matrix
@@ -284,5 +284,6 @@ FAMILY = configured(
     expand=lambda config, tensors: hparams.expand(
         config, len(fatchord_names.canonical(tensors).get("fc3.bias", ()))
     ),
+    roles={RECURRENT: ("rnn1", "rnn2"), LINEAR: ("I", "fc1", "fc2", "fc3")},
     hint=f" (give its preset: {', '.join(hparams.PRESETS)})",
 )

@@ -18,6 +18,7 @@ the parts of I start at multiples of four, their inputs next to zeros.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -28,7 +29,14 @@ from linnet_export.building.batch_norm import BatchNorm, Float64, fold
 from linnet_export.building.buffers import Buffer
 from linnet_export.building.builder import Builder
 from linnet_export.building.tensors import Weights
-from linnet_export.config import Signal, merge, read_integer, read_temperature
+from linnet_export.config import (
+    Signal,
+    check_features,
+    merge,
+    read_integer,
+    read_pre_emphasis,
+    read_temperature,
+)
 from linnet_export.families.family import Family, Tables
 from linnet_export.families.gru import update_first
 from linnet_export.families.residual_mel import MelNetwork, upsampling_matrix
@@ -190,11 +198,14 @@ def _metadata(model: ModelFile, config: Tables, name: str) -> dict[str, Any]:
 def _check(config: Tables) -> None:
     known = {"name", "features", "training", "signal", "temperature", "matching", "matching_rounds"}
     unknown, signal = set(config) - known, config.get("signal", {})
-    if unknown or set(signal) - {"companding"}:
+    for table in ("features", "signal"):
+        if not isinstance(config.get(table, {}), Mapping):
+            raise ValueError(f"config {table!r} is no table")
+    if unknown or set(signal) - {"companding", "pre_emphasis"}:
         raise ValueError(
             "model.bin says the rest itself: its config may hold name, features, training, "
-            "temperature, matching, matching_rounds and signal.companding, not "
-            f"{', '.join(sorted(unknown) or sorted(signal))}"
+            "temperature, matching, matching_rounds, signal.companding and signal.pre_emphasis, "
+            f"not {', '.join(sorted(unknown) or sorted(signal))}"
         )
 
 
@@ -204,6 +215,7 @@ def _sample_rate(model: ModelFile, metadata: dict[str, Any], n_features: int) ->
     for key, size in (("n_mels", n_features), ("hop_length", model.hop_length)):
         if definition.get(key, size) != size:
             raise ValueError(f"config features.{key} is {definition[key]}; model.bin has {size}")
+    check_features(metadata["features"])
     return read_integer(definition, "features", "sample_rate", 1, 384000)
 
 
@@ -248,13 +260,15 @@ def _gates(builder: Builder, gru: Gru, state: Buffer, y: Buffer) -> None:
 def build(checkpoint: Checkpoint, config: Tables, name: str, storage: Storage) -> VoiceFile:
     """The voice. Raises ValueError naming what does not fit.
 
-    The config's signal.companding is "mu-law" where the network was trained on it, which the file
-    does not say.
+    The config's signal.companding is "mu-law" where the network was trained on it, and its
+    signal.pre_emphasis that of the samples that it was trained on; the file says neither.
     """
     _check(config)
     model: ModelFile = checkpoint.layers
     metadata = _metadata(model, config, name)
-    companding = str(config.get("signal", {}).get("companding", "linear"))
+    own_signal = config.get("signal", {})
+    companding = str(own_signal.get("companding", "linear"))
+    pre_emphasis = read_pre_emphasis(own_signal)
     temperature = read_temperature(config)
     try:
         net = network(model)
@@ -262,7 +276,7 @@ def build(checkpoint: Checkpoint, config: Tables, name: str, storage: Storage) -
         raise ValueError(f"model.bin: {error}") from None
     hidden, aux, features = net.gru.recurrent.shape[1], net.mel.n_aux, net.mel.n_features
     sample_rate = _sample_rate(model, metadata, features)
-    signal = _signal(net.fc2.weight.shape[0].bit_length() - 1, companding)
+    signal = _signal(net.fc2.weight.shape[0].bit_length() - 1, companding, pre_emphasis)
     of_features = _columns(net.inputs.weight, 1, 1 + features)
     of_aux = _columns(net.inputs.weight, 1 + features, features + aux // 2)
     builder = Builder(sample_rate, model.hop_length, features, storage, of_features[1:])
@@ -290,12 +304,11 @@ def build(checkpoint: Checkpoint, config: Tables, name: str, storage: Storage) -
     return builder.voice(metadata)
 
 
-def _signal(bits: int, companding: str) -> Signal:
+def _signal(bits: int, companding: str, pre_emphasis: float) -> Signal:
     if companding not in ("linear", "mu-law"):
         raise ValueError(f"config signal.companding must be 'linear' or 'mu-law': {companding!r}")
-    return Signal(
-        bits, companding, 2.0**bits - 1 if companding == "mu-law" else 0.0, 0.0, "full-scale"
-    )
+    mu = 2.0**bits - 1 if companding == "mu-law" else 0.0
+    return Signal(bits, companding, mu, pre_emphasis, "full-scale")
 
 
 FAMILY = Family(

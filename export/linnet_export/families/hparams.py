@@ -40,7 +40,10 @@ def from_coqui(config: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"config model is {config['model']!r}, not 'wavernn'")
     found = {**audio, **config}
     for table in ("wavernn_model_params", "model_params", "model_args"):
-        found.update(config.get(table) or {})
+        values = config.get(table) or {}
+        if not isinstance(values, Mapping):
+            raise ValueError(f"config {table!r} is no table")
+        found.update(values)
     known = {key: value for key, value in found.items() if key in PROJECTS["coqui"].names}
     kept = {key: config[key] for key in ("features", "signal", "training") if key in config}
     return {"preset": "coqui", "hparams": known, **kept}
@@ -57,7 +60,7 @@ def expand(config: Mapping[str, Any], n_outputs: int) -> dict[str, Any]:
             raise ValueError(f"config hparams need a preset, whose names they are: {_presets()}")
         return dict(config)
     preset = config["preset"]
-    if preset not in PROJECTS:
+    if not isinstance(preset, str) or preset not in PROJECTS:
         raise ValueError(f"config preset {preset!r} is none of {_presets()}")
     project, hparams = PROJECTS[preset], config.get("hparams", {})
     if not isinstance(hparams, Mapping):
@@ -142,7 +145,7 @@ def _signal(values: Mapping[str, Any], n_outputs: int) -> dict[str, Any]:
     if isinstance(mode, int) and not isinstance(mode, bool):  # Coqui's: the bits
         network["mode"], bits = "RAW", mode
     elif mode is not None:
-        if mode not in _MODES:
+        if not isinstance(mode, str) or mode not in _MODES:
             raise ValueError(f"config hparams: mode {mode!r} is none of {', '.join(_MODES)}, bits")
         network["mode"] = _MODES[mode]
     if isinstance(network.get("upsample_factors"), tuple):

@@ -7,7 +7,17 @@ from typing import Any
 
 from linnet.format.voice_file import VoiceFile
 from linnet_export.building.tensors import UnknownTensors, Weights
-from linnet_export.families import fatchord, geneing, lpc, lyra, softmax, wavernn, workload
+from linnet_export.config import missing_keys
+from linnet_export.families import (
+    fatchord,
+    geneing,
+    lpc,
+    lyra,
+    softmax,
+    source_filter,
+    wavernn,
+    workload,
+)
 from linnet_export.families.family import Family
 from linnet_export.readers.checkpoint import Checkpoint
 from linnet_export.writing.storage import Storage
@@ -16,6 +26,7 @@ FAMILIES: tuple[Family, ...] = (
     wavernn.FAMILY,
     softmax.FAMILY,
     lpc.FAMILY,
+    source_filter.FAMILY,
     fatchord.FAMILY,
     workload.FAMILY,
     geneing.FAMILY,
@@ -30,9 +41,22 @@ def of_voice(voice: VoiceFile) -> Family | None:
     return next((family for family in FAMILIES if family.name == architecture), None)
 
 
-def nearest(checkpoint: Checkpoint, among: tuple[Family, ...] = FAMILIES) -> Family:
-    """The family that knows most of the tensors' names."""
-    return max(among, key=lambda family: len(family.sort(checkpoint)[0]))
+def likely(checkpoint: Checkpoint, among: tuple[Family, ...] = FAMILIES) -> Family | None:
+    """The family that knows most of the tensors' names; None where none knows any."""
+    best = max(among, key=lambda family: len(family.sort(checkpoint)[0]))
+    return best if best.sort(checkpoint)[0] else None
+
+
+def n_known(checkpoint: Checkpoint) -> int:
+    """How many of the tensors' names the likeliest family knows."""
+    return max(len(family.sort(checkpoint)[0]) for family in FAMILIES)
+
+
+def _by_names(checkpoint: Checkpoint) -> str:
+    family = likely(checkpoint, CONFIGURED)
+    if family is None:
+        return "by the names of its tensors it is of no family that linnet knows"
+    return f"by the names of its tensors the nearest is {family.name}{family.hint}"
 
 
 def find(checkpoint: Checkpoint, config: Mapping[str, Any]) -> tuple[Family, dict[str, Any]]:
@@ -50,11 +74,12 @@ def find(checkpoint: Checkpoint, config: Mapping[str, Any]) -> tuple[Family, dic
     for family in CONFIGURED:
         if family.name == architecture:
             return family, whole
-    likely = nearest(checkpoint, CONFIGURED)
-    raise ValueError(
-        f"architecture {architecture!r} is none of {', '.join(f.name for f in CONFIGURED)}; "
-        f"by the names of its tensors the nearest is {likely.name}{likely.hint}"
-    )
+    if architecture is None:
+        problem = f"the config lacks {', '.join(['architecture', *missing_keys(whole)])}"
+    else:
+        names = ", ".join(family.name for family in CONFIGURED)
+        problem = f"config architecture {architecture!r} is none of {names}"
+    raise ValueError(f"{problem}; {_by_names(checkpoint)}")
 
 
 def build(
@@ -71,8 +96,7 @@ def build(
         if family not in CONFIGURED:
             raise
         raise ValueError(
-            f"not a {family.name} checkpoint: {error}; "
-            f"the nearest known architecture is {nearest(checkpoint, CONFIGURED).name}"
+            f"not a {family.name} checkpoint: {error}; {_by_names(checkpoint)}"
         ) from None
 
 

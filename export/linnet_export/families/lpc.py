@@ -35,7 +35,7 @@ from linnet_export.families.conditioning import (
     read_conditioning,
     require_conditioning,
 )
-from linnet_export.families.family import configured
+from linnet_export.families.family import CONVOLUTION, LINEAR, RECURRENT, configured
 from linnet_export.families.gru import GRU, GRU_NAMES, Gru, read_gru, update_first
 from linnet_export.writing.storage import Storage
 
@@ -153,4 +153,14 @@ def checkpoint(voice: VoiceFile) -> dict[str, Weights]:
     }
 
 
-FAMILY = configured("lpc-wavernn", build, NAMES, checkpoint=checkpoint)
+FAMILY = configured(
+    "lpc-wavernn",
+    build,
+    NAMES,
+    checkpoint=checkpoint,
+    roles={
+        CONVOLUTION: ("envelope.layers.{i}", "conditioning.{i}"),
+        RECURRENT: ("gru",),
+        LINEAR: PARTS,
+    },
+)

@@ -11,6 +11,7 @@ of stretching and smoothing becomes one matrix (hop x window) over frames.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ from linnet_export.building.buffers import Buffer
 from linnet_export.building.builder import Builder
 from linnet_export.building.tensors import Weights
 
+MOST_HOP = 65536  # samples of a frame
+MOST_PRODUCTS = 1 << 30  # of a stage, in computing what a frame and its neighbours give
 Stages = list[tuple[int, Weights]]  # (repetition in time, odd smoothing filter), in turn
 
 
@@ -97,12 +100,19 @@ def upsampling_matrix(stages: Stages, pad: int) -> Float64:
     beyond its padding, stage by stage, would come back into what it keeps.
     """
     reach, hop = 0.0, 1
+    if math.prod(repeat for repeat, _ in stages) > MOST_HOP:
+        raise ValueError(f"the upsampling makes more than {MOST_HOP} samples of a frame")
     for repeat, smoothing in stages:
         if len(smoothing) % 2 == 0:
             raise ValueError(f"a smoothing filter of {len(smoothing)} samples has no centre")
         hop *= repeat
         reach += len(smoothing) // 2 / hop
     far = int(np.ceil(reach)) + pad + 1
+    longest = max((len(smoothing) for _, smoothing in stages), default=1)
+    if (2 * far + 1) * hop * longest > MOST_PRODUCTS:
+        raise ValueError(
+            f"the upsampling smooths {2 * far + 1} frames of {hop} samples by {longest} at a time"
+        )
     whole = _response(stages, far, far)
     for cut, kept in (
         (_response(stages, pad, far)[pad:], whole[far:]),

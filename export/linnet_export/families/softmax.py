@@ -25,7 +25,7 @@ from linnet_export.families.conditioning import (
     read_conditioning,
     require_conditioning,
 )
-from linnet_export.families.family import configured
+from linnet_export.families.family import CONVOLUTION, LINEAR, RECURRENT, TABLE, configured
 from linnet_export.families.gru import GRU, GRU_NAMES, read_gru
 from linnet_export.writing.storage import Storage
 
@@ -85,4 +85,14 @@ def build(
     return builder.voice(metadata)
 
 
-FAMILY = configured("wavernn-softmax", build, NAMES)
+FAMILY = configured(
+    "wavernn-softmax",
+    build,
+    NAMES,
+    roles={
+        CONVOLUTION: ("conditioning.{i}",),
+        TABLE: ("embedding",),
+        RECURRENT: ("gru",),
+        LINEAR: ("fc{i+1}",),
+    },
+)

@@ -29,7 +29,7 @@ from linnet_export.families.conditioning import (
     read_conditioning,
     require_conditioning,
 )
-from linnet_export.families.family import configured
+from linnet_export.families.family import CONVOLUTION, LINEAR, RECURRENT, configured
 from linnet_export.families.gru import GRU, GRU_NAMES, Gru
 from linnet_export.writing.storage import Storage
 
@@ -170,4 +170,9 @@ def build(
     return builder.voice(metadata)
 
 
-FAMILY = configured("wavernn-dual-softmax", build, NAMES)
+FAMILY = configured(
+    "wavernn-dual-softmax",
+    build,
+    NAMES,
+    roles={CONVOLUTION: ("conditioning.{i}",), RECURRENT: ("gru",), LINEAR: HEADS},
+)

@@ -39,6 +39,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from linnet.errors import install
 from linnet.files import require_apart, write_atomic
 from linnet.format.operations import SCALE_ACTIVATIONS, History, Operand, Operation, Upsample
 from linnet.format.reading import read
@@ -86,7 +87,7 @@ def networks(file: VoiceFile) -> Networks:
     try:
         import onnx  # noqa: F401
     except ImportError as error:
-        raise ImportError("writing ONNX needs onnx: pip install 'linnet[export]'") from error
+        raise ImportError(f"writing ONNX needs onnx: {install('export')}") from error
     frame_program = tuple(_without_strides(op) for op in file.frame_program)
     frame = _Frame("frame", file, frame_program)
     step = _Step("step", file, file.sample_program)

@@ -15,6 +15,7 @@ import numpy as np
 
 from linnet_export.building.batch_norm import BatchNorm
 from linnet_export.building.tensors import Weights
+from linnet_export.readers.budget import Budget
 from linnet_export.readers.checkpoint import Checkpoint
 
 ELEMENT_SIZE = 4
@@ -68,8 +69,8 @@ class ModelFile:
 
 
 class _Reader:
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+    def __init__(self, data: bytes, budget: Budget | None) -> None:
+        self.data, self.budget = data, budget
         self.at = 0
 
     def take(self, dtype: str, n: int, what: str) -> Weights:
@@ -119,6 +120,8 @@ class _Reader:
             )
         if len(groups) and 4 * (int(groups.max()) + 1) > -(-cols // 4) * 4:
             raise ValueError(f"model.bin: the index of {what} leaves its {cols} columns")
+        if self.budget is not None:
+            self.budget.spend(ELEMENT_SIZE * rows * cols, what)
         row = np.cumsum(index == ROW_END)[index != ROW_END]
         dense = np.zeros((rows, -(-cols // 4), 4), np.float32)
         dense[row, groups] = values.reshape(-1, 4)
@@ -157,9 +160,10 @@ def _read_layer(reader: _Reader) -> Layer:
     raise ValueError(f"model.bin: {what} has the unknown type {kind}")
 
 
-def read_model(data: bytes) -> ModelFile:
-    """Parse a whole `model.bin`. Raises ValueError naming what is wrong and where."""
-    reader = _Reader(data)
+def read_model(data: bytes, budget: Budget | None = None) -> ModelFile:
+    """Parse a whole `model.bin`. Raises ValueError naming what is wrong and where, or where its
+    matrices leave the budget."""
+    reader = _Reader(data, budget)
     blocks, upsampling, hop, padding = reader.sizes(4, "header", least=0)
     layers = []
     while reader.at < len(data):
@@ -167,9 +171,9 @@ def read_model(data: bytes) -> ModelFile:
     return ModelFile(blocks, upsampling, hop, padding, tuple(layers))
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, budget: Budget) -> Checkpoint:
     """A whole `model.bin`, whose layers are a ModelFile. Raises ValueError."""
-    model = read_model(path.read_bytes())
+    model = read_model(path.read_bytes(), budget)
     return Checkpoint(tensors(model), layers=model)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from linnet_export.readers.budget import Budget
 from linnet_export.readers.checkpoint import Checkpoint
 
 Float32 = npt.NDArray[np.float32]
@@ -28,7 +29,7 @@ LAYERS = (
 )
 _PARTS = ("weights", "mask", "bias")
 _FIRST = re.compile(r"(.*)_conv1d_weights\.raw\.gz")
-_MOST_BYTES = 1 << 28  # of one file, unpacked
+_PIECE = 1 << 20  # bytes that are unpacked at once
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,21 @@ def recognises(path: Path, start: bytes) -> bool:
     return path.is_dir()
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, budget: Budget) -> Checkpoint:
     """The whole folder, whose layers are a dict of Layer by name. Raises ValueError."""
-    layers = read_folder(path)
+    layers = read_folder(path, budget)
     return Checkpoint(tensors(layers), layers=layers)
 
 
-def read_folder(path: Path) -> dict[str, Layer]:
-    """All layers by name.
+def read_folder(path: Path, budget: Budget | None = None) -> dict[str, Layer]:
+    """All layers by name, within a budget (None: its default).
 
     Raises ValueError that lists missing files, or names the file that holds what it should not.
     """
     prefixes = sorted(match[1] for file in path.iterdir() if (match := _FIRST.fullmatch(file.name)))
     if len(prefixes) != 1:
         found = f"several: {', '.join(prefixes)}" if prefixes else "no *_conv1d_weights.raw.gz"
-        raise ValueError(f"{path}: a folder that is not one of Lyra's generators: {found}")
+        raise ValueError(f"a folder that is not one of Lyra's generators: {found}")
     files = {
         (layer, part): path / f"{prefixes[0]}_{layer}_{part}.raw.gz"
         for layer in LAYERS
@@ -66,10 +67,10 @@ def read_folder(path: Path) -> dict[str, Layer]:
     }
     missing = [file.name for file in files.values() if not file.is_file()]
     if missing:
-        raise ValueError(f"{path}: missing files: {', '.join(missing)}")
-    layers = {}
+        raise ValueError(f"missing files: {', '.join(missing)}")
+    layers, budget = {}, budget or Budget(path)
     for layer in LAYERS:
-        weights, mask, bias = (_floats(files[layer, part]) for part in _PARTS)
+        weights, mask, bias = (_floats(files[layer, part], budget) for part in _PARTS)
         name = files[layer, "weights"].name
         if not bias.size or weights.size % bias.size or not weights.size:
             raise ValueError(f"{name}: {weights.size} weights for {bias.size} biases")
@@ -81,13 +82,17 @@ def read_folder(path: Path) -> dict[str, Layer]:
     return layers
 
 
-def _floats(path: Path) -> Float32:
+def _floats(path: Path, budget: Budget) -> Float32:
+    pieces = []
     try:
         with gzip.open(path) as file:
-            data = file.read(_MOST_BYTES + 1)
+            while piece := file.read(_PIECE):
+                budget.spend(2 * len(piece), path.name)  # once more as they are joined
+                pieces.append(piece)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path.name}: {error}") from None
-    if len(data) > _MOST_BYTES or len(data) % 4:
+    data = b"".join(pieces)
+    if len(data) % 4:
         raise ValueError(f"{path.name}: {len(data)} bytes are no array of float32")
     values = np.frombuffer(data, "<f4")
     if not np.isfinite(values).all():

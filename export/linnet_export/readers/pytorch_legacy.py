@@ -9,57 +9,50 @@ from __future__ import annotations
 
 import os
 import pickle
-from pathlib import Path
+from collections.abc import Callable
 from typing import IO, Any
 
-from linnet_export.readers.pickles import Unpickler, item_size
+from linnet_export.readers import pickles
+from linnet_export.readers.budget import Budget
+from linnet_export.readers.pickles import PickleError
 
 MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 VERSION = 1001
+# Bytes of an element of a storage.
+_SIZES = {
+    **dict.fromkeys(("int8", "uint8", "bool", "qint8", "quint8", "byte"), 1),
+    **dict.fromkeys(("float16", "bfloat16", "int16"), 2),
+    **dict.fromkeys(("float32", "int32", "qint32"), 4),
+    **dict.fromkeys(("float64", "int64", "complex64"), 8),
+    "complex128": 16,
+}
 
 
-class _Types(Unpickler):
-    """Goes over the object for the types of its storages only."""
+def load(file: IO[bytes], budget: Budget) -> tuple[Any, Callable[[str], bytes]]:
+    """The saved object, and what reads a storage by its key. Raises ValueError."""
+    file.seek(len(MAGIC))
+    version = pickles.load(file, budget)
+    if not isinstance(version, int) or version != VERSION:
+        raise PickleError(f"its version is not {VERSION}")
+    system = pickles.load(file, budget)
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise PickleError("it is big-endian")
+    types: dict[str, str] = {}
+    loaded = pickles.load(file, budget, types)
+    keys = pickles.load(file, budget)
+    if not isinstance(keys, list) or not all(isinstance(k, str) and k in types for k in keys):
+        raise PickleError("its storages are not those of its tensors")
+    places = _places(file, [(key, _SIZES[types[key]]) for key in keys])
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.types: dict[str, str] = {}
-        super().__init__(file, self._note)
+    def read(key: str) -> bytes:
+        if key not in places:
+            raise ValueError(f"storage {key} is missing")
+        at, n_bytes = places[key]
+        budget.spend(n_bytes, f"storage {key}")
+        file.seek(at)
+        return file.read(n_bytes)
 
-    def _note(self, key: str, numpy: str) -> bytes:
-        self.types[key] = numpy
-        return b""
-
-    def find_class(self, module: str, name: str) -> Any:
-        found = super().find_class(module, name)
-        return (lambda *_: None) if module == "torch._utils" else found
-
-
-def _no_storage(key: str, _: str) -> bytes:
-    raise pickle.UnpicklingError(f"storage {key} outside the object")
-
-
-def load(path: Path) -> Any:
-    """The saved object. Raises pickle.UnpicklingError, or what a damaged pickle raises."""
-    with path.open("rb") as file, path.open("rb") as data:
-        file.seek(len(MAGIC))
-        version = Unpickler(file, _no_storage).load()
-        if version != VERSION:
-            raise pickle.UnpicklingError(f"its version is {version!r}, not {VERSION}")
-        if not Unpickler(file, _no_storage).load()["little_endian"]:
-            raise pickle.UnpicklingError("it is big-endian")
-        start = file.tell()
-        scan = _Types(file)
-        scan.load()
-        keys = Unpickler(file, _no_storage).load()
-        places = _places(file, [(key, item_size(scan.types[key])) for key in keys])
-
-        def read(key: str, _: str) -> bytes:
-            at, n_bytes = places[key]
-            data.seek(at)
-            return data.read(n_bytes)
-
-        file.seek(start)
-        return Unpickler(file, read).load()
+    return loaded, read
 
 
 def _places(file: IO[bytes], items: list[tuple[str, int]]) -> dict[str, tuple[int, int]]:
@@ -70,7 +63,7 @@ def _places(file: IO[bytes], items: list[tuple[str, int]]) -> dict[str, tuple[in
         count = file.read(8)
         at, n_bytes = file.tell(), item * int.from_bytes(count, "little")
         if len(count) < 8 or n_bytes > size - at:
-            raise pickle.UnpicklingError(f"storage {key} is cut short")
+            raise PickleError(f"storage {key} is cut short")
         places[key] = (at, n_bytes)
         file.seek(at + n_bytes)
     return places

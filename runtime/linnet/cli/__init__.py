@@ -7,11 +7,13 @@ import contextlib
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import linnet
-from linnet.cli import bench, export, inspect, score, synth
+from linnet.cli import bench, bulk, completion, export, inspect, score, synth, voices
+from linnet.errors import Note, one_line
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,26 +22,28 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"linnet {linnet.__version__}")
     parsers = root.add_subparsers(metavar="COMMAND", required=True)
-    for command in (synth, export, inspect, bench, score):
+    for command in (synth, bulk, voices, export, inspect, bench, score, completion):
         command.add(parsers)
     return root
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: sys.argv); returns the exit status."""
-    options = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = parser().parse_args(bench.with_mode(words))
     try:
-        with _terminated_as_interrupted():
-            options.run(options)
+        with _terminated_as_interrupted(), warnings.catch_warnings():
+            warnings.simplefilter("always", Note)
+            warnings.showwarning = _show
+            status = options.run(options)
             sys.stdout.flush()
     except (ValueError, OSError, ImportError, MemoryError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        print(f"linnet: {text}", file=sys.stderr)
+        print(f"linnet: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("linnet: interrupted", file=sys.stderr)
         return 130
-    return 0
+    return status or 0
 
 
 @contextlib.contextmanager
@@ -53,8 +57,8 @@ def _terminated_as_interrupted() -> Iterator[None]:
     def end(number: int, _: Any) -> None:
         raise SystemExit(128 + number)
 
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    numbers = [n for n in (getattr(signal, name) for name in names) if signal.getsignal(n) == 0]
+    numbers = [getattr(signal, n) for n in ("SIGTERM", "SIGHUP") if hasattr(signal, n)]
+    numbers = [n for n in numbers if signal.getsignal(n) == signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, end)
     try:
@@ -62,3 +66,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
+
+
+def _show(message: Warning | str, *_: object) -> None:
+    print(f"linnet: {' '.join(str(message).split())}", file=sys.stderr)

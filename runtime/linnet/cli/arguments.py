@@ -15,15 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 import linnet
-from linnet.arguments import checked_seed, checked_temperature, checked_threads, oriented
+from linnet.arguments import checked_seed, checked_temperature, checked_threads
 from linnet.files import read_bytes
 
 if TYPE_CHECKING:
     Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+VOICE = "a .linnet file, or a name that `linnet voices` lists"
+
+
 def add_voice(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("voice", metavar="VOICE", help="a .linnet file")
+    parser.add_argument("voice", metavar="VOICE", help=VOICE)
     add_kernels(parser)
     add_threads(parser)
 
@@ -58,14 +61,6 @@ def load_mel(path: str) -> npt.NDArray[Any]:
     if array is None:
         raise ValueError(f"{path}: features are a .npy, .npz or .pt file")
     return array
-
-
-def turned(mel: npt.NDArray[Any], path: str, n_mels: int, transpose: bool) -> npt.NDArray[Any]:
-    """Features of a file as (n_mels, n_frames), as `oriented` makes them."""
-    try:
-        return oriented(mel, n_mels, transpose)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def mel_of(data: bytes, path: str) -> npt.NDArray[Any] | None:
@@ -148,6 +143,27 @@ def positive(text: str) -> int:
         return int(t)
 
     return int(_checked(check, text))
+
+
+def seconds(text: str) -> float:
+    def check(t: str) -> float:
+        if not 0 <= float(t) < float("inf"):
+            raise ValueError(f"must be 0 or more, not {t}")
+        return float(t)
+
+    return float(_checked(check, text))
+
+
+def n_bytes(text: str) -> int:
+    """A size such as 300M or 2G, in powers of 1024."""
+    factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:].upper())
+    try:
+        value = float(text[:-1]) * factor if factor else int(text)
+        if not 0 < value < 1 << 62:
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size, such as 300M or 2G") from None
+    return int(value)
 
 
 def sparsity(text: str) -> float:

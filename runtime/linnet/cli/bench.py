@@ -3,57 +3,105 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from linnet.cli.arguments import add_kernels, positive, sparsity
+from linnet.cli.arguments import add_kernels, positive, seconds, sparsity
 from linnet.format.blocks import BLOCKS, DENSE
 from linnet.format.dtypes import DTYPES
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
 
-DESCRIPTION = """\
-matvec        products of the paper's matrices and of GRUs', with every kernel set and storage type
-matvec --quick    one matrix
-sample VOICE  a voice's speed and where the time goes, for every kernel set (also: bench VOICE)
-sweep         time against sparsity, sparse beside dense
-All but --quick write OUT.json and OUT.png. On one core."""
+MODES = ("matvec", "sample", "sweep")
+DESCRIPTION = "`linnet bench MODE --help` tells of each mode. `linnet bench VOICE` is sample."
 
 
 def add(parsers: Parsers) -> None:
     parser = parsers.add_parser(
-        "bench",
-        help="speed of a voice, or of matrices",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "bench", help="speed of a voice, or of matrices", description=DESCRIPTION
     )
+    modes = parser.add_subparsers(metavar="MODE", dest="what", required=True)
+    _add_matvec(modes)
+    _add_sample(modes)
+    _add_sweep(modes)
+    parser.set_defaults(run=run)
+
+
+def with_mode(arguments: Sequence[str]) -> list[str]:
+    """`bench VOICE` as `bench sample VOICE`."""
+    words = list(arguments)
+    if words[:1] == ["bench"] and len(words) > 1 and words[1] not in MODES:
+        if words[1].endswith(".linnet") or os.path.isfile(words[1]):
+            words.insert(1, "sample")
+    return words
+
+
+def _add_matvec(modes: Parsers) -> None:
+    parser = modes.add_parser(
+        "matvec",
+        help="products of matrices, with every kernel set and storage type",
+        description="Times products of the paper's matrices and of GRUs', with every kernel set "
+        "and storage type, on one core, beside other libraries and the stream limit: the time that "
+        "only loading and widening the weights takes. Writes OUT.json and OUT.png.",
+    )
+    _add_common(parser)
+    one = parser.add_argument_group("one matrix instead, which writes nothing; implied by any")
+    one.add_argument("--quick", action="store_true", help="one random matrix")
+    _add_shape(one)
+    one.add_argument("--sparsity", type=sparsity, help="default: 0.95")
+    one.add_argument("--block", choices=[*BLOCKS, DENSE], help="default: 4x4")
+    one.add_argument("--dtype", choices=list(DTYPES), help="default: float16")
+    one.add_argument("--weights", metavar="FILE.npz", help="time each matrix of this file")
+
+
+def _add_sample(modes: Parsers) -> None:
+    parser = modes.add_parser(
+        "sample",
+        help="a voice's speed, and where the time goes",
+        description="Times the samples of a voice with every kernel set, and the operations that "
+        "they take. Writes OUT.json and OUT.png.",
+    )
+    parser.add_argument("voice", metavar="VOICE", help="a .linnet file or a name")
     parser.add_argument(
-        "what",
-        metavar="matvec | sample | sweep",
-        nargs="?",
-        default="matvec",
-        help="what to measure (default: matvec)",
-    )
-    parser.add_argument("voice", metavar="VOICE", nargs="?", help="a .linnet file, for sample")
-    add_kernels(parser)
-    parser.add_argument(
-        "-o", "--output", metavar="OUT", help="default: linnet-bench-matvec, and so on"
-    )
-    sample = parser.add_argument_group("sample")
-    sample.add_argument(
         "--threads", type=positive, nargs="+", default=[1], help="numbers of threads (default: 1)"
     )
-    matvec = parser.add_argument_group("matvec --quick (implied by any of these), and sweep")
-    matvec.add_argument("--quick", action="store_true", help="one random matrix")
-    matvec.add_argument("--rows", type=positive, help="default: 3072")
-    matvec.add_argument("--cols", type=positive, help="default: 1024")
-    matvec.add_argument("--sparsity", type=sparsity, help="default: 0.95")
-    matvec.add_argument("--block", choices=[*BLOCKS, DENSE], help="default: 4x4")
-    matvec.add_argument("--dtype", choices=list(DTYPES), help="default: float16")
-    matvec.add_argument(
-        "--weights", metavar="FILE.npz", help="time each matrix of this file instead"
+    _add_common(parser)
+
+
+def _add_sweep(modes: Parsers) -> None:
+    parser = modes.add_parser(
+        "sweep",
+        help="time against sparsity, sparse beside dense",
+        description="Times one matrix at thirteen sparsities, sparse and dense, on one core. "
+        "Writes OUT.json and OUT.png.",
     )
-    parser.set_defaults(run=run)
+    _add_common(parser)
+    _add_shape(parser)
+    parser.add_argument("--dtype", choices=list(DTYPES), help="default: float16")
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add_kernels(parser)
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", help="default: linnet-bench-MODE; none with --json"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="only the figures, into this file, or - for stdout"
+    )
+    parser.add_argument(
+        "--time-limit",
+        type=seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="of the whole run, which then takes fewer rounds (default: 60; 0: none)",
+    )
+
+
+def _add_shape(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--rows", type=positive, help="default: 3072")
+    parser.add_argument("--cols", type=positive, help="default: 1024")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -64,17 +112,13 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _complete(options: argparse.Namespace) -> None:
-    """Put the defaults in. Raises ValueError where the words do not say what to measure."""
-    if options.what not in ("matvec", "sample", "sweep"):
-        if options.voice is not None:
-            raise ValueError(f"bench measures matvec, sample or sweep, not {options.what!r}")
-        options.what, options.voice = "sample", options.what
-    if options.what == "sample" and options.voice is None:
-        raise ValueError("bench sample needs a voice: linnet bench sample VOICE")
-    quick_given = (options.rows, options.cols, options.sparsity, options.block, options.dtype)
-    if options.weights or any(given is not None for given in quick_given):
-        options.quick = True
-    options.output = options.output or f"linnet-bench-{options.what}"
-    options.rows, options.cols = options.rows or 3072, options.cols or 1024
-    options.sparsity = 0.95 if options.sparsity is None else options.sparsity
-    options.block, options.dtype = options.block or "4x4", options.dtype or "float16"
+    """Put the defaults in."""
+    names = ("rows", "cols", "sparsity", "block", "dtype", "weights")
+    given = {name: getattr(options, name, None) for name in names}
+    options.quick = getattr(options, "quick", False) or any(v is not None for v in given.values())
+    if options.output is None and options.json is None:
+        options.output = f"linnet-bench-{options.what}"
+    options.rows, options.cols = given["rows"] or 3072, given["cols"] or 1024
+    options.sparsity = 0.95 if given["sparsity"] is None else given["sparsity"]
+    options.block, options.dtype = given["block"] or "4x4", given["dtype"] or "float16"
+    options.weights = given["weights"]

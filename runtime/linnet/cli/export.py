@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from linnet.cli.arguments import add_transpose, load_mel, sparsity, temperature
-from linnet.files import STANDARD, as_file, read_bytes, write_bytes
+from linnet.cli.arguments import add_transpose, load_mel, n_bytes, sparsity, temperature
+from linnet.files import (
+    STANDARD,
+    as_file,
+    read_bytes,
+    require_apart,
+    write_atomic,
+    write_bytes,
+)
 from linnet.format.blocks import BLOCKS, DENSE
 from linnet.format.dtypes import DTYPES
 from linnet.format.reading import is_voice
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
+
+VARIABLE = "LINNET_MAX_UNPACKED"
 
 
 def add(parsers: Parsers) -> None:
@@ -71,6 +82,23 @@ def add(parsers: Parsers) -> None:
     )
     parser.add_argument("--mel", metavar="MEL.npy", help="its features; default: computed from it")
     add_transpose(parser)
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--key",
+        metavar="PLACE",
+        help="where the weights stand in a checkpoint of several networks: keys with dots between",
+    )
+    parser.add_argument(
+        "--max-unpacked",
+        type=n_bytes,
+        metavar="BYTES",
+        help="that the checkpoint may unpack to, such as 2G; default: LINNET_MAX_UNPACKED, or 512M",
+    )
+    parser.add_argument(
+        "--suggest-names",
+        metavar="MAP.toml",
+        help="with --describe: write a names map to edit",
+    )
     parser.add_argument("--name", help="the voice's name; default: the config's, or the file's")
     parser.set_defaults(run=run)
 
@@ -85,25 +113,53 @@ def _run(options: argparse.Namespace) -> None:
     import linnet_export
 
     if options.output is None:
-        _refuse_options(options, {"describe", "to_onnx"}, "is for making a voice, with -o")
+        allowed = {"describe", "to_onnx", "key", "max_unpacked", "suggest_names"}
+        _refuse_options(options, allowed, "is for making a voice, with -o")
+    if options.suggest_names and not options.describe:
+        raise ValueError("--suggest-names goes with --describe")
+    limits = {"key": options.key, "max_unpacked": _max_unpacked(options)}
     if options.describe:
-        print(linnet_export.describe(options.source))
+        print(linnet_export.describe(options.source, **limits))
+        if options.suggest_names:
+            require_apart(options.suggest_names, [options.source])
+            names = linnet_export.suggest_names(options.source, **limits)
+            write_atomic(options.suggest_names, names.encode())
+            print(f"a names map to edit: {options.suggest_names}")
     elif options.to_onnx:
         for path in linnet_export.export_onnx(options.source, options.to_onnx):
             print(path)
     else:
-        _export(options)
+        report = _export(options)
+        text = json.dumps(asdict(report), indent=2) if options.json else str(report)
+        print(text, file=sys.stderr if report.path == STANDARD else sys.stdout)
 
 
-def _export(options: argparse.Namespace) -> None:
+def _export(options: argparse.Namespace) -> Any:
+    """The report of what was written, to standard output too."""
     if options.output != STANDARD:
-        print(export(options))
-        return
+        return export(options)
     with tempfile.TemporaryDirectory() as folder:
-        options.output = os.path.join(folder, "stdout.linnet")
+        options.output = os.path.join(folder, "stdout")
         report = export(options)
         write_bytes(STANDARD, read_bytes(options.output))
-    print(report, file=sys.stderr)
+    return replace(report, path=STANDARD)
+
+
+def _mel(options: argparse.Namespace) -> npt.NDArray[Any] | None:
+    if options.mel is None:
+        return None
+    mel = load_mel(options.mel)
+    return mel.swapaxes(-1, -2) if options.transpose and mel.ndim > 1 else mel
+
+
+def _max_unpacked(options: argparse.Namespace) -> int | None:
+    """The option, or else the environment's variable."""
+    if options.max_unpacked is not None or VARIABLE not in os.environ:
+        return options.max_unpacked  # type: ignore[no-any-return]
+    try:
+        return n_bytes(os.environ[VARIABLE])
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"{VARIABLE}: {error}") from None
 
 
 def _refuse_options(options: argparse.Namespace, allowed: set[str], why: str) -> None:
@@ -113,13 +169,13 @@ def _refuse_options(options: argparse.Namespace, allowed: set[str], why: str) ->
             raise ValueError(f"--{name} {why}")
 
 
-def export(options: argparse.Namespace) -> object:
+def export(options: argparse.Namespace) -> Any:
     """The report of what was written."""
     from linnet_export import export, rematch
 
     if is_voice(options.source):
         _refuse_options(
-            options, {"output", "matching", "rounds"}, "is for checkpoints, not for voices"
+            options, {"output", "matching", "rounds", "json"}, "is for checkpoints, not for voices"
         )
         if options.matching is None:
             raise ValueError(f"{options.source} is a voice already: only --matching changes it")
@@ -139,11 +195,6 @@ def export(options: argparse.Namespace) -> object:
         score=options.score,
         mel=_mel(options),
         name=options.name,
+        key=options.key,
+        max_unpacked=_max_unpacked(options),
     )
-
-
-def _mel(options: argparse.Namespace) -> npt.NDArray[Any] | None:
-    if options.mel is None:
-        return None
-    mel = load_mel(options.mel)
-    return mel.swapaxes(-1, -2) if options.transpose and mel.ndim > 1 else mel

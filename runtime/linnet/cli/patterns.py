@@ -6,6 +6,7 @@ import importlib
 from io import BytesIO
 from typing import Any
 
+from linnet.errors import install
 from linnet.files import write_atomic
 from linnet.format.blocks import BLOCKS, ceil_div
 from linnet.format.choice import occupied_blocks
@@ -13,17 +14,20 @@ from linnet.format.voice_file import VoiceFile
 
 
 def draw_patterns(file: VoiceFile, path: str) -> None:
-    """Draw the stored blocks of every block-sparse matrix into one picture.
+    """Draw the stored blocks of the networks' block-sparse matrices into one picture.
 
     Raises ValueError where the voice has none, or without matplotlib (`linnet[bench]`).
     """
-    tensors = [tensor for tensor in file.tensors if tensor.layout in BLOCKS]
+    # Those that match samples to the features are bands of a definition: nothing was pruned.
+    matching = {t.name for t in file.tensors_of(file.match).values()} if file.match else set()
+    sparse = [tensor for tensor in file.tensors if tensor.layout in BLOCKS]
+    tensors = [tensor for tensor in sparse if tensor.name not in matching]
     if not tensors:
         raise ValueError("the voice has no block-sparse matrix to draw")
     try:
         figures: Any = importlib.import_module("matplotlib.figure")
     except ImportError:
-        raise ValueError("drawing needs matplotlib: pip install 'linnet[bench]'") from None
+        raise ValueError(f"drawing needs matplotlib: {install('bench')}") from None
     n_columns = min(3, len(tensors))
     n_rows = ceil_div(len(tensors), n_columns)
     figure = figures.Figure(figsize=(4.2 * n_columns, 4.4 * n_rows), layout="constrained")

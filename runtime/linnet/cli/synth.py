@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from linnet.arguments import checked_mel
+from linnet.arguments import checked_mel, oriented
 from linnet.audio import ENDINGS, RAW, WAV, decode, encode, sound_format
 from linnet.cli.arguments import (
     add_transpose,
@@ -22,8 +22,8 @@ from linnet.cli.arguments import (
     require_folder_of,
     seed,
     temperature,
-    turned,
 )
+from linnet.features import PRESETS, complete, convert
 from linnet.files import STANDARD, read_bytes, require_apart, write_bytes
 
 if TYPE_CHECKING:
@@ -53,6 +53,15 @@ def add(parsers: Parsers) -> None:
     add_transpose(parser)
     parser.add_argument("--seed", type=seed, default=0, help="0 .. 2^64 - 1 (default 0)")
     parser.add_argument("--temperature", type=temperature, default=1.0, help="default 1")
+    parser.add_argument(
+        "--mel-from",
+        metavar="NAME",
+        choices=PRESETS,
+        help=f"the features are another project's: {', '.join(PRESETS)}",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse features that can hardly be this voice's"
+    )
     parser.add_argument("--progress", action="store_true", help="show progress on stderr")
     parser.set_defaults(run=run)
 
@@ -63,32 +72,37 @@ def run(options: argparse.Namespace) -> None:
         require_apart(path, [options.voice, *options.inputs])
     endings = [sound_format(path, options.raw) for path in outputs]
     voice = load_voice(options)
-    mels = [load_features(voice, path, options.transpose) for path in options.inputs]
+    source, transpose = options.mel_from, options.transpose
+    mels = [load_features(voice, path, source, transpose) for path in options.inputs]
+    how = (options.temperature, options.progress, options.strict)
     if len(mels) == 1:
-        utterances = [
-            voice.synthesize(mels[0], options.seed, options.temperature, options.progress)
-        ]
+        utterances = [voice.synthesize(mels[0], options.seed, *how)]
     else:
-        seeds = [options.seed] * len(mels)
-        utterances = voice.synthesize_batch(mels, seeds, options.temperature, options.progress)
+        utterances = voice.synthesize_batch(mels, [options.seed] * len(mels), *how)
     for path, ending, samples in zip(outputs, endings, utterances, strict=True):
         write_bytes(path, encode(samples, voice.sample_rate, ending))
         seconds = f"{samples.size / voice.sample_rate:.2f} s at {voice.sample_rate} Hz"
         print(f"{path}: {seconds}", file=sys.stderr if path == STANDARD else sys.stdout)
 
 
-def load_features(voice: Voice, path: str, transpose: bool) -> npt.NDArray[Any]:
-    """Features (n_mels, n_frames) from a file of them, or of a recording."""
+def load_features(
+    voice: Voice, path: str, source: str | None = None, transpose: bool = False
+) -> npt.NDArray[Any]:
+    """Features (n_mels, n_frames) from a file of them, converted where they are another project's,
+    or of a recording."""
     data = read_bytes(path)
     mel = mel_of(data, path)
-    if mel is not None:
-        mel = turned(mel, path, voice.n_mels, transpose)
+    if mel is None:
+        recording, rate = decode(data, path)
         with _named(path):
-            checked_mel(mel, voice.n_mels)
-        return mel
-    recording, rate = decode(data, path)
+            return voice.features(recording, rate)
     with _named(path):
-        return voice.features(recording, rate)
+        if source is not None:
+            n_mels = complete(PRESETS[source])["n_mels"]
+            return convert(oriented(mel, n_mels, transpose), source, voice)
+        mel = oriented(mel, voice.n_mels, transpose)
+        checked_mel(mel, voice.n_mels)
+    return mel
 
 
 @contextlib.contextmanager
@@ -99,7 +113,7 @@ def _named(path: str) -> Iterator[None]:
         raise ValueError(f"{path}: {error}") from None
 
 
-def output_paths(inputs: list[str], output: str, raw: bool) -> list[str]:
+def output_paths(inputs: list[str], output: str, raw: bool = False) -> list[str]:
     """Where the samples of each input go: `output`, or files named after the inputs within it."""
     if len(inputs) == 1 and not os.path.isdir(output):
         if output != STANDARD:

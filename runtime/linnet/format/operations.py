@@ -357,6 +357,96 @@ class Match(Operation):
         return f"{max(self.rounds, 1) * self.iterations} x {tensors['twiddles'].shape[0]}"
 
 
+@dataclass(frozen=True)
+class Pitch(Operation):
+    """out (2) = the pitch in cycles a sample, and 1 where voiced, from logits of its bins."""
+
+    number: ClassVar[int] = 14
+    tensors: ClassVar[tuple[str, ...]] = ("centres",)
+    bins: int = _word(1)
+    centres: int = _word(2)
+    reach: int = _word(3)
+    input: Operand = _operand(4, "bins")
+    out: Operand = _operand(6, "2")
+    voicing: Operand = _operand(8, "1")
+
+    def label(self, tensors: Tensors) -> str:
+        return str(self.bins)
+
+
+@dataclass(frozen=True)
+class Levinson(Operation):
+    """Rows of coefficients (lags - 1) and gain of an all-pole filter, from autocorrelations."""
+
+    number: ClassVar[int] = 15
+    lags: int = _word(1)
+    input: Operand = _operand(4, "lags", "row operand")
+    out: Operand = _operand(6, "lags", "row operand")
+    power: float = _word(12, "f32")
+    least_gain: float = _word(13, "f32")
+
+    def label(self, tensors: Tensors) -> str:
+        return str(self.lags - 1)
+
+
+@dataclass(frozen=True)
+class Harmonics(Operation):
+    """out (2 x most) = the cosine and sine parts of the harmonics of a pitch (2)."""
+
+    number: ClassVar[int] = 16
+    tensors: ClassVar[tuple[str, ...]] = ("phases",)
+    most: int = _word(1)
+    phases: int = _word(2)
+    input: Operand = _operand(4, "2")
+    out: Operand = _operand(6, "2 * most")
+    top: float = _word(12, "f32")
+    per_cycle: float = _word(13, "f32")
+
+    def label(self, tensors: Tensors) -> str:
+        return str(self.most)
+
+
+@dataclass(frozen=True)
+class Source(Operation):
+    """out (samples) = harmonics and noise, between a frame and the next."""
+
+    number: ClassVar[int] = 17
+    most: int = _word(1)
+    samples: int = _word(2)
+    random_word: int = _word(3)
+    pitch: Operand = _operand(4, "4")
+    out: Operand = _operand(6, "samples")
+    parts: Operand = _operand(8, "4 * most")
+    state: Operand = _operand(10, "1")
+
+    def multiply_adds(self, tensors: Tensors) -> int:
+        return 8 * self.most * self.samples
+
+    def label(self, tensors: Tensors) -> str:
+        return str(self.most)
+
+
+@dataclass(frozen=True)
+class AllPole(Operation):
+    """The samples of a step: an excitation filtered, de-emphasised, 16 bits."""
+
+    number: ClassVar[int] = 18
+    order: int = _word(1)
+    samples: int = _word(2)
+    input: Operand = _operand(4, "samples")
+    state: Operand = _operand(6, "1")
+    coefficients: Operand = _operand(8, "order")
+    gain: Operand = _operand(10, "1")
+    past: Operand = _operand(12, "order")
+    pre_emphasis: float = _word(14, "f32")
+
+    def multiply_adds(self, tensors: Tensors) -> int:
+        return self.order * self.samples
+
+    def label(self, tensors: Tensors) -> str:
+        return str(self.order)
+
+
 _KINDS: dict[int, type[Operation]] = {kind.number: kind for kind in Operation.__subclasses__()}
 
 

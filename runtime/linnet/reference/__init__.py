@@ -1,6 +1,6 @@
 """The Numba reference: export/FORMAT.md as plain Python, bit for bit.
 
-Needs `pip install 'linnet[reference]'`.
+Needs Numba (`linnet[reference]`).
 """
 
 from linnet.reference.engine import ReferenceVoice, matvec

@@ -1,7 +1,7 @@
 """The Numba reference: export/FORMAT.md's programs and arithmetic as plain Python, bit for bit.
 
 It shares no code with the C++ runtime and is written to be read; tests compare every kernel set
-with it. Needs `pip install 'linnet[reference]'`.
+with it. Needs Numba (`linnet[reference]`).
 """
 
 from __future__ import annotations

@@ -12,14 +12,14 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from linnet.errors import install
+
 try:
     from numba import njit, types
     from numba.core.errors import TypingError
     from numba.extending import intrinsic
 except ImportError as error:
-    raise ImportError(
-        "linnet.reference.engine needs Numba: install it with `pip install 'linnet[reference]'`"
-    ) from error
+    raise ImportError(f"linnet.reference.engine needs Numba: {install('reference')}") from error
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

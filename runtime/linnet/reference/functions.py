@@ -42,6 +42,15 @@ L2 = np.float32(float.fromhex("-0x1.fffef4p-3"))
 L1 = np.float32(float.fromhex("0x1.555506p-2"))
 L0 = np.float32(-0.5)
 
+S9 = np.float32(float.fromhex("0x1.3daff6p+5"))
+S7 = np.float32(float.fromhex("-0x1.324ccap+6"))
+S5 = np.float32(float.fromhex("0x1.4668bp+6"))
+S3 = np.float32(float.fromhex("-0x1.4abbc2p+5"))
+S1 = np.float32(float.fromhex("0x1.921fb6p+2"))
+MOST_TURNS = np.float32(2.0**21)
+QUARTER = np.float32(0.25)
+HALF = np.float32(0.5)
+
 PCM_SCALE = np.float32(32768)
 PCM_MIN = np.float32(-32768)
 PCM_MAX = np.float32(32767)
@@ -113,6 +122,42 @@ def softplus(x: np.float32) -> np.float32:
     w = ONE + e
     y: np.float32 = relu(x) + (log(w) + (e - (w - ONE)) / w)
     return y
+
+
+@compiled
+def quarter_sine(h: np.float32) -> np.float32:
+    """sin(2 pi h) for |h| <= 1/4."""
+    u = h * h
+    p = fma(S9, u, S7)
+    p = fma(p, u, S5)
+    p = fma(p, u, S3)
+    p = fma(p, u, S1)
+    y: np.float32 = h * p
+    return y
+
+
+@compiled
+def part_of_turn(turns: np.float32) -> np.float32:
+    """Turns less the nearest whole ones; NaN counts as whole."""
+    turns = turns if turns > -MOST_TURNS else -MOST_TURNS
+    turns = turns if turns < MOST_TURNS else MOST_TURNS
+    part: np.float32 = turns - ((turns + ROUNDING) - ROUNDING)
+    return part
+
+
+@compiled
+def cos_turns(turns: np.float32) -> np.float32:
+    """cos(2 pi turns)."""
+    return quarter_sine(QUARTER - abs(part_of_turn(turns)))
+
+
+@compiled
+def sin_turns(turns: np.float32) -> np.float32:
+    """sin(2 pi turns)."""
+    part = part_of_turn(turns)
+    size = abs(part)
+    rest = HALF - size
+    return quarter_sine(np.copysign(size if size < rest else rest, part))
 
 
 @compiled
@@ -271,7 +316,11 @@ def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[in
 
 def uniform(seed: int, stream: int, sample: int, index: int) -> np.float32:
     """The index-th random number of a sample: a multiple of 2^-24 in [0, 1)."""
+    return np.float32((random_word(seed, stream, sample, index) >> 8) * 2.0**-24)
+
+
+def random_word(seed: int, stream: int, sample: int, index: int) -> int:
+    """The index-th random word of a sample: 32 bits."""
     mask = 0xFFFFFFFF
-    counter = (sample & mask, sample >> 32 & mask, index >> 2, stream)
-    word = philox(counter, (seed & mask, seed >> 32 & mask))[index & 3]
-    return np.float32((word >> 8) * 2.0**-24)
+    counter = (sample & mask, sample >> 32 & mask, (index & mask) >> 2, stream)
+    return philox(counter, (seed & mask, seed >> 32 & mask))[index & 3]

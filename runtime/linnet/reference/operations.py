@@ -9,21 +9,26 @@ import numpy as np
 
 from linnet.format.operations import (
     Add,
+    AllPole,
     Draw,
     Embedding,
     Gates,
+    Harmonics,
     History,
+    Levinson,
     Linear,
     Logistics,
     Operation,
     Output,
+    Pitch,
     Predict,
+    Source,
     StepUp,
     SubBands,
     Upsample,
     sub_bands_state_size,
 )
-from linnet.reference import functions, logistics, prediction
+from linnet.reference import functions, logistics, prediction, source_filter
 from linnet.reference.state import State
 
 
@@ -105,6 +110,53 @@ def _predict(state: State, op: Predict, i: int) -> None:
     )
 
 
+def _pitch(state: State, op: Pitch, i: int) -> None:
+    logits, voicing = state.at(op.input, i, op.bins), state.at(op.voicing, i, 1)[0]
+    pitch = source_filter.pitch(logits, state.tensors[op.centres], op.reach, voicing)
+    state.at(op.out, i, 2)[:] = pitch
+
+
+def _levinson(state: State, op: Levinson, i: int) -> None:
+    for row in range(state.file.header.rows):
+        state.at(op.out, row, op.lags)[:] = source_filter.levinson(
+            state.at(op.input, row, op.lags), np.float32(op.power), np.float32(op.least_gain)
+        )
+
+
+def _harmonics(state: State, op: Harmonics, i: int) -> None:
+    frequency, voiced = state.at(op.input, i, 2)
+    phases, top, per_cycle = state.tensors[op.phases], np.float32(op.top), np.float32(op.per_cycle)
+    parts = source_filter.harmonics(op.most, frequency, voiced, phases, top, per_cycle)
+    state.at(op.out, i, 2 * op.most)[:] = parts.reshape(-1)
+
+
+def _source(state: State, op: Source, i: int) -> None:
+    state.at(op.out, i, op.samples)[:] = source_filter.source(
+        state.at(op.pitch, i, 4),
+        state.at(op.parts, i, 4 * op.most).reshape(2, 2, op.most),
+        state.noise(op.random_word, op.samples),
+        state.temperature,
+        op.samples * i,
+        state.file.header.hop_length,
+        state.at(op.state, i, 1),
+    )
+
+
+def _all_pole(state: State, op: AllPole, i: int) -> list[int]:
+    samples = source_filter.all_pole(
+        state.at(op.input, i, op.samples),
+        state.at(op.coefficients, i, op.order),
+        state.at(op.gain, i, 1)[0],
+        state.at(op.past, i, op.order),
+    )
+    kept = state.at(op.state, i, 1)
+    made = []
+    for sample in samples:
+        kept[0] = functions.deemphasize(sample, np.float32(op.pre_emphasis), kept[0])
+        made.append(functions.to_pcm(kept[0]))
+    return made
+
+
 def _bands(state: State, op: SubBands, i: int) -> list[int]:
     filters = None if op.weights is None else state.tensors[op.weights]
     size = sub_bands_state_size(op.levels, 0 if filters is None else len(filters))
@@ -139,8 +191,13 @@ _FUNCTIONS: dict[type[Operation], Callable[[State, Any, int], None]] = {
     Logistics: _logistics,
     StepUp: _step_up,
     Predict: _predict,
+    Pitch: _pitch,
+    Levinson: _levinson,
+    Harmonics: _harmonics,
+    Source: _source,
 }
 _OUTPUTS: dict[type[Operation], Callable[[State, Any, int], list[int]]] = {
     SubBands: _bands,
     Output: _output,
+    AllPole: _all_pole,
 }

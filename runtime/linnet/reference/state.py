@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from linnet.format.operations import Draw, History, Logistics, Operand, Output
 from linnet.format.voice_file import VoiceFile
-from linnet.reference import functions, logistics, prediction
+from linnet.reference import functions, logistics, prediction, source_filter
 
 Floats = npt.NDArray[np.float32]
 
@@ -68,6 +68,13 @@ class State:
         """Whether all tokens are scored; never in a free run."""
         per_step = self.file.header.samples_per_step
         return self.tokens is not None and self.made * per_step == len(self.tokens)
+
+    def noise(self, first: int, n: int) -> Floats:
+        """n random numbers of the step, near to normal, from the word `first` on."""
+        words = (
+            functions.random_word(self.seed, self.stream, self.made, first + i) for i in range(n)
+        )
+        return np.array([source_filter.noise_of(word) for word in words], np.float32)
 
     def draw(self, draw: Draw, logits: Floats, i: int) -> int:
         """A token: drawn, the likeliest, or the one that is told."""

@@ -7,6 +7,7 @@
 
 #include "bindings/hooks/hooks.h"
 #include "cpu/float_mode.h"
+#include "kernels/arithmetic.h"
 
 namespace linnet::python {
 namespace {
@@ -81,6 +82,33 @@ Array upsample(const KernelName& kernels, const py::array& weights, const py::ar
   return out;
 }
 
+// out (n) with the harmonics of parts (2, 2, count) added; n is a multiple of 16.
+Array harmonics(const KernelName& kernels, const py::array& cosine, const py::array& sine, const py::array& at,
+                const py::array& parts, const py::array& out) {
+  const py::ssize_t n = length(out, 0, 1, "out"), count = length(parts, 2, 3, "parts");
+  if (n % kGroup != 0 || n > kMostHarmonicSamples) throw py::value_error("no such number of samples");
+  Array sums = copy(shaped(out, {n}, "out"), n);
+  const Kernels k = named_kernels(kernels);
+  const IeeeFloatMode mode;
+  k.harmonics(static_cast<uint32_t>(n), static_cast<uint32_t>(count), shaped(cosine, {n}, "cosine"),
+              shaped(sine, {n}, "sine"), shaped(at, {n}, "at"), shaped(parts, {2, 2, count}, "parts"),
+              static_cast<uint32_t>(count), sums.mutable_data());
+  return sums;
+}
+
+// Cosines and sines (2, n) of turns (n).
+Array circle(const py::array& turns) {
+  const py::ssize_t n = length(turns, 0, 1, "turns");
+  const float* x = shaped(turns, {n}, "turns");
+  Array out({py::ssize_t{2}, n});
+  const IeeeFloatMode mode;
+  for (py::ssize_t i = 0; i < n; ++i) {
+    out.mutable_data()[i] = cos_turns(x[i]);
+    out.mutable_data()[n + i] = sin_turns(x[i]);
+  }
+  return out;
+}
+
 Array widen(const KernelName& kernels, uint32_t dtype, const py::bytes& values) {
   const Dtype type = known(dtype);
   const std::string_view bytes = values;
@@ -121,6 +149,8 @@ void bind_kernels(py::module_& module) {
   module.def("exponentials", exponentials, arg("kernels"), arg("logits"), arg("inverse_temperature"));
   module.def("activate", activate, arg("kernels"), arg("activation"), arg("y"), arg("add") = py::none());
   module.def("upsample", upsample, arg("kernels"), arg("weights"), arg("input"));
+  module.def("harmonics", harmonics, arg("kernels"), arg("cosine"), arg("sine"), arg("at"), arg("parts"), arg("out"));
+  module.def("circle", circle, arg("turns"));
   module.def("widen", widen, arg("kernels"), arg("dtype"), arg("values"));
   module.def("stream_limit", time_stream_limit, arg("values"), arg("dtype"), arg("repeats"));
 }

@@ -198,6 +198,7 @@ void overlay_neon(Kernels* kernels) {
   kernels->gates = gates<Neon>;
   kernels->exponentials = exponentials<Neon>;
   kernels->upsample = upsample<Neon>;
+  kernels->harmonics = harmonics<Neon>;
   overlay_neon_matvecs(kernels);
 }
 

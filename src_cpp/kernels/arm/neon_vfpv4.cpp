@@ -203,6 +203,24 @@ void upsample_or_portable(uint32_t n_rows, uint32_t window, uint32_t channels, c
   if (flushed()) portable().upsample(n_rows, window, channels, weights, in, row_stride, out);
 }
 
+LINNET_APART void try_harmonics(uint32_t n, uint32_t count, const float* cosine, const float* sine, const float* at,
+                                const float* parts, uint32_t stride, float* out) {
+  harmonics<Neon>(n, count, cosine, sine, at, parts, stride, out);
+}
+
+void harmonics_or_portable(uint32_t n, uint32_t count, const float* cosine, const float* sine, const float* at,
+                           const float* parts, uint32_t stride, float* out) {
+  float sums[kMostHarmonicSamples];
+  memcpy(sums, out, n * sizeof *sums);
+  clear_flags();
+  try_harmonics(n, count, cosine, sine, at, parts, stride, sums);
+  if (flushed()) {
+    portable().harmonics(n, count, cosine, sine, at, parts, stride, out);
+  } else {
+    memcpy(out, sums, n * sizeof *sums);
+  }
+}
+
 // A product, with the narrow or the wide column indices.
 template <MatvecFn narrow, MatvecFn wide>
 void matvec_or_portable(const Matrix& w, const float* x, const float* bias, float* y) {
@@ -233,6 +251,7 @@ void overlay_neon_vfpv4(Kernels* kernels) {
   kernels->gates = gates_in_tiles;
   kernels->exponentials = exponentials_or_portable;
   kernels->upsample = upsample_or_portable;
+  kernels->harmonics = harmonics_or_portable;
 }
 
 }  // namespace linnet

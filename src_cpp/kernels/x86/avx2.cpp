@@ -405,6 +405,7 @@ void overlay_avx2(Kernels* kernels) {
   kernels->gates = gates_in_pieces<Avx2, 64>;
   kernels->exponentials = exponentials<Avx2>;
   kernels->upsample = upsample<Avx2>;
+  kernels->harmonics = harmonics<Avx2>;
   overlay_avx2_matvecs(kernels);
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -28,10 +29,14 @@ def stored(model: M) -> M:
 
 @torch.no_grad()
 def held_out_nats(
-    model: WaveRNN, utterances: list[Utterance], max_frames: int, batch: int = 8
+    model: WaveRNN,
+    utterances: list[Utterance],
+    max_frames: int,
+    batch: int = 8,
+    done: Callable[[int], object] = int,
 ) -> tuple[float, float]:
     """Teacher-forced nats per sample (coarse, fine) over the first `max_frames` of each utterance,
-    from a zero state that is carried along."""
+    from a zero state that is carried along. `done` is told how many more utterances are scored."""
     device, hop, chunk = model.O1.weight.device, model.hop_length, 20
     sums, count = torch.zeros(2, dtype=torch.float64), 0
     queue = sorted(utterances, key=lambda u: len(u.tokens))
@@ -54,4 +59,5 @@ def held_out_nats(
             inside = torch.arange(start * hop, (start + chunk) * hop) < lengths[:, None]
             sums += torch.stack([c.cpu()[inside].sum(), f.cpu()[inside].sum()])
             count += int(inside.sum())
+        done(len(group))
     return float(sums[0]) / count, float(sums[1]) / count

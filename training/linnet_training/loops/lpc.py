@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -148,12 +149,15 @@ class LpcTrainer(Trainer):
         self.h.zero_()
 
     @torch.no_grad()
-    def held_out(self, utterances: int | None, frames: int) -> tuple[float, ...]:
+    def held_out(
+        self, utterances: int | None, frames: int, done: Callable[[int], object] = int
+    ) -> tuple[float, ...]:
         queue = sorted(self.corpus.held_out[:utterances], key=lambda r: r.steps)
         total, count = 0.0, 0
         for group in (queue[i : i + STREAMS] for i in range(0, len(queue), STREAMS)):
             nats, n = self.group_nats(group, frames)
             total, count = total + nats, count + n
+            done(len(group))
         return (total / count,)
 
     def group_nats(self, group: list[Recording], frames: int) -> tuple[float, int]:

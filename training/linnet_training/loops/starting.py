@@ -26,4 +26,11 @@ def start(config: Config, folder: Path) -> Trainer:
         from linnet_training.loops.wavernn import WaveRNNTrainer
 
         return WaveRNNTrainer(config, Corpus(prepared, config.signal_dict(), REACH), folder)
-    raise ValueError(f"architecture {name!r} is neither wavernn-dual-softmax nor lpc-wavernn")
+    if name == "source-filter":
+        from linnet_training.data.pitch import PitchCorpus
+        from linnet_training.loops.source_filter import SourceFilterTrainer
+
+        return SourceFilterTrainer(config, PitchCorpus(prepared), folder)
+    raise ValueError(
+        f"architecture {name!r} is none of wavernn-dual-softmax, lpc-wavernn, source-filter"
+    )

@@ -13,7 +13,7 @@ import os
 import signal as signals
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from linnet.features import complete
-from linnet_training.config import Config
+from linnet_training.config import Config, Network
 from linnet_training.loops.log import Log
 from linnet_training.loops.weights import read_weights
 from linnet_training.pruner import Pruner
@@ -111,8 +111,11 @@ class Trainer(ABC):
         """Starts from a zero state, after a gradient that was not finite."""
 
     @abstractmethod
-    def held_out(self, utterances: int | None, frames: int) -> tuple[float, ...]:
-        """Mean nats of the averaged weights over the first frames of the first utterances."""
+    def held_out(
+        self, utterances: int | None, frames: int, done: Callable[[int], object] = int
+    ) -> tuple[float, ...]:
+        """Mean nats of the averaged weights over the first frames of the first utterances; `done`
+        is told how many more of them are scored."""
 
     @abstractmethod
     def carried(self) -> dict[str, Tensor]:
@@ -161,11 +164,16 @@ class Trainer(ABC):
                 a.lerp_(p, 1 - decay)
         return [float(loss.detach()) for loss in losses]
 
-    def evaluate(self, utterances: int | None = 8, frames: int = 160) -> tuple[float, ...]:
+    def evaluate(
+        self,
+        utterances: int | None = 8,
+        frames: int = 160,
+        done: Callable[[int], object] = int,
+    ) -> tuple[float, ...]:
         """Held-out nats of the averaged weights, rounded as a voice stores them; by default 8
         utterances' first 2 seconds."""
         self.pruner.apply(dict(self.average.named_parameters()))
-        return self.held_out(utterances, frames)
+        return self.held_out(utterances, frames, done)
 
     def state(self) -> dict[str, Any]:
         return {
@@ -187,14 +195,14 @@ class Trainer(ABC):
         """What a run cannot change when it goes on; pre_emphasis is the signal's."""
         c = self.config
         model, t = asdict(c.model), c.training
-        for key in ("temperature", "matching"):  # of what is made of the network, afterwards
+        for key in ("temperature", "matching", "matching_rounds"):  # of the voice, not the network
             model.pop(key)
         return {**model, **c.features, **self.signal(), "batch": t.batch, "frames": t.frames}
 
     def load(self) -> None:
         state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
         before, now = state.get("settings", {}), self.settings()
-        before = {**complete({}), **before}  # a definition that the features gained since
+        before = {**complete({}), **asdict(Network()), **before}  # with what was not known then
         changed = [f"{k} {before.get(k)} -> {v}" for k, v in now.items() if before.get(k) != v]
         if changed:
             raise ValueError(
@@ -227,6 +235,7 @@ class Trainer(ABC):
                 "training": {
                     "data": c.data.description,
                     "seconds_of_speech": self.corpus.index["seconds"],
+                    "feature_range": self.corpus.index.get("feature_range"),
                     "steps": self.step,
                     "samples": self.step * t.batch * t.frames * self.corpus.hop,
                     "batch": t.batch,
@@ -263,36 +272,52 @@ class Trainer(ABC):
     def run(self, quiet: bool = False) -> None:
         """Trains until the schedule's end, or until SIGTERM or Ctrl-C; a new run then resumes."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        t = self.config.training
         log = Log(self.folder / "log.csv", self.parts, self.step)
-        with stopped_by_signals() as stopped, self._bar(quiet) as bar:
-            losses: list[list[float]] = []
-            last = saved = logged = evaluated = time.monotonic()
-            while self.progress < 1 and not stopped:
-                self._note_before_pruning()
-                losses.append(self.update())
-                row: tuple[float, ...] = ()
-                now = time.monotonic()
-                if t.evaluate_seconds and now - evaluated > t.evaluate_seconds:
-                    row = self._noted(self.evaluate())
-                    evaluated = now = time.monotonic()
-                if row or now - logged > t.log_seconds:
-                    self._report(log, bar, np.mean(losses, axis=0), row)
-                    losses, logged = [], now
-                if now - saved > t.checkpoint_seconds:
-                    self.write()
-                    saved = now = time.monotonic()
-                self.seconds += now - last
-                last = now
-                bar.n = self.step if t.steps else round(self.seconds)
-                bar.update(0)
+        losses: list[list[float]] = []
+        with stopped_by_signals() as stopped:
+            with self._bar(quiet) as bar:
+                self._train(log, bar, losses, stopped)
             if self.progress >= 1:
-                longest = max(u.features.shape[1] for u in self.corpus.held_out)
-                row = self._noted(self.evaluate(None, t.final_frames or longest))
+                row = self._noted(self._evaluate_at_last(quiet))
                 log.write(self.row(np.sum(losses, axis=0) / max(len(losses), 1), row))
             self.write()
             log.draw()
             self.interrupted = bool(stopped)
+
+    def _train(self, log: Log, bar: Any, losses: list[list[float]], stopped: list[int]) -> None:
+        """Until the schedule's end or a signal; leaves the losses that are not in the log yet."""
+        t = self.config.training
+        last = saved = logged = evaluated = time.monotonic()
+        while self.progress < 1 and not stopped:
+            self._note_before_pruning()
+            losses.append(self.update())
+            row: tuple[float, ...] = ()
+            now = time.monotonic()
+            if t.evaluate_seconds and now - evaluated > t.evaluate_seconds:
+                row = self._noted(self.evaluate())
+                evaluated = now = time.monotonic()
+            if row or now - logged > t.log_seconds:
+                self._report(log, bar, np.mean(losses, axis=0), row)
+                losses.clear()
+                logged = now
+            if now - saved > t.checkpoint_seconds:
+                self.write()
+                saved = now = time.monotonic()
+            self.seconds += now - last
+            last = now
+            bar.n = self.step if t.steps else round(self.seconds)
+            bar.update(0)
+        if self.progress >= 1:
+            bar.n = bar.total
+            bar.refresh()
+
+    def _evaluate_at_last(self, quiet: bool) -> tuple[float, ...]:
+        """All held-out utterances, whole or as far as the config says."""
+        held_out = self.corpus.held_out
+        frames = self.config.training.final_frames or max(u.features.shape[1] for u in held_out)
+        total = len(held_out)
+        with tqdm(total=total, desc="final evaluation", disable=quiet, unit=" utterances") as bar:
+            return self.evaluate(None, frames, bar.update)
 
     def _bar(self, quiet: bool) -> Any:
         t = self.config.training

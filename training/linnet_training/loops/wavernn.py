@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -53,9 +54,11 @@ class WaveRNNTrainer(Trainer):
     def forget(self) -> None:
         self.h.zero_()
 
-    def held_out(self, utterances: int | None, frames: int) -> tuple[float, ...]:
+    def held_out(
+        self, utterances: int | None, frames: int, done: Callable[[int], object] = int
+    ) -> tuple[float, ...]:
         score: tuple[float, ...] = held_out_nats(
-            stored(self.average), self.corpus.held_out[:utterances], frames
+            stored(self.average), self.corpus.held_out[:utterances], frames, done=done
         )
         return score
 

@@ -1,9 +1,9 @@
 """How close free-running resynthesis of held-out utterances comes to the recordings.
 
-Per utterance, for the voice, for white noise that is matched as the voice's samples are, and for
-Griffin-Lim from the same mel: all of `audio.MEASURES`; for
-the voice also its teacher-forced nats per sample; if asked for, the words that a recogniser
-mistakes, and the sounds as FLAC files.
+Per utterance, for the voice, for white noise and for pulses at the recording's F0 that are matched
+as the voice's samples are, and for Griffin-Lim from the same mel: all of `audio.MEASURES`; for a
+voice that gives a likelihood also its teacher-forced nats per sample; if asked for, the words that
+a recogniser mistakes, and the sounds as FLAC files.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linnet.features import complete
+from linnet.features.definition import to_bands
+from linnet.format.operations import AllPole
 from linnet.signal import to_int16
 from linnet_training.measures.audio import MEASURES, Pcm, clicks_per_minute, level, measure
-from linnet_training.measures.judges import dnsmos
+from linnet_training.measures.judges import PERIOD, dnsmos, fundamental
 from linnet_training.measures.recognition import Recogniser, words
 
 Mel = NDArray[np.float32]
 METHODS = {
     "voice": "voice",
     "noise": "white noise, matched alike",
+    "pulses": "pulses at the recording's F0, matched alike",
     "griffin_lim": "Griffin-Lim, 60 iterations",
 }
-NOISE = 0.05  # RMS of the white noise, of full scale; matching brings it to its level
+NOISE = 0.05  # RMS of noise and pulses, of full scale; matching brings them to their level
 SILENCE = 2.0  # seconds of silent features
 
 
@@ -37,15 +40,10 @@ def griffin_lim(mel: Mel, definition: dict[str, Any], iterations: int = 60) -> P
     """Mel (n_mels, S) as `log_mel` defines it -> int16 (S * hop,), phases from a fixed seed."""
     import librosa
 
-    level = mel.astype(np.float64) / definition["scale"] - definition["offset"]
-    if definition["log"] == "ln":
-        amplitude = np.exp(level)
-    else:
-        decibels = 20.0 / definition["power"] if definition["log"] == "db" else 1.0
-        amplitude = 10.0 ** (level / decibels)
     hop, n_fft = definition["hop_length"], definition["n_fft"]
+    floor = definition["floor"] if definition["floor_by"] == "max" else 0.0
     size = librosa.feature.inverse.mel_to_stft(
-        np.maximum(amplitude - definition["floor"], 0.0),
+        np.maximum(to_bands(mel, definition) - floor, 0.0),
         sr=definition["sample_rate"],
         n_fft=n_fft,
         power=definition["power"],
@@ -66,9 +64,21 @@ def griffin_lim(mel: Mel, definition: dict[str, Any], iterations: int = 60) -> P
     return to_int16(audio)
 
 
-def noise_matcher(voice: Any) -> Callable[[Mel], Pcm]:
-    """Makes (S * hop,) of mel (n_mels, S): white noise, matched as the voice matches its samples,
-    or with four frames a hop where it does not. That is what is heard without any network."""
+def pulses(f0: NDArray[np.float64], n: int, sample_rate: int) -> NDArray[np.float32]:
+    """(n,) of power 1: a pulse every period of F0 in Hz (as `fundamental` gives it), white noise
+    where that is 0."""
+    times = np.arange(n) / sample_rate
+    at = np.minimum(np.rint(times * 1000 / PERIOD).astype(int), len(f0) - 1)
+    cycles = np.cumsum(f0[at] / sample_rate)
+    begins = np.diff(np.floor(cycles), prepend=0.0) > 0
+    pulse = begins * np.sqrt(sample_rate / np.maximum(f0[at], 1.0))
+    noise = np.random.default_rng(0).standard_normal(n)
+    return np.where(f0[at] > 0, pulse, noise).astype(np.float32)
+
+
+def matcher(voice: Any) -> Callable[[NDArray[np.float32], Mel], Pcm]:
+    """Matches samples (S * hop,) to mel (n_mels, S) as the voice matches its own, or with four
+    frames a hop where it does not."""
     from linnet.reference.engine import ReferenceVoice
     from linnet.reference.matching import run
     from linnet_export.matching import matched
@@ -80,12 +90,10 @@ def noise_matcher(voice: Any) -> Callable[[Mel], Pcm]:
     assert match is not None
     parts = reference.parts(match)
 
-    def matched_noise(mel: Mel) -> Pcm:
-        n = mel.shape[1] * voice.hop_length
-        noise = (NOISE * np.random.default_rng(0).standard_normal(n)).astype(np.float32)
-        return to_int16(run(match, noise, mel, parts))
+    def matched_samples(samples: NDArray[np.float32], mel: Mel) -> Pcm:
+        return to_int16(run(match, np.float32(NOISE) * samples, mel, parts))
 
-    return matched_noise
+    return matched_samples
 
 
 def open_voice(path: Path) -> Any:
@@ -118,7 +126,7 @@ def evaluate(
     were not trained on, if the data has any; and the means of each kind and each speaker.
 
     A recogniser counts its errors in the utterances whose text is known. clips: a folder for what
-    is heard, NAME-recording.flac, NAME-voice.flac, NAME-noise.flac and NAME-griffin_lim.flac.
+    is heard, NAME-recording.flac, NAME-voice.flac and so on for METHODS.
     """
     index = json.loads((prepared / "prepared.json").read_text())
     definition = complete(index["features"])
@@ -130,14 +138,16 @@ def evaluate(
         for kind in ("held_out", "unseen")
         for name in index.get(kind, [])[: utterances or None]
     }
-    matched_noise, rows = noise_matcher(voice), []
+    matched, rows = matcher(voice), []
     for name, kind in names.items():
         with np.load(prepared / f"{name}.npz") as file:
             pcm: Pcm = file["pcm"]
         mel = voice.features(pcm, rate)
+        noise = np.random.default_rng(0).standard_normal(len(pcm)).astype(np.float32)
         made = {
             "voice": voice.synthesize(mel, seed=0, temperature=temperature),
-            "noise": matched_noise(mel),
+            "noise": matched(noise, mel),
+            "pulses": matched(pulses(fundamental(pcm, rate, 0.0), len(pcm), rate), mel),
             "griffin_lim": griffin_lim(mel, definition),
         }
         row = {"name": name, "speaker": speakers.get(name, ""), "kind": kind}
@@ -147,7 +157,7 @@ def evaluate(
         if clips:
             write(clips, name, {"recording": pcm, **made}, rate)
         rows.append(row)
-        progress(f"{name}: {row['nats']:.3f} nats, STOI {row['voice']['stoi']:.3f}")
+        progress(f"{name}: STOI {row['voice']['stoi']:.3f}, PESQ {row['voice']['pesq']:.2f}")
     result: dict[str, Any] = {"silence": level(silent(voice, temperature))}
     for kind, title in (("held_out", "mean"), ("unseen", "unseen")):
         if index.get(kind):
@@ -163,11 +173,18 @@ def measured(voice: Any, mel: Any, pcm: Pcm, made: dict[str, Pcm]) -> dict[str, 
     rate = voice.sample_rate
     return {
         "seconds": len(pcm) / rate,
-        "nats": float(np.mean(voice.score(mel, pcm))),
+        "nats": nats(voice, mel, pcm),
         "clicks": clicks_per_minute(pcm, rate),
         "dnsmos": dnsmos(pcm, rate),
         **{method: measure(pcm, other, rate) for method, other in made.items()},
     }
+
+
+def nats(voice: Any, mel: Any, pcm: Pcm) -> float:
+    """Of a sample, on average; NaN where the voice gives no likelihood to a recording."""
+    if isinstance(voice.file().sample_program[-1], AllPole):
+        return float("nan")
+    return float(np.mean(voice.score(mel, pcm)))
 
 
 def counted(
@@ -227,7 +244,8 @@ def markdown(result: dict[str, Any]) -> str:
     for title, mean in groups:
         error = {k: f"{100 * x:.1f} %" for k, x in mean.get("word_error", {}).items()}
         for method, name in METHODS.items():
-            nats = f"{mean['nats']:.3f}" if method == "voice" else "-"
+            known = method == "voice" and not np.isnan(mean["nats"])
+            nats = f"{mean['nats']:.3f}" if known else "-"
             cells = " | ".join(f"{mean[method][m]:.3f}" for m in MEASURES)
             lines.append(
                 f"| {title}: {name} | {mean['seconds']:.0f} | {nats} | {cells} "

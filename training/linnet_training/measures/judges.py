@@ -52,7 +52,7 @@ def judge(reference: Pcm, other: Pcm, sample_rate: int) -> dict[str, float]:
 
 
 @functools.cache
-def _world() -> Any:
+def world() -> Any:
     """pyworld, which asks setuptools for its own version in a way that setuptools warns of."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -66,7 +66,7 @@ def fundamental(pcm: Pcm, sample_rate: int, noise: float) -> Floats:
 
     noise: the RMS of added white noise, of full scale.
     """
-    pyworld = _world()
+    pyworld = world()
     audio = pcm.astype(np.float64) / 32768.0
     audio += noise * np.random.default_rng(0).standard_normal(len(audio))
     f0, times = pyworld.dio(

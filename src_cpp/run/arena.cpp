@@ -1,15 +1,13 @@
-// Memory that starts at a multiple of 64 bytes.
-#pragma once
-
-#include <stdint.h>
-#include <stdlib.h>
-
 #include "run/arena.h"
+
+#include <stdlib.h>
 
 namespace linnet {
 
-// Null where there is too little. The address to free stands just before the memory.
-inline void* allocate_aligned(size_t size) {
+bool aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % kAlignment == 0; }
+
+// malloc, aligned to 64 bytes: the address to free stands just before the memory.
+void* allocate(size_t size) {
   void* raw = malloc(size + kAlignment + sizeof(void*));
   if (raw == nullptr) return nullptr;
   const uintptr_t first = reinterpret_cast<uintptr_t>(raw) + sizeof(void*);
@@ -18,6 +16,6 @@ inline void* allocate_aligned(size_t size) {
   return memory;
 }
 
-inline void free_aligned(void* memory) { free(static_cast<void**>(memory)[-1]); }
+void release(void* memory) { free(static_cast<void**>(memory)[-1]); }
 
 }  // namespace linnet
