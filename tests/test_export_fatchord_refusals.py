@@ -28,7 +28,7 @@ from linnet_export import describe, export  # noqa: E402
         ({"voc_res_blocks": 10}, "res_blocks is 10, but the tensors make it 2"),
         ({"hop_length": 25}, "hop_length is 25, but upsample.up_layers stretch by 5 x 4 = 20"),
         ({"num_mels": 80}, "upsample.resnet.conv_in.weight: shape"),
-        ({"win_length": 65}, "a window of 65 samples is longer than n_fft, 64"),
+        ({"win_length": 65}, "win_length must be at most n_fft, 64, not 65"),
         ({"fmin": 9000}, "fmin 9000 and fmax 8000.0 are no range"),
         ({"hop_length": "20"}, "hop_length must be"),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from linnet_export import export
+from linnet_export import describe, export
 from linnet_export.readers.reading import read_checkpoint
 from test_export import save_npz
 from test_export_networks import gru
@@ -168,3 +168,121 @@ def test_gates_have_the_order_of_the_operator() -> None:
         h = gru(t, inputs, h)
         # float32 sums of some dozen products; another order changes the first digit.
         assert np.abs(found[step, 0, 0] - h).max() < 1e-4
+
+
+def anonymous(weights: dict[str, Any], scopes: dict[str, str]) -> Any:
+    """As torch's dynamo exporter writes `graph`: nodes with their modules in their metadata."""
+    constants = {
+        "val_1": weights["onnx::GRU_1"],
+        "val_2": weights["onnx::GRU_2"],
+        "val_3": weights["onnx::GRU_3"],
+        "conditioning.0.weight": TENSORS["conditioning.0.weight"],
+        "conditioning.0.bias": TENSORS["conditioning.0.bias"],
+        "val_4": np.ascontiguousarray(TENSORS["fc1.weight"].T),
+        "fc1.bias": TENSORS["fc1.bias"],
+        "head.weight": TENSORS["fc2.weight"],
+        "head.bias": TENSORS["fc2.bias"],
+    }
+    nodes = [
+        helper.make_node(
+            "GRU", ["x", "val_1", "val_2", "val_3"], ["y"], "node_gru",
+            hidden_size=HIDDEN, linear_before_reset=1,
+        ),
+        helper.make_node("MatMul", ["y", "val_4"], ["a"], "node_matmul"),
+        helper.make_node("Add", ["a", "fc1.bias"], ["b"], "node_add"),
+        helper.make_node("Gemm", ["b", "head.weight", "head.bias"], ["c"], "node_linear", transB=1),
+    ]  # fmt: skip
+    for node in nodes:
+        if node.name in scopes:
+            entry = node.metadata_props.add()
+            entry.key, entry.value = "pkg.torch.onnx.name_scopes", scopes[node.name]
+    initializers = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    return helper.make_graph(nodes, "g", [], [], initializers)
+
+
+def test_modules_of_the_dynamo_exporter_are_named(tmp_path: Path) -> None:
+    export(save_npz(tmp_path / "a.npz", TENSORS, CONFIG), tmp_path / "a.linnet", name="x")
+    scopes = {
+        "node_gru": "['', 'rnn', 'rnn.cell', 'gru']",
+        "node_matmul": "['', 'fc1', 'linear']",
+        "node_linear": "['', 'head', 'linear']",
+    }
+    path = save(tmp_path / "b.onnx", anonymous(gru_weights(), scopes))
+    export(path, tmp_path / "b.linnet", names=NAMES, name="x")
+    assert (tmp_path / "b.linnet").read_bytes() == (tmp_path / "a.linnet").read_bytes()
+    for odd in ("", "[]", "['']", "[['fc1'", "'" * 100_000):
+        path = save(tmp_path / "c.onnx", anonymous(gru_weights(), {"node_gru": odd}))
+        names = {line.name for line in describe(path).tensors}
+        assert {"node_gru.weight_hh_l0", "node_matmul.weight"} <= names
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_torchs_dynamo_export_gives_its_modules_names(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript", reason="torch's dynamo exporter needs it")
+
+    class Network(torch.nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv1d(5, 5, 3)
+            self.gru = torch.nn.GRU(5, 8, num_layers=2, batch_first=True)
+            self.fc1 = torch.nn.Linear(8, 6)
+
+        def forward(self, x: Any, h: Any) -> Any:
+            y, _ = self.gru(self.conv(x).transpose(1, 2), h)
+            return self.fc1(y)
+
+    network = Network().eval()
+    inputs = torch.zeros(1, 5, 7), torch.zeros(2, 1, 8)
+    torch.onnx.export(network, inputs, str(tmp_path / "a.onnx"), dynamo=True, verbose=False)
+    found = read_checkpoint(tmp_path / "a.onnx").tensors
+    expected = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    assert set(found) == set(expected)
+    for name, tensor in expected.items():
+        np.testing.assert_array_equal(found[name], tensor)
+
+
+def test_a_bidirectional_gru_is_described_and_not_exported(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    weights = torch.nn.GRU(5, 8, bidirectional=True).state_dict()
+
+    def stacked(name: str) -> Any:
+        both = [weights[f"{name}_l0{end}"].numpy() for end in ("", "_reverse")]
+        gates = [w.reshape(3, 8, -1)[[1, 0, 2]].reshape(w.shape) for w in both]
+        return np.stack(gates)
+
+    constants = {
+        "w": stacked("weight_ih"),
+        "r": stacked("weight_hh"),
+        "b": np.concatenate([stacked("bias_ih"), stacked("bias_hh")], axis=1),
+    }
+    node = helper.make_node(
+        "GRU", ["x", "w", "r", "b"], ["y"], "/rnn/GRU",
+        hidden_size=8, linear_before_reset=1, direction="bidirectional",
+    )  # fmt: skip
+    initializers = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    path = save(tmp_path / "a.onnx", helper.make_graph([node], "g", [], [], initializers))
+    found = read_checkpoint(path).tensors
+    assert set(found) == {f"rnn.{name}" for name in weights}
+    for name, tensor in weights.items():
+        np.testing.assert_array_equal(found[f"rnn.{name}"], tensor.numpy())
+    assert "direction is 'bidirectional'" in str(describe(path))
+    with pytest.raises(ValueError, match="direction is 'bidirectional'.*run forwards"):
+        export(path, tmp_path / "a.linnet")
+
+
+def test_constants_that_are_dequantised_are_computed(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    stored = random.integers(-127, 128, (6, 8), np.int8)
+    scale, zero = random.random(6).astype(np.float32), random.integers(-9, 9, 6, np.int8)
+    constants = {"q": stored, "fc.weight_scale": scale, "zero": zero}
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "fc.weight_scale", "zero"], ["w"], axis=0),
+        helper.make_node("Gemm", ["x", "w"], ["y"], "/fc/Gemm", transB=1),
+    ]
+    initializers = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    path = save(tmp_path / "a.onnx", helper.make_graph(nodes, "g", [], [], initializers))
+    ((name, found),) = read_checkpoint(path).tensors.items()
+    assert name == "fc.weight"
+    difference = stored.astype(np.float32) - zero.astype(np.float32)[:, None]
+    np.testing.assert_array_equal(found, difference * scale[:, None])

@@ -227,9 +227,7 @@ def check_features(features: Mapping[str, Any]) -> None:
         for key in ("clip_min", "clip_max"):
             if full[key] is not None:
                 read_number(full, "features", key, 0)
-        n_fft, window, low, high = (full[key] for key in ("n_fft", "win_length", "fmin", "fmax"))
-        if window > n_fft:
-            raise ValueError(f"a window of {window} samples is longer than n_fft, {n_fft}")
+        low, high = full["fmin"], full["fmax"]
         if not 0 <= low < high <= full["sample_rate"] / 2:
             raise ValueError(
                 f"fmin {low} and fmax {high} are no range below half of {full['sample_rate']} Hz"

@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from gzip import BadGzipFile
-from lzma import LZMAError
 from os import PathLike, fspath
+from zipfile import BadZipFile
 
 _LONGEST = 4000  # characters of a message
 
@@ -49,7 +49,7 @@ def _what(error: Exception) -> str:
         return "it asks for more memory than there is"
     if isinstance(error, RecursionError):
         return "nested too deeply"
-    if isinstance(error, (EOFError, zlib.error, LZMAError, BadGzipFile)):
+    if isinstance(error, (EOFError, zlib.error, BadGzipFile, BadZipFile)):
         return f"damaged: {error}"
     if isinstance(error, ValueError):
         return str(error)

@@ -87,6 +87,7 @@ class _Graph:
         self.nodes = graph.node
         self.constants = {i.name: tensors.array(i) for i in graph.initializer}
         self.initializers = list(self.constants)
+        self.aliases: dict[str, str] = {}  # what an Identity gives -> what it takes
         self.found: dict[str, Weights] = {}
         self.used: set[str] = set()
         self.layers: Counter[str] = Counter()  # GRUs of a module so far
@@ -98,13 +99,14 @@ class _Graph:
         """Keep what a node gives where that is a constant."""
         if not node.output:
             return
-        known = [self.constants.get(name) for name in node.input]
+        names = [self.aliases.get(name, name) for name in node.input]
+        known = [self.constants.get(name) for name in names]
         value: Weights | None = None
         if node.op_type == "Constant":
             stored = next((a for a in node.attribute if a.name == "value"), None)
             value = None if stored is None else tensors.array(stored.t)
-        elif node.op_type == "Identity" and known:
-            value = known[0]
+        elif node.op_type == "Identity" and names:
+            self.aliases[node.output[0]] = names[0]
         elif node.op_type == "DequantizeLinear":
             value = _dequantised(known, _attributes(node))
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
@@ -143,7 +145,7 @@ class _Graph:
             value = attributes.get(name, default)
             if value != wanted:
                 self.obstacles.append(f"GRU {module}: {name} is {value!r}, not {wanted!r}: {why}")
-        names = [name for name in node.input[1:4] if name]
+        names = [self.aliases.get(name, name) for name in node.input[1:4] if name]
         if len(names) < 2:
             raise ValueError(f"GRU {module}: it lacks its weights")
         w, r, *rest = (self.constant(name, module) for name in names)
@@ -189,7 +191,8 @@ class _Graph:
         turned = node.op_type == "MatMul" or (
             node.op_type == "Gemm" and not attributes.get("transB", 0)
         )
-        for role, name in zip(("weight", "bias"), node.input[1:3], strict=False):
+        names = [self.aliases.get(name, name) for name in node.input[1:3]]
+        for role, name in zip(("weight", "bias"), names, strict=False):
             array = self.constants.get(name)
             if array is None or name in self.used:
                 continue

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import stat
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -72,13 +70,9 @@ class OnnxTensors:
                 raise ValueError(f"{what} is reached by a link")
         if not path.exists():
             raise ValueError(f"{what} is missing")
-        # Neither waits for a FIFO nor follows a link that was put there in between.
-        file = os.open(
-            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-        )
-        with open(file, "rb") as opened:
-            if not stat.S_ISREG(os.fstat(file).st_mode):
-                raise ValueError(f"{what} is not a regular file")
+        if not path.is_file():
+            raise ValueError(f"{what} is not a regular file")
+        with path.open("rb") as opened:
             opened.seek(at)
             data = opened.read(n_bytes)
         if len(data) < n_bytes:

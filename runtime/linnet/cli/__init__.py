@@ -68,5 +68,5 @@ def _terminated_as_interrupted() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _show(message: Warning | str, *_: object) -> None:
+def _show(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"linnet: {' '.join(str(message).split())}", file=sys.stderr)
