@@ -83,6 +83,14 @@ def test_streams_together_make_the_samples_of_each_alone(preset: str, tmp_path: 
 
 
 @pytest.mark.parametrize("preset", ["native", "sanitize"])
+def test_every_call_answers_wrong_arguments_as_the_header_says(
+    preset: str, voice_path: Path, tmp_path: Path
+) -> None:
+    ran = run(build(preset) / "tests" / "c_api", voice_path, tmp_path)
+    assert ran == "all kept\n"
+
+
+@pytest.mark.parametrize("preset", ["native", "sanitize"])
 def test_c_example_gives_the_samples_of_python(
     preset: str, voice_path: Path, tmp_path: Path
 ) -> None:

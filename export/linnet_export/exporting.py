@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 import linnet
 from linnet.audio import score_recording
-from linnet.files import write_atomic
+from linnet.files import require_apart, write_atomic
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
 from linnet_export.config import load_table, merge, read_matching, read_rounds
@@ -83,6 +83,8 @@ def export(
     ValueError for other arguments that do not fit, OSError from the system.
     """
     path = Path(checkpoint_path)
+    files = [f for f in (names, config) if isinstance(f, (str, os.PathLike))]
+    require_apart(out_path, [path, score, *files])
     storage = Storage(dtype, block, sparsity)
     own_names, overrides = _table(names), _table(config)
     checkpoint = read_checkpoint(path, key, max_unpacked)

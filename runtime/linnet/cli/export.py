@@ -5,11 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from dataclasses import asdict
+import sys
+import tempfile
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from linnet.cli.arguments import load_mel, n_bytes, sparsity, temperature
-from linnet.files import write_atomic
+import numpy.typing as npt
+
+from linnet.cli.arguments import add_transpose, load_mel, n_bytes, sparsity, temperature
+from linnet.files import (
+    STANDARD,
+    as_file,
+    read_bytes,
+    require_apart,
+    write_atomic,
+    write_bytes,
+)
 from linnet.format.blocks import BLOCKS, DENSE
 from linnet.format.dtypes import DTYPES
 from linnet.format.reading import is_voice
@@ -25,10 +36,13 @@ def add(parsers: Parsers) -> None:
     parser.add_argument(
         "source",
         metavar="CHECKPOINT",
-        help="PyTorch, safetensors, npz, ONNX, or model.bin; a .linnet file for another --matching",
+        help="PyTorch, safetensors, npz, ONNX, or model.bin; a .linnet file for another --matching;"
+        " - is standard input",
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("-o", "--output", metavar="VOICE", help="write a .linnet file")
+    what.add_argument(
+        "-o", "--output", metavar="VOICE", help="write a .linnet file; - is standard output"
+    )
     what.add_argument(
         "--describe", action="store_true", help="only list the tensors, and the likely family"
     )
@@ -67,6 +81,7 @@ def add(parsers: Parsers) -> None:
         "--score", metavar="IN.wav", help="print its nats per sample before and after"
     )
     parser.add_argument("--mel", metavar="MEL.npy", help="its features; default: computed from it")
+    add_transpose(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
         "--key",
@@ -89,6 +104,12 @@ def add(parsers: Parsers) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    with as_file(options.source) as source:
+        options.source = source
+        _run(options)
+
+
+def _run(options: argparse.Namespace) -> None:
     import linnet_export
 
     if options.output is None:
@@ -100,6 +121,7 @@ def run(options: argparse.Namespace) -> None:
     if options.describe:
         print(linnet_export.describe(options.source, **limits))
         if options.suggest_names:
+            require_apart(options.suggest_names, [options.source])
             names = linnet_export.suggest_names(options.source, **limits)
             write_atomic(options.suggest_names, names.encode())
             print(f"a names map to edit: {options.suggest_names}")
@@ -107,8 +129,27 @@ def run(options: argparse.Namespace) -> None:
         for path in linnet_export.export_onnx(options.source, options.to_onnx):
             print(path)
     else:
+        report = _export(options)
+        text = json.dumps(asdict(report), indent=2) if options.json else str(report)
+        print(text, file=sys.stderr if report.path == STANDARD else sys.stdout)
+
+
+def _export(options: argparse.Namespace) -> Any:
+    """The report of what was written, to standard output too."""
+    if options.output != STANDARD:
+        return export(options)
+    with tempfile.TemporaryDirectory() as folder:
+        options.output = os.path.join(folder, "stdout")
         report = export(options)
-        print(json.dumps(asdict(report), indent=2) if options.json else report)
+        write_bytes(STANDARD, read_bytes(options.output))
+    return replace(report, path=STANDARD)
+
+
+def _mel(options: argparse.Namespace) -> npt.NDArray[Any] | None:
+    if options.mel is None:
+        return None
+    mel = load_mel(options.mel)
+    return mel.swapaxes(-1, -2) if options.transpose and mel.ndim > 1 else mel
 
 
 def _max_unpacked(options: argparse.Namespace) -> int | None:
@@ -152,7 +193,7 @@ def export(options: argparse.Namespace) -> Any:
         matching=options.matching,
         rounds=options.rounds,
         score=options.score,
-        mel=load_mel(options.mel) if options.mel else None,
+        mel=_mel(options),
         name=options.name,
         key=options.key,
         max_unpacked=_max_unpacked(options),
