@@ -7,6 +7,7 @@ import collections
 import copy
 import json
 import pathlib
+import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -361,6 +362,19 @@ def test_the_type_of_a_tensor_that_is_ignored_does_not_matter(
         pytest.importorskip("safetensors.torch").save_file(state, path)
     with pytest.raises(CheckpointError, match="fc1.weight is of type .*; voices are made of float"):
         voice(path)
+
+
+def test_a_whole_network_is_not_a_state_dict(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.pt", Network())
+    with pytest.raises(
+        CheckpointError, match=r"holds a .*Network, not a state dict; save .*state_"
+    ):
+        describe(path)
+
+
+def test_errors_survive_the_way_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(CheckpointError("a.pt", "why")))
+    assert (str(error), error.path, error.what) == ("a.pt: why", "a.pt", "why")
 
 
 # Families, configs and names.
