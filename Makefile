@@ -23,7 +23,7 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo bench test lint voice study fuzz native clean android wheels test-arm test-arm-python phone mca
+.PHONY: all help demo bench docs test lint voice study fuzz native clean android wheels test-arm test-arm-python phone mca
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -53,6 +53,13 @@ test-arm: $(extension) $(test_packages)  ## cross-compile for ARM and compare wi
 	$(python) tests/jni/arm64.py
 	@echo "make test-arm: all passed"
 
+test-cross: $(extension) $(test_packages)  ## other systems: RISC-V, POWER under QEMU, Windows under Wine (apt packages)
+	$(python) tests/arm/packages.py riscv64-linux-gnu-g++ powerpc64le-linux-gnu-g++ qemu-aarch64 \
+	  x86_64-w64-mingw32-g++-posix wine
+	$(python) tests/native.py native riscv64 ppc64le windows
+	LINNET_TEST_ARM=cross $(python) -m pytest tests/arm
+	@echo "make test-cross: all passed"
+
 test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm64 Python under QEMU (apt packages, PyPI)
 	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ qemu-aarch64
 	LINNET_TEST_ARM=python $(python) -m pytest tests/arm
@@ -72,6 +79,11 @@ lint: $(extension) $(test_packages)  ## ruff and mypy
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
+
+docs: $(core)  ## the site of the documents, build/site; warnings are errors (PyPI)
+	$(install) -e '.[docs]'
+	$(python) docs/gather.py
+	$(bin)/mkdocs build -q
 
 native: $(test_packages)  ## the C library, its example and its tests, plain and with sanitizers
 	$(python) tests/native.py native sanitize sanitize-threads

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 import linnet
 import linnet_bench
 from linnet.audio import read_wav, write_wav
-from linnet.speed import Watch, against_real_time, busy
+from linnet.speed import Watch, against_limit, against_real_time, busy
 from linnet.table import facts
 from linnet_training.measures.audio import log_spectral_distance, log_spectrum_correlation
 
@@ -65,11 +65,14 @@ def figures(voice: linnet.Voice) -> list[tuple[str, object]]:
     with Watch() as watch:
         times = linnet_bench.time_voice(voice)
     speed = against_real_time(1 / times.real_time_factor)
-    rows: list[tuple[str, object]] = [
-        ("voice", f"{info['name']} ({info['architecture']})"),
+    recurrent = [
         ("hidden size", info["hidden_size"]),
         ("sparsity", f"{info['sparsity']:.1%} of the recurrent matrix"),
         ("block", f"{info['block']} {info['dtype']}"),
+    ]
+    rows: list[tuple[str, object]] = [
+        ("voice", f"{info['name']} ({info['architecture']})"),
+        *(recurrent if info["hidden_size"] else []),
         ("file", f"{info['file_bytes']:,} bytes"),
         ("bytes per stored weight", f"{info['bytes_per_weight']:.2f}, everything included"),
         ("cpu", linnet_bench.cpu_name()),
@@ -91,8 +94,7 @@ def figures(voice: linnet.Voice) -> list[tuple[str, object]]:
             ),
             (
                 "stream limit",
-                f"{product.stream_limit * 1e6:.2f} us; sparse takes {product.ratio:.2f} x that"
-                + ("" if product.ratio >= 1 else ", which cannot be: the machine is busy"),
+                f"{product.stream_limit * 1e6:.2f} us; sparse takes {against_limit(product.ratio)}",
             ),
         ]
     return rows
@@ -136,8 +138,8 @@ def draw(recordings: dict[str, Pcm], rate: int, path: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("voice", type=Path, nargs="?", default=ROOT / "voices" / "slt.linnet")
-    parser.add_argument("clip", type=Path, nargs="?", default=ROOT / "voices" / "slt-heldout.wav")
+    parser.add_argument("voice", type=Path, nargs="?", default=ROOT / "voices" / "tiny.linnet")
+    parser.add_argument("clip", type=Path, nargs="?", default=ROOT / "voices" / "human.wav")
     parser.add_argument("--lag", type=int, default=0, help="samples by which the voice comes late")
     options = parser.parse_args()
     main(options.voice, options.clip, options.lag)

@@ -40,6 +40,12 @@ PRODUCT = re.compile(
     r"void [\w:() ]*::(matvec|multiply(?=_\d))_(\w+)"
     r"<[\w:() ]*::(\w+)(?:, unsigned (\w+)(?:, (\d)ul)?)?>\("
 )
+# Products of int8 by dot products, or by a struct of instructions; those of four together.
+INT8 = re.compile(
+    r"void [\w:() ]*::(?:int8|matvec)_(\w+)<(?:[\w:() ]*::(Sdot|Mull))?"
+    r"(?:, )?(?:unsigned (\w+))?>\("
+)
+INT8_TOGETHER = re.compile(r"[\w:() ]*::multiply_(\w+?)(?:<unsigned (\w+), (\d)ul>)?\(")
 # Holds the dense loop.
 DENSE_FP16 = re.compile(
     r"void [\w:() ]*::matvec_fp16<&\(void [\w:() ]*::matvec_dense<[\w:() ]*::ScaledFp16>"
@@ -54,7 +60,7 @@ Cycles = dict[str, float]  # CPU -> cycles
 def assembly() -> str:
     """The assembly of the NEON kernels, with readable names."""
     compiled = b""
-    for name in ("neon.cpp", "neon_matvecs.cpp"):
+    for name in ("neon.cpp", "neon_matvecs.cpp", "neon_int8.cpp", "neon_dotprod.cpp"):
         source = ROOT / "src_cpp" / "kernels" / "arm" / name
         command = [COMPILER, *FLAGS, f"-I{ROOT / 'src_cpp'}", "-S", str(source), "-o", "-"]
         compiled += subprocess.run(command, check=True, capture_output=True).stdout
@@ -76,25 +82,40 @@ def innermost_loops(lines: list[str]) -> Iterator[list[str]]:
     """The instructions of every loop that holds no label: from a label to a branch back to it."""
     label, start = "", 0
     for i, line in enumerate(lines):
-        if found := re.match(r"(\.L\w+):", line):
+        if found := re.match(r"\s*(\.L\w+|\d):", line):
             label, start = found[1], i + 1
-        elif label and re.match(rf"\s+(b\.?\w*|cbn?z|tbn?z)\s.*{re.escape(label)}$", line):
-            yield [text for text in lines[start : i + 1] if not text.lstrip().startswith(".")]
+        elif label and re.match(rf"\s*(b\.?\w*|cbn?z|tbn?z)\s.*{re.escape(label)}b?$", line):
+            loop = [text for text in lines[start:i] if not text.lstrip().startswith((".", "#"))]
+            yield [*loop, re.sub(r"\db$", ".Lloop", line)]
 
 
 def count(instruction: str, loop: list[str]) -> int:
-    return sum(re.match(rf"\s+{instruction}\b", line) is not None for line in loop)
+    return sum(re.match(rf"\s*{instruction}\b", line) is not None for line in loop)
 
 
 def predict(loop: list[str], cpu: str) -> float:
     """Cycles of one iteration."""
-    options = ["-mtriple=aarch64", f"-mcpu={cpu}", f"-iterations={ITERATIONS}"]
+    options = ["-mtriple=aarch64", f"-mcpu={cpu}", "-mattr=+dotprod", f"-iterations={ITERATIONS}"]
     done = subprocess.run(
         ["llvm-mca-19", *options], input="\n".join(loop), check=True, capture_output=True, text=True
     )
     found = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
     assert found is not None
     return int(found[1]) / ITERATIONS
+
+
+def multiplied(loop: list[str]) -> float:
+    """Sixteens of int8 weights that a loop multiplies."""
+    return count("sdot", loop) + count(r"sm(ul|la)l2?", loop) / 2
+
+
+def int8_kernel(name: str) -> str | None:
+    """What this report calls a function of int8, of u8 indices."""
+    if (product := INT8.match(name)) and product[3] != "short":
+        return f"{product[1]} int8" + (" neon" if product[2] == "Mull" else "")
+    if (product := INT8_TOGETHER.match(name)) and product[2] != "short":
+        return f"{'8x4' if product[3] == '2' else product[1]} int8 together"
+    return None
 
 
 def predictions() -> dict[str, Cycles]:
@@ -112,6 +133,10 @@ def predictions() -> dict[str, Cycles]:
                 kernel = f"{layout} {WEIGHTS[weights].split()[0]} together"
             else:
                 kernel = f"{layout} {WEIGHTS[weights]}"
+        elif int8 := int8_kernel(name):
+            loop = max(loops, key=multiplied)
+            result[int8] = {cpu: predict(loop, cpu) / multiplied(loop) for cpu in CPUS}
+            continue
         elif DENSE_FP16.match(name):
             kernel = "dense fp16"
             loops = [loop for loop in loops if not count(r"fcvtl2?", loop)]
@@ -126,12 +151,16 @@ def predictions() -> dict[str, Cycles]:
 
 
 def sample_cycles(file: VoiceFile, cycles: dict[str, Cycles], dtype: str) -> Cycles:
-    """Cycles of one sample: the loops of products, gates and exponentials."""
+    """Cycles of one sample: the loops of products, gates and exponentials.
+
+    dtype: what the report calls that of the recurrent product; of int8 voices, others are fp16.
+    """
     total = dict.fromkeys(CPUS, 0.0)
     for operation in file.sample_program:
         if isinstance(operation, Linear):
             packed = file.tensors[operation.weights].packed
-            kernel, amount = f"{packed.layout} {dtype}", packed.stored_weights / 16
+            short = "fp16" if "int8" in dtype and packed.dtype != "int8" else dtype
+            kernel, amount = f"{packed.layout} {short}", packed.stored_weights / 16
         elif isinstance(operation, Gates):
             kernel, amount = "gates", float(operation.units)
         elif isinstance(operation, Draw):
@@ -159,11 +188,14 @@ def main() -> None:
     report: dict[str, dict[str, Cycles]] = {"kernels": kernels}
     if MODEL.exists():
         with tempfile.TemporaryDirectory() as folder:
-            export(MODEL, Path(folder) / "model.linnet")
-            file = read(Path(folder) / "model.linnet")
+            files = {}
+            for dtype in ("float16", "int8"):
+                export(MODEL, Path(folder) / "model.linnet", dtype=dtype)
+                files[dtype] = read(Path(folder) / "model.linnet")
+        file = files["float16"]
         report["sample"] = {
-            dtype: sample_cycles(file, kernels, dtype)
-            for dtype in ("fp16", "fp16 neon_little", "bf16")
+            dtype: sample_cycles(files["int8" if "int8" in dtype else "float16"], kernels, dtype)
+            for dtype in ("fp16", "fp16 neon_little", "bf16", "int8", "int8 neon")
         }
         show("Predicted cycles per sample of the real model", report["sample"], 0)
         rate = file.header.sample_rate

@@ -27,9 +27,11 @@ constexpr Shape kShapes[] = {
     {"3072 x 1024, 95 %, 4x4", Layout::block_4x4, 3072, 1024, 0.95},
     {"3072 x 1024, 95 %, 8x4", Layout::block_8x4, 3072, 1024, 0.95},
     {"3072 x 1024, 95 %, 16x1", Layout::block_16x1, 3072, 1024, 0.95},
+    {"1152 x 384, 90 %, 4x4", Layout::block_4x4, 1152, 384, 0.9},
+    {"1152 x 384, 90 %, 8x4", Layout::block_8x4, 1152, 384, 0.9},
     {"684 x 228, dense", Layout::dense, 684, 228, 0.0},
 };
-constexpr const char* kDtypeNames[] = {"fp16", "bf16", "fp32"};
+constexpr const char* kDtypeNames[] = {"fp16", "bf16", "fp32", "int8"};
 
 struct alignas(64) Line {
   unsigned char bytes[64];
@@ -41,14 +43,16 @@ struct Stored {
   std::vector<uint16_t> columns;
   std::vector<uint8_t> narrow_columns;
   std::vector<Quad> quads;
+  std::vector<float> scales;
   size_t n_weights;   // that lie in `values`
   size_t n_nonzeros;  // less those that fill up quads and panels
   Matrix view;
 };
 
-// A weight of any type, neither tiny nor large: in fp16 and bf16, an exponent of -4 .. -1.
+// A weight of any type, neither tiny nor large: in fp16 and bf16, an exponent of -4 .. -1; in int8, not -128.
 uint32_t random_weight(Dtype dtype, std::mt19937& random) {
   const uint32_t bits = static_cast<uint32_t>(random());
+  if (dtype == Dtype::int8) return (bits % 255 + 129) & 0xFF;
   const uint32_t sign = bits >> 31, step = bits >> 29 & 3;
   if (dtype == Dtype::fp16) return sign << 15 | (11 + step) << 10 | (bits & 0x3FF);
   const uint32_t wide = sign << 31 | (123 + step) << 23 | (bits & 0x7FFFFF);
@@ -57,8 +61,7 @@ uint32_t random_weight(Dtype dtype, std::mt19937& random) {
 
 void put(Stored* m, Dtype dtype, size_t index, uint32_t weight) {
   const size_t size = weight_bytes(dtype);
-  const auto half = static_cast<uint16_t>(weight);
-  memcpy(m->values.data()->bytes + index * size, size == 4 ? static_cast<const void*>(&weight) : &half, size);
+  memcpy(m->values.data()->bytes + index * size, &weight, size);  // the low bytes come first
 }
 
 void reserve(Stored* m, Dtype dtype, size_t n_weights) {
@@ -81,7 +84,7 @@ std::unique_ptr<Stored> random_dense(const Shape& shape, Dtype dtype, std::mt199
 
 // Blocks at random places, stored as export/FORMAT.md says; block rows sorted by their number of blocks.
 std::unique_ptr<Stored> random_blocks(const Shape& shape, Dtype dtype, std::mt19937& random) {
-  const BlockShape block = block_shape(shape.layout);
+  const BlockShape block = block_shape(shape.layout, dtype);
   const uint32_t block_rows = shape.rows / block.rows, block_cols = shape.cols / block.cols;
   std::vector<std::vector<uint16_t>> pattern(block_rows);
   std::bernoulli_distribution kept(1 - shape.sparsity);
@@ -139,6 +142,8 @@ void print_product(const Shape& shape, Dtype dtype) {
   std::mt19937 random(1);
   const auto m =
       shape.layout == Layout::dense ? random_dense(shape, dtype, random) : random_blocks(shape, dtype, random);
+  m->scales.assign(shape.rows, 1.0f / 127);
+  m->view.scales = m->scales.data();
   std::uniform_real_distribution<float> uniform(-1.0f, 1.0f);
   std::vector<float> x(size_t{kTogether} * shape.cols), y(size_t{kTogether} * shape.rows), bias(shape.rows, 0.5f);
   std::vector<Line> scratch(x.size() * sizeof(float) / sizeof(Line) + 1);
@@ -185,7 +190,7 @@ void print_products() {
   printf("%-24s %-5s %-11s %9s %8s %8s %6s %9s\n", "product", "type", "kernels", "us", "GFLOP/s", "1000/s", "limit",
          "us of 8");
   for (const Shape& shape : kShapes) {
-    for (Dtype dtype : {Dtype::fp16, Dtype::bf16}) print_product(shape, dtype);
+    for (Dtype dtype : {Dtype::fp16, Dtype::bf16, Dtype::int8}) print_product(shape, dtype);
   }
   puts(
       "\nlimit: the time to load, widen and multiply-add the same weights, over the time of the product.\n"

@@ -30,10 +30,20 @@ bool find_layout(const char* name, Layout* layout) {
   return false;
 }
 
-bool find_dtype(const char* name, Dtype* dtype) {
+// The types of which each weight is rounded by itself.
+const char* plain_dtype(size_t index, Dtype* dtype) {
   for (Dtype one : kDtypes) {
+    if (one == Dtype::int8 || index-- != 0) continue;
     *dtype = one;
-    if (strcmp(name, dtype_name(one)) == 0) return true;
+    return dtype_name(one);
+  }
+  return nullptr;
+}
+
+bool find_dtype(const char* name, Dtype* dtype) {
+  const char* known;
+  for (size_t i = 0; (known = plain_dtype(i, dtype)) != nullptr; ++i) {
+    if (strcmp(name, known) == 0) return true;
   }
   return false;
 }
@@ -70,7 +80,10 @@ const char* linnet_blocks(size_t index) {
   return matrix_layout(index, &layout);
 }
 
-const char* linnet_dtypes(size_t index) { return index < kDtypeCount ? dtype_name(kDtypes[index]) : nullptr; }
+const char* linnet_dtypes(size_t index) {
+  Dtype dtype;
+  return plain_dtype(index, &dtype);
+}
 
 size_t linnet_matrix_size(const float* weights, uint32_t rows, uint32_t cols, const char* block, const char* dtype) {
   const IeeeFloatMode mode;
@@ -102,7 +115,7 @@ linnet_status linnet_matrix_pack(const float* weights, uint32_t rows, uint32_t c
 linnet_status linnet_matrix_storage(const linnet_matrix* matrix, linnet_storage* storage) {
   if (matrix == nullptr || storage == nullptr) return LINNET_ERROR_ARGUMENT;
   const Matrix& view = matrix->view;
-  const BlockShape block = block_shape(view.layout);
+  const BlockShape block = block_shape(view.layout, view.dtype);
   const uint64_t weights =
       is_sparse(view.layout) ? uint64_t{matrix->n_blocks} * block.rows * block.cols : uint64_t{view.rows} * view.cols;
   *storage = linnet_storage{view.rows, view.cols, weights, matrix->stored_bytes()};

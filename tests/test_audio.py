@@ -96,5 +96,5 @@ def test_several_channels_become_their_mean(tmp_path: Path) -> None:
         stored = soundfile.read(path, always_2d=True)[0]
         with pytest.warns(Note, match=r"a\.wav: 2 channels, mixed down to one"):
             samples, rate = read_wav(path)
-        assert (rate, samples.dtype) == (16000, np.float32)
+        assert (rate, samples.dtype) == (16000, np.dtype(np.float32))
         np.testing.assert_array_equal(samples, stored.mean(axis=1).astype(np.float32))

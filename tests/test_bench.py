@@ -233,12 +233,25 @@ def test_json_goes_to_stdout_alone(
 
 def test_a_spent_time_limit_leaves_one_round(capsys: pytest.CaptureFixture[str]) -> None:
     assert main("bench matvec --rows 40 --cols 30 --time-limit 0.000001".split()) == 0
-    assert "left 1 rounds of 3" in capsys.readouterr().out
+    assert "1 rounds of 3 at least;" in capsys.readouterr().out
     budget = timing.Budget(1000, 4)
     first = budget.share()
     assert 200 < first - time.perf_counter() <= 250
     assert timing.Budget(0, 4).share() == float("inf")
     assert str(budget) == ""
+
+
+def test_a_spent_time_limit_leaves_matrices_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("scipy")
+    monkeypatch.setattr(matvec, "paper_cases", lambda: [Case(32, 32, 0.75, "4x4")] * 3)
+    monkeypatch.setattr(matvec, "gru_cases", lambda: [])
+    monkeypatch.setattr(sweep, "SPARSITIES", (0.0, 0.5, 0.75))
+    for words in ("matvec", "sweep --rows 32 --cols 16"):
+        assert main(["bench", *words.split(), "--time-limit", "1e-6", "--json", "out.json"]) == 0
+        assert "and 2 measurements left out" in capsys.readouterr().out
+    assert len(json.loads(Path("out.json").read_text())["results"]["sparsities"]) == 1
 
 
 def test_alternatives_take_turns_and_give_medians() -> None:

@@ -230,12 +230,13 @@ def test_export_prints_its_report_as_json(folder: Path, capsys: pytest.CaptureFi
 def test_training_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     import linnet_training
     from linnet_training import __main__ as training
+    from linnet_training import config
 
     for name in [n for n in sys.modules if n.startswith("linnet_training.")]:
         if name not in ("linnet_training.__main__", "linnet_training.config"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.setattr(training.configuration, "load", lambda path: None)
+    monkeypatch.setattr(config, "load", lambda path: None)
     assert training.main(["run", "some.toml"]) == 1
     assert capsys.readouterr().err.startswith("linnet-train needs torch, of linnet[train]: pip ")
     with pytest.raises(ImportError, match="Pruner needs torch"):

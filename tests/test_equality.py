@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,29 +67,41 @@ def random_packed(
     listed = np.concatenate(
         [np.arange(ends[i] - 4 * int(packed.quads["depth"][i]), ends[i]) for i in order]
     )
-    return blocks.Packed(
-        packed.layout,
-        packed.dtype,
-        rows,
-        cols,
-        packed.values.reshape(-1, r * c)[listed].ravel(),
-        packed.n_blocks,
-        packed.columns[listed],
-        packed.quads[order],
+    return replace(
+        packed,
+        values=packed.values.reshape(-1, r * c)[listed].ravel(),
+        columns=packed.columns[listed],
+        quads=packed.quads[order],
     )
 
 
-def assert_near_float64(y: Floats, dense: Floats, x: Floats, bias: Floats) -> None:
+def assert_near_float64(
+    y: Floats, dense: Floats, x: Floats, bias: Floats, step: float = 0.0
+) -> None:
     """|y - W x - b| <= n u / (1 - n u) (|W| |x| + |b|): each term passes at most n roundings.
 
     n = cols products, at most 5 sums of partial sums and the bias; u = 2^-24, or 2^-150 absolutely
     below the normal numbers. Higham, "Accuracy and stability of numerical algorithms", 3.1.
+    Where x is rounded to multiples of `step`, it is half a step off, and a rounding of its
+    quotient: of 127, at most 2^-15 of a step.
     """
     wide, x64 = dense.astype(np.float64), x.astype(np.float64)
     n = len(x) + 6
     gamma = n * 2.0**-24 / (1 - n * 2.0**-24)
-    bound = gamma * (np.abs(wide) @ np.abs(x64) + np.abs(bias)) + n * 2.0**-150
+    sums = np.abs(wide) @ (np.abs(x64) + step)
+    bound = gamma * (sums + np.abs(bias)) + n * 2.0**-150
+    bound += (0.5 + 2.0**-15) * step * np.abs(wide).sum(axis=1)
+    bound += n * 127**2 * 2.0**-150 if step else 0  # of a scale of an integer product
     assert (np.abs(y - (wide @ x64 + bias)) <= bound).all()
+
+
+def step_of(packed: blocks.Packed, x: Floats) -> float | None:
+    """Between the operand's integers: 0 where it stays, None where it is clipped or too small."""
+    if packed.dtype != "int8":
+        return 0.0
+    greatest = float(np.abs(x).max())
+    most = packed.input_range or greatest
+    return most / 127 if greatest <= most and most > 2.0**-100 else None
 
 
 @each_set
@@ -99,6 +113,7 @@ def assert_near_float64(y: Floats, dense: Floats, x: Floats, bias: Floats) -> No
     cols=st.integers(1, 150),
     density=st.sampled_from([0, 0.1, 0.6, 1]),
     scale=st.sampled_from([1, 2**-130]),  # the second gives subnormal sums and zeros of both signs
+    input_range=st.sampled_from([0.0, 1.0, 2.0**14]),
     seed=seeds,
 )
 def test_products(
@@ -109,24 +124,72 @@ def test_products(
     cols: int,
     density: float,
     scale: float,
+    input_range: float,
     seed: int,
 ) -> None:
     rng = np.random.default_rng(seed)
     packed = random_packed(rng, rows, cols, density, layout, dtype)
+    if dtype == "int8":
+        packed = replace(packed, input_range=input_range)
     matrix = SparseMatrix.from_packed(packed, name)
     assert matrix.kernels == name
     x = awkward(rng, (cols,), 1e4) * np.float32(scale)
     bias = awkward(rng, (rows,), 1e4)
 
+    step = step_of(packed, x)
     expected = matvec(packed, x)
     assert_same_bits(matrix @ x, expected)
-    assert_near_float64(expected, matrix.to_dense(), x, np.zeros(rows, np.float32))
+    if step is not None:
+        assert_near_float64(expected, matrix.to_dense(), x, np.zeros(rows, np.float32), step)
 
     expected = matvec(packed, x, bias)
     y = np.full(rows, np.nan, np.float32)
     matrix._core.matvec(x, y, bias)
     assert_same_bits(y, expected)
-    assert_near_float64(expected, matrix.to_dense(), x, bias)
+    if step is not None:
+        assert_near_float64(expected, matrix.to_dense(), x, bias, step)
+
+
+def integers_packed(rows: int, cols: int, layout: str, fill: int) -> blocks.Packed:
+    """An int8 matrix of one integer, whose rows all have the scale 1."""
+    packed = blocks.pack(np.full((rows, cols), np.sign(fill), np.float32), layout, "int8")
+    values = np.where(packed.values != 0, np.int8(fill), np.int8(0))
+    return replace(packed, values=values, scales=np.ones(rows, np.float32), input_range=127.0)
+
+
+@each_set
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("fill", "x"), [(127, 127), (-127, 127), (127, -127), (-127, -127)])
+def test_the_largest_integers_saturate_nothing(name: str, layout: str, fill: int, x: int) -> None:
+    """Every product is 127 x 127, in rows as long as the format allows."""
+    for cols in (7, dtypes.INT8_COLUMNS):
+        matrix = SparseMatrix.from_packed(integers_packed(33, cols, layout, fill), name)
+        y = matrix @ np.full(cols, x, np.float32)
+        np.testing.assert_array_equal(y, np.full(33, np.float32(fill * x * cols)))
+
+
+@each_set
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("input_range", [0.0, 1.5])
+def test_operands_that_are_no_numbers_have_a_meaning(
+    name: str, layout: str, input_range: float
+) -> None:
+    rng = np.random.default_rng(1)
+    packed = replace(random_packed(rng, 35, 50, 0.7, layout, "int8"), input_range=input_range)
+    matrix = SparseMatrix.from_packed(packed, name)
+    for special in (np.nan, np.inf, -np.inf, 3.4e38, 2.0**-149):
+        x = rng.normal(size=50).astype(np.float32)
+        x[rng.integers(0, 50, 3)] = special
+        expected = matvec(packed, x)
+        assert np.isfinite(expected).all() or not input_range
+        assert_same_bits(matrix @ x, expected)
+    bias = awkward(rng, (35,), 10)
+    y = np.full(35, np.nan, np.float32)
+    for x in (np.zeros(50, np.float32), np.full(50, np.nan, np.float32)):
+        matrix._core.matvec(x, y, bias)
+        assert_same_bits(y, matvec(packed, x, bias))
+        if not x.any() or not input_range:
+            np.testing.assert_array_equal(y, bias)
 
 
 @each_set
@@ -226,15 +289,17 @@ def test_upsampling(name: str, rows: int, window: int, channels: int, seed: int)
 
 @each_set
 @pytest.mark.parametrize(("dtype", "number"), dtypes.DTYPES.items())
-def test_every_16_bit_weight_is_widened_exactly(name: str, dtype: str, number: int) -> None:
+def test_every_short_weight_is_widened_exactly(name: str, dtype: str, number: int) -> None:
     stored = np.arange(2**16, dtype=np.uint32)
     if dtype == "float32":
         bits = stored * np.uint32(0xFFFB)
     elif dtype == "float16":
         bits = stored.astype(np.uint16)[(stored & 0x7C00) != 0x7C00]
+    elif dtype == "int8":
+        bits = np.tile(np.arange(-127, 128, dtype=np.int8), 3)
     else:
         bits = stored.astype(np.uint16)
-    values = bits.view(np.float16) if dtype == "float16" else bits
+    values: npt.NDArray[Any] = bits.view(np.float16) if dtype == "float16" else bits
     wide = values.view(np.float32) if dtype == "float32" else dtypes.widen(values, dtype)
     finite = np.isfinite(wide)
     assert_same_bits(_hooks.widen(name, number, values[finite].tobytes()), wide[finite])

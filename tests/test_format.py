@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +14,9 @@ from hypothesis import strategies as st
 
 import linnet
 from linnet import FormatError, _hooks, format
-from linnet.format.blocks import BLOCKS, pack
+from linnet.format.blocks import BLOCKS, QUAD, Packed, pack
 from linnet.format.choice import best_block, fill_ratio
-from linnet.format.dtypes import DTYPES, round_weights, widen
+from linnet.format.dtypes import DTYPES, as_stored, quantise, round_weights, widen
 from linnet.format.operations import Draw, Linear, Operand, Operation, Output
 from linnet.format.tensor import Tensor
 from linnet.format.voice_file import Header, VoiceFile
@@ -52,7 +54,7 @@ def test_matrices_survive_the_file(
     rows: int, cols: int, density: float, seed: int, layout: str, dtype: str
 ) -> None:
     dense = sparse(rows, cols, density, seed)
-    rounded = widen(round_weights(dense, dtype), dtype)
+    rounded = as_stored(dense, dtype)
     data = to_bytes(voice_of({"a": (dense, layout, dtype), "b": (dense, layout, dtype)}))
     voice = format.read(data)
     for tensor in voice.tensors:
@@ -144,6 +146,29 @@ def test_rounding_is_to_nearest_even_and_keeps_subnormals() -> None:
     above = np.array([1 + 2**-8 + 2**-40, -1 - 2**-8 - 2**-40, 1 + 2**-8 - 2**-40])
     expected_ = np.array([1 + 2**-7, -1 - 2**-7, 1], np.float32)
     np.testing.assert_array_equal(widen(round_weights(above, "bfloat16"), "bfloat16"), expected_)
+
+
+@given(st.integers(1, 20), st.integers(1, 40), st.floats(0, 1), st.integers(0, 2**32 - 1))
+def test_int8_rows_have_a_scale_no_worse_than_the_plain_one(
+    rows: int, cols: int, density: float, seed: int
+) -> None:
+    dense = sparse(rows, cols, density, seed)
+    stored, scales = quantise(dense)
+    assert stored.dtype == np.int8 and scales.dtype == np.float32
+    wide, each = dense.astype(np.float64), scales.astype(np.float64)[:, None]
+    used = each.ravel() > 0
+    np.testing.assert_array_equal(used, np.abs(wide).max(axis=1) > 127 * 2.0**-150)
+    nearest = np.clip(np.rint(wide[used] / each[used]), -127, 127)
+    np.testing.assert_array_equal(stored[used], nearest)
+    assert not stored[~used].any()
+
+    def error(scale: np.ndarray) -> np.ndarray:
+        q = np.clip(np.rint(wide[used] / scale), -127, 127)
+        return np.asarray(((wide[used] - q * scale) ** 2).sum(axis=1))
+
+    largest = np.abs(wide[used]).max(axis=1, keepdims=True)
+    plain = (largest / 127).astype(np.float32).astype(np.float64)
+    assert (error(each[used]) <= error(plain)).all()
 
 
 @pytest.mark.parametrize(
@@ -255,6 +280,58 @@ def test_errors_name_the_field_and_its_offset() -> None:
         format.read(TINY + b"\0" * 64)
     with pytest.raises(FormatError, match=r"magic.*byte 0"):
         format.read(b"RIFF" + TINY)
+
+
+LEAST = "-128"
+
+
+def int8_voice(**changes: Any) -> bytes:
+    """A voice with an int8 matrix whose packed form is changed."""
+    voice = voice_of({"w": (sparse(9, 20, 0.5, 0), "4x4", "int8")})
+    packed = voice.tensors[0].packed
+    if changes.get("values") is LEAST:
+        changes["values"] = np.full_like(packed.values, -128)
+    packed = replace(packed, **changes)
+    return to_bytes(replace(voice, tensors=(Tensor("w", packed),)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"values": LEAST}, "a weight is -128"),
+        ({"scales": np.full(9, np.inf, np.float32)}, "a scale is infinite"),
+        ({"input_range": -1.0}, "input_range is -1"),
+        ({"input_range": np.nan}, "input_range is nan"),
+        ({"input_range": np.inf}, "input_range is inf"),
+        ({"input_range": 2.0**-101}, "input_range is 3.9"),
+        ({"cols": 16385}, "cols of int8 is 16385"),
+        ({"dtype": "float16", "input_range": 1.0, "scales": None}, "input_range is 1"),
+    ],
+)
+def test_int8_that_would_mean_nothing_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        format.read(int8_voice(**changes))
+
+
+def test_int8_rows_whose_sums_could_overflow_are_refused() -> None:
+    """Blocks may name a column again; 2^17 weights are the most, and 2^17 127 127 < 2^31."""
+    for depth, fits in ((8192, True), (8193, False)):
+        quads = np.zeros(1, QUAD)
+        quads["block_rows"], quads["depth"] = (0, 1, 2, 3), depth
+        packed = Packed(
+            *("1x16", "int8", 4, 16, np.full(64 * depth, 127, np.int8), 4 * depth),
+            np.zeros(4 * depth, np.uint8),
+            quads,
+            np.ones(4, np.float32),
+        )
+        data = to_bytes(replace(voice_of({}), tensors=(Tensor("w", packed),)))
+        if fits:
+            y = linnet.SparseMatrix.from_packed(packed) @ np.full(16, 127, np.float32)
+            np.testing.assert_array_equal(y, np.full(4, np.float32(2**17 * 127 * 127)))
+            format.read(data)
+        else:
+            with pytest.raises(FormatError, match="rows of more than 131072 weights"):
+                format.read(data)
 
 
 def replaced(voice: VoiceFile, *sample: Operation) -> VoiceFile:

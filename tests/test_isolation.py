@@ -28,7 +28,7 @@ def output(*command: str | Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-WIDE = ["avx2", "avx2_matvecs", "avx512", "avx512_matvecs"]
+WIDE = ["avx2", "avx2_matvecs", "avx512", "avx512_matvecs", "avx2_int8", "avx_vnni", "avx512_vnni"]
 
 
 @pytest.mark.parametrize("name", WIDE)

@@ -41,15 +41,15 @@ def test_what_is_stored(shape: tuple[int, int], block: str, dtype: str, seed: in
     matrix = linnet.SparseMatrix(dense, block, dtype)
     assert (matrix.shape, matrix.block, matrix.dtype) == (shape, block, dtype)
     assert matrix.kernels == linnet.kernels()[0]
-    rounded = dtypes.widen(dtypes.round_weights(dense, dtype), dtype)
+    rounded = dtypes.as_stored(dense, dtype)
     np.testing.assert_array_equal(matrix.to_dense(), rounded)
     if block == "dense":
         assert matrix.nnz == dense.size
     else:
-        stored = np.kron(choice.occupied_blocks(dense, block), np.ones(blocks.BLOCKS[block]))
+        stored = np.kron(choice.occupied_blocks(rounded, block), np.ones(blocks.BLOCKS[block]))
         assert matrix.nnz == np.count_nonzero(stored[: shape[0], : shape[1]])
     assert matrix.density == matrix.nnz / dense.size
-    assert matrix.nbytes == choice.stored_bytes(dense, block, dtype)
+    assert matrix.nbytes == choice.stored_bytes(rounded, block, dtype)
 
 
 @settings(deadline=None)
@@ -117,7 +117,9 @@ def test_matvec_refuses_to_overwrite_its_input() -> None:
         (np.zeros((4, 4), complex), {}, "real numbers, not complex128"),
         (np.eye(4), {"block": "8x8"}, "block '8x8' is none of 4x4"),
         (np.eye(4), {"block": "vector"}, "block 'vector' is none of 4x4"),
-        (np.eye(4), {"dtype": "int8"}, "dtype 'int8' is none of float16"),
+        (np.eye(4), {"dtype": "int4"}, "dtype 'int4' is none of float16"),
+        (np.zeros((2, 16385)), {"dtype": "int8"}, "16385 columns are more than an int8 matrix"),
+        (np.full((4, 4), 1e39), {"dtype": "int8"}, r"1e\+39, is beyond the range of int8"),
         (np.full((4, 4), np.nan), {}, "NaN or infinite"),
         (np.full((4, 4), 70000.0), {}, "70000, is beyond the range of float16"),
     ],

@@ -153,7 +153,8 @@ def test_the_wrapper_in_cpp_gives_the_samples_of_python(
     said = run(build(preset) / "tests" / "wrapper", voice_path, frames, "7", output)
     assert said == f"11{expected.size}"
     np.testing.assert_array_equal(np.fromfile(output, "<i2"), expected)
-    command = [build(preset) / "tests" / "wrapper", tmp_path / "absent", frames, "7", output]
+    command: list[str | Path] = [build(preset) / "tests" / "wrapper", tmp_path / "absent"]
+    command += [frames, "7", output]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and "absent: the file could not be opened" in done.stderr
 
@@ -178,7 +179,8 @@ def test_the_c_library_packs_and_multiplies_as_python_does(
         paths = [tmp_path / name for name in ("weights", "x", "y")]
         weights.tofile(paths[0])
         x.tofile(paths[1])
-        words = [paths[0], str(rows), str(cols), block, dtype, str(threads), *paths[1:]]
+        words: list[str | Path] = [paths[0], str(rows), str(cols), block, dtype]
+        words += [str(threads), *paths[1:]]
         said = run(build(preset) / "tests" / "wrapper", *words)
         packed = blocks.pack(weights, block, dtype)
         assert said == f"portable {packed.nbytes}"
@@ -323,3 +325,18 @@ def test_a_cpu_that_lacks_one_feature_gets_a_lower_kernel_set(lacking: str) -> N
     program = build("native") / "tests" / "cpu_subsets"
     assert run(emulator, "-cpu", "max", program).split() == ["avx2", "portable"]
     assert run(emulator, "-cpu", f"max,-{lacking}", program).split() == ["portable"]
+
+
+def test_big_endian_machines_are_refused_with_a_sentence() -> None:
+    compiler = shutil.which("c++") or shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no C++ compiler by that name")
+    order = ["-U__BYTE_ORDER__", "-D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__"]
+    sources = ROOT / "src_cpp"
+    folders = [f"-I{sources}", f"-I{sources / 'include'}"]
+    command = [compiler, "-std=c++17", "-fsyntax-only", "-w", *folders, *order]
+    done = subprocess.run(
+        [*command, str(sources / "file" / "header.cpp")], capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "linnet runs on little-endian machines only" in done.stderr

@@ -37,6 +37,11 @@ def test_a_busy_machine_is_mentioned(ran: float, said: bool, monkeypatch: Any) -
     assert ("the machine is busy" in str(quick)) == said
 
 
+def test_a_product_faster_than_its_limit_is_doubted() -> None:
+    assert speed.against_limit(1.67) == "1.67 x that"
+    assert speed.against_limit(0.9).startswith("0.90 x that, which cannot be")
+
+
 def test_inspect_says_how_much_of_the_time_it_had() -> None:
     quick = speed.quick_speed(linnet.load(tiny_voice()), 0.01)
     assert 0 < quick.ran <= 1.05 and quick.times_real_time > 0

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from linnet.format import VoiceFile, read
-from linnet.format.blocks import BLOCKS, DENSE, GROUP, NO_BLOCK_ROW, TABLE, ceil_div
+from linnet.format.blocks import BLOCKS, DENSE, GROUP, NO_BLOCK_ROW, TABLE, ceil_div, dense_width
 from linnet.format.dtypes import widen
 from linnet.format.operations import N_WORDS, Operation, encode
 from linnet.format.records import HEADER_SIZE, TENSOR_SIZE
@@ -93,8 +93,11 @@ def beyond(tensor: Tensor) -> Any:
         return weights.reshape(rows, -1)[:, cols:]
     if tensor.layout not in BLOCKS:
         assert tensor.layout in (DENSE, "vector")
-        last = weights.reshape(-1, cols, GROUP)[-1]
-        return last[:, rows - (ceil_div(rows, GROUP) - 1) * GROUP :]
+        width = dense_width(packed.dtype)
+        panels = weights.reshape(-1, ceil_div(cols, width), GROUP, width)
+        below = panels[-1, :, rows - (ceil_div(rows, GROUP) - 1) * GROUP :]
+        right = panels[:, -1, :, cols - (ceil_div(cols, width) - 1) * width :]
+        return np.concatenate([below.ravel(), right.ravel()])
     r, c = BLOCKS[tensor.layout]
     block_row, block_col = packed.places()
     row, col = block_row[:, None] * r + np.arange(r), block_col[:, None] * c + np.arange(c)

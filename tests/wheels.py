@@ -123,13 +123,14 @@ def promised(target: Target) -> list[str]:
 
 def trial(wheel: Path, target: Target) -> str | None:
     """The machine and the hash of samples that the installed wheel makes; None: not tried."""
+    environment: dict[str, str] = {}
     if "musl" in target.platform:
         return None
     if target.machine == platform.machine():
         place = FOLDER / "empty"
         venv.create(place, clear=True, with_pip=True)
         run([str(place / "bin" / "pip"), "install", "-q", str(wheel)], FOLDER)
-        command, environment = [str(place / "bin" / "python")], {}
+        command = [str(place / "bin" / "python")]
     elif target.machine == "aarch64" and shutil.which("qemu-aarch64"):
         unpacked = FOLDER / "aarch64"
         shutil.rmtree(unpacked, ignore_errors=True)

@@ -129,9 +129,12 @@ def measure_all(
     report: Callable[[Case], None],
     budget: Budget | None = None,
 ) -> list[Measured]:
-    """`measure` of every case; `report` is told of each beforehand."""
-    results = []
+    """`measure` of every case, or of as many as the budget leaves time for, one at least; `report`
+    is told of each beforehand."""
+    results: list[Measured] = []
     for case in cases:
+        if budget and budget.spent() and results:
+            break
         report(case)
         results.append(measure(case, kernels, budget))
     return results

@@ -7,6 +7,7 @@ import contextlib
 import io
 
 import linnet
+from linnet.speed import Watch, busy
 from linnet.table import facts
 from linnet_bench import report_matvec, report_sample, report_sweep
 from linnet_bench.machine import cpu_name
@@ -18,7 +19,10 @@ def run(options: argparse.Namespace) -> None:
     """Measure what the command's options ask for (`linnet.cli.bench`)."""
     to_stdout = options.json == "-"
     with contextlib.redirect_stdout(io.StringIO()) if to_stdout else contextlib.nullcontext():
-        results = _measure(options)
+        with Watch() as watch:
+            results = _measure(options)
+        if note := busy(watch.ran):
+            print(f"\n{note}")
         written = [] if options.json in (None, "-") else write_results(options.json, results)
         if options.output is not None and results.draw is not None:
             written += write_results(f"{options.output}.json", results, f"{options.output}.png")

@@ -11,6 +11,7 @@ import numpy as np
 
 import linnet_bench
 from linnet.matrix import SparseMatrix
+from linnet.speed import against_limit
 from linnet.table import facts, table
 from linnet_bench import matvec
 from linnet_bench.matvec import SHORT_DTYPES, Measured
@@ -112,7 +113,10 @@ def product_facts(times: linnet_bench.ProductTimes) -> list[tuple[str, object]]:
         ("storage", f"{times.block} {times.dtype}, {times.nbytes} bytes"),
         ("kernels", times.kernels),
         ("sparse", f"{times.sparse * us:.2f} us"),
-        ("stream limit", f"{times.stream_limit * us:.2f} us, sparse is {times.ratio:.2f} x that"),
+        (
+            "stream limit",
+            f"{times.stream_limit * us:.2f} us, sparse is {against_limit(times.ratio)}",
+        ),
         (
             "linnet dense",
             f"{times.dense * us:.2f} us, {times.dense / times.sparse:.1f} x the sparse time",

@@ -17,17 +17,17 @@ from linnet_bench.timing import Budget, pinned
 
 
 def run(options: argparse.Namespace, kernels: Sequence[str]) -> Results:
-    budget = Budget(options.time_limit, 3)  # the speeds, the profiles, the recurrent matrix
+    voices = [linnet.load(options.voice, kernels=name) for name in kernels]
+    matrix = linnet_bench.voice_matrix(voices[0])
+    budget = Budget(options.time_limit, 1 if matrix is None else 2)
     times = sample.measure(options.voice, kernels, options.threads, budget)
     print(speed_table(times))
-    voices = [linnet.load(options.voice, kernels=name) for name in kernels]
     with pinned():
         profiles = [linnet_bench.profile(voice) for voice in voices]
     n = profiles[0].samples_per_step
     unit = "sample" if n == 1 else f"step of {n} samples"
     print(f"\nMicroseconds per {unit} by operation, one thread\n")
     print(profile_table(profiles))
-    matrix = linnet_bench.voice_matrix(voices[0])
     if matrix is not None:
         with pinned():
             product = linnet_bench.time_products(matrix, budget=budget)

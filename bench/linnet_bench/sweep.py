@@ -67,13 +67,17 @@ def measure(
     sparsities: Sequence[float] | None = None,
     budget: Budget | None = None,
 ) -> Sweep:
-    """Time every alternative at every sparsity (default: SPARSITIES); `report` is told of each.
+    """Time every alternative at every sparsity (default: SPARSITIES), or at as many as the budget
+    leaves time for; `report` is told of each.
 
     scipy and PyTorch multiply the matrix that was pruned in 4x4 blocks.
     """
-    sparsities = list(sparsities or SPARSITIES)
     seconds: dict[str, list[float]] = {}
-    for sparsity in sparsities:
+    measured: list[float] = []
+    for sparsity in sparsities or SPARSITIES:
+        if budget and budget.spent() and measured:
+            break
+        measured.append(sparsity)
         report(f"{rows} x {cols} {sparsity:.1%}")
         alternatives: dict[str, Timer] = {}
         for block in BLOCKS:
@@ -88,4 +92,4 @@ def measure(
             times = interleaved(alternatives, budget=budget)
         for name, time in times.items():
             seconds.setdefault(name, []).append(time)
-    return Sweep(rows, cols, dtype, kernels, sparsities, seconds)
+    return Sweep(rows, cols, dtype, kernels, measured, seconds)

@@ -54,13 +54,18 @@ class Budget:
         self.left -= 1
         return until
 
+    def spent(self) -> bool:
+        """Whether no time is left: what was not measured yet had better be left out."""
+        return time.perf_counter() > self.end
+
     def __str__(self) -> str:
         """What the limit cut; empty where nothing."""
-        if self.least_rounds == ROUNDS:
+        if self.least_rounds == ROUNDS and not self.spent():
             return ""
+        left_out = f", and {self.left} measurements left out" if self.left else ""
         return (
-            f"the time limit of {self.seconds:g} s left {self.least_rounds} rounds of {ROUNDS} to "
-            "the slowest measurement: give more with --time-limit SECONDS"
+            f"the time limit of {self.seconds:g} s: {self.least_rounds} rounds of {ROUNDS} at "
+            f"least{left_out}; --time-limit SECONDS gives more"
         )
 
 

@@ -61,7 +61,7 @@ def export(
     block: block shape of the prunable layers ("4x4", "8x4", "16x1", "1x16", "1x4", "dense"); None
         reads it from the zeros.
     sparsity: prune these layers by block magnitude to this share of zero blocks; needs a block.
-    dtype: "float16", "bfloat16" or "float32".
+    dtype: "float16", "bfloat16", "float32" or "int8".
     names: a TOML or JSON file (or a mapping) from our tensor names to the checkpoint's, as
         `linnet_export.names` says.
     config: a TOML or JSON file (or a mapping) whose keys supplement or override the checkpoint's.

@@ -47,9 +47,10 @@ class SparseMatrix:
         """Store `dense` (rows, cols), an array or a matrix or array of scipy.sparse.
 
         block: "4x4", "8x4", "16x1", "1x16", "1x4" (rows x columns), "dense", or "auto" for the one
-        that needs the fewest bytes. dtype: "float16", "bfloat16" or "float32"; weights are rounded
-        to nearest even, once. kernels: a name of `linnet.kernels()`; None for the best set.
-        threads: 1 to 16 for each product.
+        that needs the fewest bytes. dtype: "float16", "bfloat16", "float32" or "int8"; weights are
+        rounded to nearest even, once. An int8 matrix has a scale for each row, and products round x
+        too, to 255 steps within its greatest magnitude. kernels: a name of `linnet.kernels()`; None
+        for the best set. threads: 1 to 16 for each product.
 
         A matrix of scipy.sparse is made dense on its way. Warns where the nonzeros are so scattered
         that most blocks are stored. Raises ValueError for another shape or name, for NaN or
@@ -91,10 +92,10 @@ class SparseMatrix:
             data = io.BytesIO(file.read())
         try:
             with np.load(data, allow_pickle=False) as parts:
-                found = {name: parts[name][()] for name in parts}
-            texts = {name: str(found.pop(name)) for name in ("layout", "dtype")}
-            sizes = {name: int(found.pop(name)) for name in ("rows", "cols", "n_blocks")}
-            packed = blocks.Packed(**texts, **sizes, **found)
+                found: dict[str, Any] = {name: parts[name][()] for name in parts}
+            found |= {name: str(found[name]) for name in ("layout", "dtype")}
+            found |= {name: int(found[name]) for name in ("rows", "cols", "n_blocks")}
+            packed = blocks.Packed(**found)
             cls.from_packed(packed)
         except (zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError, AttributeError) as e:
             raise FormatError(f"{os.fspath(path)}: not a matrix that save wrote: {e}") from None
@@ -127,11 +128,12 @@ class SparseMatrix:
             dtypes.DTYPES[packed.dtype],
             packed.rows,
             packed.cols,
-            packed.values.tobytes(),
+            packed.values_section,
             b"" if packed.columns is None else packed.columns.tobytes(),
             b"" if packed.quads is None else packed.quads.tobytes(),
             kernels,
             threads,
+            packed.input_range,
         )
 
     @property

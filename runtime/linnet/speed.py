@@ -57,6 +57,12 @@ class Watch:
         self.ran = (time.thread_time() - ran) / max(time.perf_counter() - wall, 1e-9)
 
 
+def against_limit(ratio: float) -> str:
+    """A time beside the stream limit of the same run: `ratio` of it."""
+    doubt = "" if ratio >= 1 else ", which cannot be: the machine is busy, measure again"
+    return f"{ratio:.2f} x that{doubt}"
+
+
 def busy(ran: float) -> str:
     """A warning where a measurement ran for only so much of its time; "" where it ran for nearly
     all."""

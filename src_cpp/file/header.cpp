@@ -21,7 +21,7 @@ bool check_section(Errors& errors, const Bytes& file, uint64_t at, const char* f
                        printable(size), printable(file.size));
   }
   if (offset % alignment != 0)
-    return errors.fail(at, "%s: offset %llu is not a multiple of %zu", field, printable(offset), alignment);
+    return errors.fail(at, "%s: offset %llu is not a multiple of %llu", field, printable(offset), printable(alignment));
   return true;
 }
 

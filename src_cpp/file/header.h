@@ -6,6 +6,10 @@
 
 #include "file/errors.h"
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "linnet runs on little-endian machines only: it uses the numbers of a .linnet file where they lie"
+#endif
+
 namespace linnet {
 
 struct Header {
@@ -28,7 +32,8 @@ struct TensorEntry {
   char name[48];
   uint32_t layout, dtype, rows, cols, n_blocks, index_width;
   uint64_t values_offset, values_size, columns_offset, columns_size, quads_offset, quads_size;
-  uint64_t reserved;
+  float input_range;
+  uint32_t reserved;
 };
 static_assert(sizeof(TensorEntry) == 128, "a directory entry has 128 bytes");
 

@@ -31,7 +31,8 @@ bool check_header(Errors& errors, const Bytes& file, const Header& h) {
                        h.minor, kMajor);
   }
   if (h.header_size != sizeof(Header)) {
-    return errors.fail(AT(Header, header_size), "header_size is %u, expected %zu", h.header_size, sizeof(Header));
+    return errors.fail(AT(Header, header_size), "header_size is %u, expected %llu", h.header_size,
+                       printable(sizeof(Header)));
   }
   if (h.file_size != file.size) {
     return errors.fail(AT(Header, file_size), "file_size is %llu but there are %llu bytes", printable(h.file_size),
@@ -74,7 +75,8 @@ bool check_header(Errors& errors, const Bytes& file, const Header& h) {
 
 bool read(Errors& errors, const Bytes& file, Model* model) {
   if (file.size < sizeof(Header)) {
-    return errors.fail(0, "the file has %llu bytes, less than a header's %zu", printable(file.size), sizeof(Header));
+    return errors.fail(0, "the file has %llu bytes, less than a header's %llu", printable(file.size),
+                       printable(sizeof(Header)));
   }
   if (memcmp(file.data, kMagic, sizeof kMagic) != 0) return errors.fail(0, "magic: this is not a .linnet file");
   const Header& h = *reinterpret_cast<const Header*>(file.data);

@@ -1,10 +1,24 @@
 #include "file/tensors.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 namespace linnet {
 namespace {
+
+// Whether no byte is -128. Eight at a time: where a byte of `v` is that, one of `zeros` is 0, and borrows.
+bool none_is_least(const uint8_t* values, uint64_t size) {
+  constexpr uint64_t kOnes = 0x0101010101010101u, kHigh = 0x8080808080808080u;
+  uint64_t found = 0;
+  for (uint64_t i = 0; i + 8 <= size; i += 8) {
+    uint64_t v;
+    memcpy(&v, values + i, sizeof v);
+    const uint64_t zeros = v ^ kHigh;
+    found |= (zeros - kOnes) & ~zeros & kHigh;
+  }
+  return found == 0;
+}
 
 // Whether no weight has all bits of its exponent set, as infinite ones and those that are not numbers have. Eight bytes
 // at a time: adding `lowest`, the exponent's lowest bit, to an exponent of ones carries into the place of the sign.
@@ -20,7 +34,7 @@ bool none_has(uint64_t exponent, uint64_t lowest, uint64_t sign, const uint8_t* 
 
 // Sections of values are multiples of eight bytes: a matrix has sixteen weights or four in a block, vectors and tables
 // are padded.
-bool all_finite(Dtype dtype, const uint8_t* values, uint64_t size) {
+bool all_valid(Dtype dtype, const uint8_t* values, uint64_t size) {
   constexpr uint64_t kHalves = 0x0001000100010001u, kWords = 0x0000000100000001u;
   switch (dtype) {
     case Dtype::fp16:
@@ -29,6 +43,8 @@ bool all_finite(Dtype dtype, const uint8_t* values, uint64_t size) {
       return none_has(0x7F80 * kHalves, 0x0080 * kHalves, 0x8000 * kHalves, values, size);
     case Dtype::fp32:
       return none_has(0x7F800000 * kWords, 0x00800000 * kWords, 0x80000000 * kWords, values, size);
+    case Dtype::int8:
+      return none_is_least(values, size);
   }
   return false;
 }
@@ -44,29 +60,36 @@ Matrix empty_matrix(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols) {
   return m;
 }
 
-SectionSizes section_sizes(const Matrix& m, uint32_t n_blocks) {
-  const uint64_t weight = weight_bytes(m.dtype);
-  const BlockShape shape = block_shape(m.layout);
+uint64_t weights_of(const Matrix& m, uint32_t n_blocks) {
+  const BlockShape shape = block_shape(m.layout, m.dtype);
   switch (m.layout) {
     case Layout::vector:
-      return {round_up(m.rows, kGroup) * weight, 0, 0};
+      return round_up(m.rows, kGroup);
     case Layout::table:
-      return {m.rows * round_up(m.cols, kGroup) * weight, 0, 0};
+      return m.rows * round_up(m.cols, kGroup);
     case Layout::dense:
-      return {round_up(m.rows, shape.rows) * m.cols * weight, 0, 0};
+      return round_up(m.rows, shape.rows) * m.padded_cols();
     case Layout::block_4x4:
     case Layout::block_16x1:
     case Layout::block_1x16:
     case Layout::block_1x4:
     case Layout::block_8x4:
-      return {uint64_t{n_blocks} * shape.rows * shape.cols * weight, uint64_t{n_blocks} * m.index_width,
-              m.n_quads * sizeof(Quad)};
+      return uint64_t{n_blocks} * shape.rows * shape.cols;
   }
-  return {0, 0, 0};
+  return 0;
+}
+
+SectionSizes section_sizes(const Matrix& m, uint32_t n_blocks) {
+  const uint64_t n = weights_of(m, n_blocks);
+  const uint64_t scales = round_up(m.rows, kGroup) * sizeof(float);
+  const uint64_t values = m.dtype == Dtype::int8 ? scales_at(n) + scales : n * weight_bytes(m.dtype);
+  if (!is_sparse(m.layout)) return {values, 0, 0};
+  return {values, uint64_t{n_blocks} * m.index_width, m.n_quads * sizeof(Quad)};
 }
 
 bool check_blocks(Errors& errors, const char* name, const Matrix& m, uint32_t n_blocks, uint64_t quads_offset,
                   uint64_t columns_offset) {
+  const BlockShape shape = block_shape(m.layout, m.dtype);
   const uint32_t block_rows = m.block_rows(), block_columns = m.block_cols();
   uint8_t* seen = static_cast<uint8_t*>(calloc(block_rows, 1));
   if (seen == nullptr) return errors.fail(0, "tensor %s: no memory to check it", name);
@@ -84,6 +107,8 @@ bool check_blocks(Errors& errors, const char* name, const Matrix& m, uint32_t n_
       }
       ++rows_found;
     }
+    if (ok && m.dtype == Dtype::int8 && uint64_t{m.quads[i].depth} * shape.cols > kMostInt8Weights)
+      ok = errors.fail(at, "tensor %s: quad %u has rows of more than %u weights", name, i, kMostInt8Weights);
     blocks += uint64_t{4} * m.quads[i].depth;
     if (ok && blocks > n_blocks)
       ok = errors.fail(at, "tensor %s: the quads hold more than n_blocks = %u", name, n_blocks);
@@ -119,6 +144,12 @@ bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEnt
 
   const Layout layout = static_cast<Layout>(t.layout);
   const Dtype dtype = static_cast<Dtype>(t.dtype);
+  const bool product_of_int8 = dtype == Dtype::int8 && is_matrix(layout);
+  if (product_of_int8 && t.cols > kMostInt8Columns) return fail(offsetof(TensorEntry, cols), "cols of int8", t.cols);
+  const bool ranged = product_of_int8 && t.input_range > kLeastInt8Range && isfinite(t.input_range);
+  if (t.input_range != 0.0f && !ranged)
+    return errors.fail(at + offsetof(TensorEntry, input_range), "tensor at %llu: input_range is %g", printable(at),
+                       static_cast<double>(t.input_range));
   *m = empty_matrix(layout, dtype, t.rows, t.cols);
   const bool sparse = is_sparse(layout);
   if (layout == Layout::vector) {
@@ -138,9 +169,20 @@ bool read_tensor(Errors& errors, const Bytes& file, uint64_t at, const TensorEnt
   if (!check_section(errors, file, at + offsetof(TensorEntry, values_offset), t.name, t.values_offset, sizes.values,
                      kSectionAlignment))
     return false;
-  m->values = file.data + t.values_offset;
-  if (!all_finite(dtype, file.data + t.values_offset, sizes.values)) {
-    return errors.fail(t.values_offset, "tensor %s: a weight is infinite or not a number", t.name);
+  const uint64_t n_weights = weights_of(*m, t.n_blocks);
+  const uint8_t* values = file.data + t.values_offset;
+  m->values = values;
+  if (!all_valid(dtype, values, n_weights * weight_bytes(dtype))) {
+    return errors.fail(t.values_offset, "tensor %s: a weight is %s", t.name,
+                       dtype == Dtype::int8 ? "-128" : "infinite or not a number");
+  }
+  if (dtype == Dtype::int8) {
+    const uint8_t* scales = values + scales_at(n_weights);
+    m->scales = reinterpret_cast<const float*>(scales);
+    m->input_range = t.input_range;
+    if (!all_valid(Dtype::fp32, scales, round_up(t.rows, kGroup) * sizeof(float)))
+      return errors.fail(t.values_offset + scales_at(n_weights), "tensor %s: a scale is infinite or not a number",
+                         t.name);
   }
   if (!sparse) {
     if (t.columns_offset != 0) return fail(offsetof(TensorEntry, columns_offset), "columns_offset", t.columns_offset);

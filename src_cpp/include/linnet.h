@@ -166,7 +166,8 @@ typedef struct linnet_storage {
   uint64_t bytes;   /* of the weights and of where they stand */
 } linnet_storage;
 
-/* The index-th block shape, rows x columns or "dense", and the index-th type of weights; null past the last. */
+/* The index-th block shape, rows x columns or "dense", and the index-th type of weights; null past the last.
+ * (int8, whose rows have scales, is for models and for Python's matrices.) */
 LINNET_API const char* linnet_blocks(size_t index);
 LINNET_API const char* linnet_dtypes(size_t index);
 

@@ -6,6 +6,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/fused.h"
+
+#include "kernels/contract.h"
+
 namespace linnet {
 
 static inline uint32_t bits_of(float x) {
@@ -37,17 +41,17 @@ constexpr float kExp2 = 0x1.fffffcp-2f;
 static inline float exp_scalar(float x) {
   x = x > kExpLow ? x : kExpLow;
   x = x < kExpHigh ? x : kExpHigh;
-  const float t = fmaf(x, kLog2E, kRound);
+  const float t = fused(x, kLog2E, kRound);
   const float n = t - kRound;
-  float r = fmaf(n, -kLn2High, x);
-  r = fmaf(n, -kLn2Low, r);
+  float r = fused(n, -kLn2High, x);
+  r = fused(n, -kLn2Low, r);
   float p = kExp6;
-  p = fmaf(p, r, kExp5);
-  p = fmaf(p, r, kExp4);
-  p = fmaf(p, r, kExp3);
-  p = fmaf(p, r, kExp2);
-  p = fmaf(p, r, 1.0f);
-  p = fmaf(p, r, 1.0f);
+  p = fused(p, r, kExp5);
+  p = fused(p, r, kExp4);
+  p = fused(p, r, kExp3);
+  p = fused(p, r, kExp2);
+  p = fused(p, r, 1.0f);
+  p = fused(p, r, 1.0f);
   return float_of(bits_of(p) + ((bits_of(t) - bits_of(kRound)) << 23));
 }
 
@@ -72,21 +76,21 @@ static inline float log_scalar(float x) {
   const float n = static_cast<float>(static_cast<int32_t>(power) - 126);
   const float f = float_of(bits_of(x) - (power << 23) + (126u << 23)) - 1.0f;
   float p = kLog8;
-  p = fmaf(p, f, kLog7);
-  p = fmaf(p, f, kLog6);
-  p = fmaf(p, f, kLog5);
-  p = fmaf(p, f, kLog4);
-  p = fmaf(p, f, kLog3);
-  p = fmaf(p, f, kLog2);
-  p = fmaf(p, f, kLog1);
-  p = fmaf(p, f, -0.5f);
-  const float r = fmaf(f * f, p, f);
-  return fmaf(n, kLn2High, fmaf(n, kLn2Low, r));
+  p = fused(p, f, kLog7);
+  p = fused(p, f, kLog6);
+  p = fused(p, f, kLog5);
+  p = fused(p, f, kLog4);
+  p = fused(p, f, kLog3);
+  p = fused(p, f, kLog2);
+  p = fused(p, f, kLog1);
+  p = fused(p, f, -0.5f);
+  const float r = fused(f * f, p, f);
+  return fused(n, kLn2High, fused(n, kLn2Low, r));
 }
 
 static inline float sigmoid_scalar(float x) { return 1.0f / (1.0f + exp_scalar(-x)); }
 
-static inline float tanh_scalar(float x) { return fmaf(2.0f, sigmoid_scalar(x + x), -1.0f); }
+static inline float tanh_scalar(float x) { return fused(2.0f, sigmoid_scalar(x + x), -1.0f); }
 
 static inline float relu_scalar(float x) { return x > 0.0f ? x : 0.0f; }
 
@@ -97,8 +101,8 @@ static inline float softplus_scalar(float x) {
   return relu_scalar(x) + (log_scalar(w) + (e - (w - 1.0f)) / w);
 }
 
-// sin(2 pi h) for |h| <= 1/4, in turns. The coefficients are a minimax fit to sin(2 pi h) / h in h^2, rounded to 24 bits
-// (relative error 4.3e-8).
+// sin(2 pi h) for |h| <= 1/4, in turns. The coefficients are a minimax fit to sin(2 pi h) / h in h^2, rounded to 24
+// bits (relative error 4.3e-8).
 constexpr float kSine9 = 0x1.3daff6p+5f;
 constexpr float kSine7 = -0x1.324ccap+6f;
 constexpr float kSine5 = 0x1.4668bp+6f;
@@ -109,10 +113,10 @@ constexpr float kMostTurns = 0x1p+21f;  // up to here kRound rounds to an intege
 static inline float quarter_sine(float h) {
   const float u = h * h;
   float p = kSine9;
-  p = fmaf(p, u, kSine7);
-  p = fmaf(p, u, kSine5);
-  p = fmaf(p, u, kSine3);
-  p = fmaf(p, u, kSine1);
+  p = fused(p, u, kSine7);
+  p = fused(p, u, kSine5);
+  p = fused(p, u, kSine3);
+  p = fused(p, u, kSine1);
   return h * p;
 }
 
@@ -130,6 +134,20 @@ static inline float sin_turns(float turns) {
   return quarter_sine(copysignf(size < rest ? size : rest, part));
 }
 
+// Of the bands of a frame that is matched to features.
+struct Correction {
+  float scale, offset;  // of a feature: the logarithm that its band should have
+  float floor;          // of a band
+  float strength, limit;
+};
+
+static inline float correction_of(const Correction& c, float feature, float band) {
+  const float own = band > c.floor ? band : c.floor;
+  float d = (fused(c.scale, feature, c.offset) - log_scalar(own)) * c.strength;
+  d = d > -c.limit ? d : -c.limit;
+  return d < c.limit ? d : c.limit;
+}
+
 static inline float widen_fp16(uint16_t h) {
   const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
   const uint32_t magnitude = h & 0x7fffu;
@@ -137,6 +155,27 @@ static inline float widen_fp16(uint16_t h) {
     return float_of(sign | bits_of(static_cast<float>(magnitude) * 0x1p-24f));
   }
   return float_of(sign | ((magnitude << 13) + (112u << 23)));
+}
+
+// The operand of an int8 product: integers q = x inverse, rounded, for which x is about q step.
+constexpr float kMostInt8 = 127.0f;
+
+struct Quantisation {
+  float inverse, step;
+};
+
+// For |x| up to `range`; infinity counts as the greatest finite number.
+static inline Quantisation quantisation_for(float range) {
+  range = range < kLogHigh ? range : kLogHigh;
+  if (!(range > kLeastInt8Range)) return {0.0f, 0.0f};
+  return {kMostInt8 / range, range / kMostInt8};
+}
+
+static inline int8_t quantise_scalar(float x, float inverse) {
+  float v = x * inverse;
+  v = v > -kMostInt8 ? v : -kMostInt8;
+  v = v < kMostInt8 ? v : kMostInt8;
+  return static_cast<int8_t>(bits_of(v + kRound) - bits_of(kRound));
 }
 
 static inline float widen_bf16(uint16_t h) { return float_of(static_cast<uint32_t>(h) << 16); }

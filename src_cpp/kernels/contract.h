@@ -14,12 +14,12 @@ namespace linnet {
 
 // The numbers are those of the file. A new one needs a place in every switch, which the compiler checks.
 enum class Layout : uint32_t { vector, table, dense, block_4x4, block_16x1, block_1x16, block_1x4, block_8x4 };
-enum class Dtype : uint32_t { fp16 = 1, bf16 = 2, fp32 = 3 };
+enum class Dtype : uint32_t { fp16 = 1, bf16 = 2, fp32 = 3, int8 = 4 };
 enum class Activation : uint32_t { none, relu, tanh, sigmoid, exp };
 
 constexpr Layout kLayouts[] = {Layout::vector,     Layout::table,      Layout::dense,     Layout::block_4x4,
                                Layout::block_16x1, Layout::block_1x16, Layout::block_1x4, Layout::block_8x4};
-constexpr Dtype kDtypes[] = {Dtype::fp16, Dtype::bf16, Dtype::fp32};
+constexpr Dtype kDtypes[] = {Dtype::fp16, Dtype::bf16, Dtype::fp32, Dtype::int8};
 constexpr uint32_t kLayoutCount = sizeof kLayouts / sizeof kLayouts[0];
 constexpr uint32_t kDtypeCount = sizeof kDtypes / sizeof kDtypes[0];
 
@@ -34,6 +34,8 @@ constexpr uint32_t weight_bytes(Dtype dtype) {
       return 2;
     case Dtype::fp32:
       return 4;
+    case Dtype::int8:
+      return 1;
   }
   return 0;
 }
@@ -47,6 +49,8 @@ constexpr const char* dtype_name(Dtype dtype) {
       return "bfloat16";
     case Dtype::fp32:
       return "float32";
+    case Dtype::int8:
+      return "int8";
   }
   return nullptr;
 }
@@ -77,13 +81,14 @@ struct BlockShape {
   uint32_t rows, cols;
 };
 
-// Rows and columns of a layout's block. A dense panel has 16 rows and reads x one by one.
-constexpr BlockShape block_shape(Layout layout) {
+// Rows and columns of a layout's block. A dense panel has 16 rows and reads x one by one, in int8 four by four.
+constexpr BlockShape block_shape(Layout layout, Dtype dtype) {
   switch (layout) {
     case Layout::vector:
     case Layout::table:
       return {1, 1};
     case Layout::dense:
+      return {16, dtype == Dtype::int8 ? 4u : 1u};
     case Layout::block_16x1:
       return {16, 1};
     case Layout::block_4x4:
@@ -109,6 +114,13 @@ constexpr uint32_t kTogether = 8;  // vectors at most that one product takes tog
 constexpr uint32_t kFewest = 4;    // vectors at least: with fewer, nothing is gained (0.9 to 1.0 times as fast, AVX2)
 constexpr uint32_t kGroup = 16;    // classes of a draw that are summed together; also the padding of vectors, in floats
 
+// Of an int8 matrix. Its columns: a product keeps its operand, rounded, on the stack. The weights of a stored row,
+// among them those of blocks that name a column again: 2^17 products of up to 127 x 127 are less than 2^31.
+constexpr uint32_t kMostInt8Columns = 16384;
+constexpr uint32_t kMostInt8Weights = 131072;
+
+// An operand whose magnitudes are not above this counts as zero: their inverse is finite.
+constexpr float kLeastInt8Range = 0x1p-100f;
 constexpr uint32_t kMostHarmonicSamples = 64;  // that one call makes
 
 // Four block rows whose blocks are stored in turn.
@@ -129,18 +141,21 @@ struct Matrix {
   uint32_t n_quads;      // 0 where dense
   uint32_t index_width;  // bytes of a column index
   const void* values;
-  const void* columns;  // (n_blocks) uint8_t or uint16_t; null where dense
-  const Quad* quads;    // (n_quads); null where dense
+  const void* columns;            // (n_blocks) uint8_t or uint16_t; null where dense
+  const Quad* quads;              // (n_quads); null where dense
+  const float* scales = nullptr;  // (rows); null where the type has none
+  float input_range = 0.0f;       // x of an int8 product lies within +- this; 0: within its own greatest magnitude
 
   // Columns that a product reads: up to a whole block.
-  uint64_t padded_cols() const { return round_up(cols, block_shape(layout).cols); }
+  uint64_t padded_cols() const { return round_up(cols, block_shape(layout, dtype).cols); }
   uint32_t block_rows() const {
-    return static_cast<uint32_t>(round_up(rows, block_shape(layout).rows)) / block_shape(layout).rows;
+    const BlockShape shape = block_shape(layout, dtype);
+    return static_cast<uint32_t>(round_up(rows, shape.rows)) / shape.rows;
   }
-  uint32_t block_cols() const { return static_cast<uint32_t>(padded_cols()) / block_shape(layout).cols; }
+  uint32_t block_cols() const { return static_cast<uint32_t>(padded_cols()) / block_shape(layout, dtype).cols; }
 };
 
-// y = W x + bias.
+// y = W x + bias. In int8, x is rounded to integers first.
 using MatvecFn = void (*)(const Matrix& w,
                           const float* x,     // (cols, readable up to the next multiple of the block's columns)
                           const float* bias,  // (rows) or null
@@ -153,7 +168,7 @@ using MatvecsFn = void (*)(const Matrix& w, uint32_t n,
                            float* packed,          // (n, cols up to the next multiple of the block's columns) scratch
                            float* const* y);       // (n, rows); vectors that are the same may share one
 
-// out = the n weights at `values`, widened.
+// out = the n weights at `values`, widened; of int8, the integers.
 using WidenFn = void (*)(uint32_t n, const void* values, float* out);
 
 // The stream limit, for benchmarks: loads n weights (a multiple of 64) in order, widens them, multiply-adds them into
@@ -177,6 +192,8 @@ struct ByStorage {
   ByDtype<Function>& operator[](Layout layout) { return entries[static_cast<uint32_t>(layout)]; }
   const ByDtype<Function>& operator[](Layout layout) const { return entries[static_cast<uint32_t>(layout)]; }
 };
+
+struct Correction;  // kernels/arithmetic.h
 
 struct Kernels {
   const char* name;
@@ -209,16 +226,31 @@ struct Kernels {
                    uint32_t row_stride,   // floats
                    float* out);           // (n_rows, channels), rows row_stride apart
 
-  // out[i] += the sum over k of (cosine part k) cos(k + 1 turns of i) + (sine part k) sin(k + 1 turns of i). A part lies
-  // between those of two frames, by at[i].
-  void (*harmonics)(uint32_t n,             // a multiple of 16, up to kMostHarmonicSamples
-                    uint32_t count,         // of harmonics
-                    const float* cosine,    // (n) of the turn of the first harmonic
-                    const float* sine,      // (n)
-                    const float* at,        // (n) 0 .. 1
-                    const float* parts,     // (2, 2, stride): of each frame, the cosine parts and the sine parts
-                    uint32_t stride,        // floats, at least `count`
-                    float* out);            // (n)
+  // out[i] += the sum over k of (cosine part k) cos(k + 1 turns of i) + (sine part k) sin(k + 1 turns of i). A part
+  // lies between those of two frames, by at[i].
+  void (*harmonics)(uint32_t n,           // a multiple of 16, up to kMostHarmonicSamples
+                    uint32_t count,       // of harmonics
+                    const float* cosine,  // (n) of the turn of the first harmonic
+                    const float* sine,    // (n)
+                    const float* at,      // (n) 0 .. 1
+                    const float* parts,   // (2, 2, stride): of each frame, the cosine parts and the sine parts
+                    uint32_t stride,      // floats, at least `count`
+                    float* out);          // (n)
+
+  // What is missing of a band, as a logarithm: bands[i] = (scale features[i] + offset - log(bands[i], at least floor))
+  // strength, within -limit .. limit.
+  void (*corrections)(uint32_t n, const Correction& correction,
+                      const float* features,  // (n)
+                      float* bands);          // (n)
+
+  // The end of an iteration on a frame that is matched: target[i] = (frame[i] share) synthesis[i]; new = target, or
+  // with `before`, the last target, target + momentum (target - before); signal[i] += new - piece[i]; piece[i] = new.
+  void (*put_piece)(uint32_t n, float share, float momentum,
+                    const float* frame,      // (n)
+                    const float* synthesis,  // (n)
+                    float* before,           // (n), becomes the target; or null
+                    float* piece,            // (n)
+                    float* signal);          // (n)
 
   ByDtype<WidenFn> widen;
   ByDtype<StreamLimitFn> stream_limit;

@@ -6,7 +6,7 @@
 #include "kernels/contract.h"
 #include "kernels/sets.h"
 
-#if defined(LINNET_NEON_VFPV4)
+#if defined(LINNET_NEON_VFPV4) || (defined(LINNET_DOTPROD) && defined(__linux__))
 #include <sys/auxv.h>
 #endif
 
@@ -22,6 +22,19 @@ bool has_neon_vfpv4() {
 
 #endif
 
+#if defined(LINNET_DOTPROD)
+
+bool has_dotprod() {
+#if defined(__ARM_FEATURE_DOTPROD)
+  return true;
+#else
+  constexpr unsigned long kAsimdDp = 1ul << 20;  // AT_HWCAP of 64-bit Arm
+  return (getauxval(AT_HWCAP) & kAsimdDp) != 0;
+#endif
+}
+
+#endif
+
 struct KernelSet {
   const char* name;
   bool (*usable)();
@@ -31,8 +44,13 @@ struct KernelSet {
 // Best first; each set builds on all that follow it.
 constexpr KernelSet kSets[] = {
 #if defined(__x86_64__) || defined(_M_X64)
+    {"avx512_vnni", [] { return x86_features().avx512_vnni(); }, overlay_avx512_vnni},
     {"avx512", [] { return x86_features().avx512(); }, overlay_avx512},
+    {"avx_vnni", [] { return x86_features().avx_vnni(); }, overlay_avx_vnni},
     {"avx2", [] { return x86_features().avx2(); }, overlay_avx2},
+#endif
+#if defined(LINNET_DOTPROD)
+    {"neon_dotprod", has_dotprod, overlay_neon_dotprod},
 #endif
 #if defined(LINNET_LITTLE_CORES)
     {"neon_little", only_little_cores, overlay_neon_little},

@@ -213,7 +213,7 @@ void upsample(uint32_t n_rows, uint32_t window, uint32_t channels, const float* 
     }
     for (; c < channels; ++c) {
       float sum = 0.0f;
-      for (uint32_t j = 0; j < window; ++j) sum = fmaf(row[j], in[size_t{j} * channels + c], sum);
+      for (uint32_t j = 0; j < window; ++j) sum = fused(row[j], in[size_t{j} * channels + c], sum);
       y[c] = sum;
     }
   }
@@ -247,6 +247,39 @@ void harmonics(uint32_t n, uint32_t count, const float* cosine, const float* sin
     }
     for (uint32_t h = 0; h < kRegisters; ++h) V::store(out + i + V::kWidth * h, sum[h]);
   }
+}
+
+// One by one, but with the instructions of the set: a fused multiply-add is a call without them.
+#if defined(__GNUC__)
+__attribute__((flatten))
+#endif
+inline void
+corrections(uint32_t n, const Correction& c, const float* features, float* bands) {
+  for (uint32_t i = 0; i < n; ++i) bands[i] = correction_of(c, features[i], bands[i]);
+}
+
+template <class V, bool kWhole>
+LINNET_INLINE void put_some(float share, float momentum, const float* frame, const float* synthesis, float* before,
+                            float* piece, float* signal, size_t n) {
+  using F = typename V::F;
+  F made = V::mul(V::mul(load<V, kWhole>(frame, n), V::all(share)), load<V, kWhole>(synthesis, n));
+  if (before != nullptr) {
+    const F target = made;
+    made = V::fma(V::all(momentum), V::sub(target, load<V, kWhole>(before, n)), target);
+    store<V, kWhole>(before, target, n);
+  }
+  store<V, kWhole>(signal, V::add(load<V, kWhole>(signal, n), V::sub(made, load<V, kWhole>(piece, n))), n);
+  store<V, kWhole>(piece, made, n);
+}
+
+template <class V>
+void put_piece(uint32_t n, float share, float momentum, const float* frame, const float* synthesis, float* before,
+               float* piece, float* signal) {
+  uint32_t i = 0;
+  const auto at = [&](uint32_t k) { return before == nullptr ? nullptr : before + k; };
+  for (; i + V::kWidth <= n; i += V::kWidth)
+    put_some<V, true>(share, momentum, frame + i, synthesis + i, at(i), piece + i, signal + i, 0);
+  if (i < n) put_some<V, false>(share, momentum, frame + i, synthesis + i, at(i), piece + i, signal + i, n - i);
 }
 
 // W: stored weights, of which load16 widens sixteen to Wide, for store16.

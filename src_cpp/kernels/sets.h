@@ -9,8 +9,11 @@ namespace linnet {
 void overlay_portable(Kernels* kernels);
 
 #if defined(__x86_64__) || defined(_M_X64)
-void overlay_avx2(Kernels* kernels);    // AVX2, FMA, F16C
-void overlay_avx512(Kernels* kernels);  // AVX-512 F, BW, VL, DQ
+void overlay_avx2(Kernels* kernels);         // AVX2, FMA, F16C
+void overlay_avx512(Kernels* kernels);       // AVX-512 F, BW, VL, DQ
+void overlay_avx_vnni(Kernels* kernels);     // AVX-VNNI beside AVX2
+void overlay_avx512_vnni(Kernels* kernels);  // AVX-512 VNNI beside these
+void overlay_avx2_int8(Kernels* kernels);
 void overlay_avx2_matvecs(Kernels* kernels);
 void overlay_avx512_matvecs(Kernels* kernels);
 #endif
@@ -19,6 +22,13 @@ void overlay_avx512_matvecs(Kernels* kernels);
 void overlay_neon(Kernels* kernels);
 void overlay_neon_little(Kernels* kernels);  // for in-order cores, which convert faster than they shift and mask
 void overlay_neon_matvecs(Kernels* kernels);
+void overlay_neon_int8(Kernels* kernels);
+#endif
+
+// Linux tells whether the CPU has dot products; elsewhere the baseline must have them.
+#if defined(__aarch64__) && defined(__GNUC__) && (defined(__linux__) || defined(__ARM_FEATURE_DOTPROD))
+#define LINNET_DOTPROD
+void overlay_neon_dotprod(Kernels* kernels);  // NEON with Armv8.2's dot products
 #endif
 
 // Clang has NEON's intrinsics only where its baseline has NEON, as Android's has.

@@ -5,12 +5,6 @@
 namespace linnet {
 namespace {
 
-#if defined(_MSC_VER)
-#define LINNET_RESTRICT __restrict
-#else
-#define LINNET_RESTRICT __restrict__
-#endif
-
 // Sums and rotated differences of two rows of kWidth numbers. A fixed width lets compilers use 128-bit registers.
 template <uint32_t kWidth>
 inline void butterflies(float c, float s, const float* LINNET_RESTRICT ar, const float* LINNET_RESTRICT ai,

@@ -3,6 +3,12 @@
 
 #include <stdint.h>
 
+#if defined(_MSC_VER)
+#define LINNET_RESTRICT __restrict
+#else
+#define LINNET_RESTRICT __restrict__
+#endif
+
 namespace linnet {
 
 // X[k] = sum over j of x[j] exp(-2 pi i j k / n), k = 0 .. n / 2, of n real numbers, n a power of two: even and odd

@@ -26,6 +26,41 @@ size_t made_size(const Model& model) {
 
 size_t signal_size(const Model& model) { return size_t{delay_of(model) + 1} * model.config.hop_length; }
 
+// Fixed widths, which compilers turn into vectors.
+constexpr uint32_t kWidth = 8;
+
+void multiply(uint32_t n, const float* LINNET_RESTRICT a, const float* LINNET_RESTRICT b, float* LINNET_RESTRICT out) {
+  uint32_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) {
+    for (uint32_t k = 0; k < kWidth; ++k) out[i + k] = a[i + k] * b[i + k];
+  }
+  for (; i < n; ++i) out[i] = a[i] * b[i];
+}
+
+void multiply_by(uint32_t n, const float* LINNET_RESTRICT a, float* LINNET_RESTRICT out) {
+  uint32_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) {
+    for (uint32_t k = 0; k < kWidth; ++k) out[i + k] *= a[i + k];
+  }
+  for (; i < n; ++i) out[i] *= a[i];
+}
+
+// Magnitudes to a power of 1 or 2.
+void sizes(uint32_t n, uint32_t power, const float* LINNET_RESTRICT re, const float* LINNET_RESTRICT im,
+           float* LINNET_RESTRICT out) {
+  uint32_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) {
+    for (uint32_t k = i; k < i + kWidth; ++k) out[k] = re[k] * re[k] + im[k] * im[k];
+    if (power == 1) {
+      for (uint32_t k = 0; k < kWidth; ++k) out[i + k] = sqrtf(out[i + k]);
+    }
+  }
+  for (; i < n; ++i) {
+    out[i] = re[i] * re[i] + im[i] * im[i];
+    if (power == 1) out[i] = sqrtf(out[i]);
+  }
+}
+
 // Moves what is kept to the front; returns where the new hop goes.
 float* make_room(float* buffer, size_t size, uint32_t hop) {
   memmove(buffer, buffer + hop, (size - hop) * sizeof *buffer);
@@ -117,44 +152,31 @@ void Matching::iterate(const Kernels& kernels, const float* target, float* signa
   const uint32_t n = transform_of(*model_), size = window_of(*model_), first = (n - size) / 2;
   const float *window = model_->floats(op.window), *synthesis = model_->floats(op.synthesis);
   memset(frame_, 0, n * sizeof *frame_);
-  for (uint32_t j = 0; j < size; ++j) frame_[first + j] = signal[j] * window[j];
+  multiply(size, signal, window, frame_ + first);
   fourier_.forwards(frame_, re_, im_);
   find_gains(kernels, target);
-  for (uint32_t k = 0; k <= n / 2; ++k) {
-    re_[k] *= gain_[k];
-    im_[k] *= gain_[k];
-  }
+  multiply_by(n / 2 + 1, gain_, re_);
+  multiply_by(n / 2 + 1, gain_, im_);
   fourier_.backwards(re_, im_, frame_);
   const float share = 1.0f / static_cast<float>(n);
-  for (uint32_t j = 0; j < size; ++j) {
-    float made = frame_[first + j] * share * synthesis[j];
-    if (wanted != nullptr) {
-      const float before = first_time ? made : wanted[j];
-      wanted[j] = made;
-      made = fmaf(op.momentum, made - before, made);
-    }
-    signal[j] += made - piece[j];
-    piece[j] = made;
+  // The first time there is no target before: the momentum is that of the next iteration.
+  float* before = first_time ? nullptr : wanted;
+  if (first_time && wanted != nullptr) {
+    for (uint32_t j = 0; j < size; ++j) wanted[j] = frame_[first + j] * share * synthesis[j];
   }
+  kernels.put_piece(size, share, op.momentum, frame_ + first, synthesis, before, piece, signal);
 }
 
 // The gain of every bin, from the spectrum and the features that it should have.
 void Matching::find_gains(const Kernels& kernels, const float* target) {
   const MatchWords& op = *model_->match;
   const uint32_t bins = transform_of(*model_) / 2 + 1, n_bands = model_->config.n_features;
-  for (uint32_t k = 0; k < bins; ++k) size_[k] = re_[k] * re_[k] + im_[k] * im_[k];
-  if (op.power == 1) {
-    for (uint32_t k = 0; k < bins; ++k) size_[k] = sqrtf(size_[k]);
-  }
+  sizes(bins, op.power, re_, im_, size_);
   memset(size_ + bins, 0, (kGroup - 1) * sizeof *size_);  // products read up to a multiple of a block's columns
   const Matrix &to_bands = model_->tensors[op.to_bands], &to_bins = model_->tensors[op.to_bins];
   kernels.matvec_for(to_bands)(to_bands, size_, nullptr, band_gain_);
-  for (uint32_t b = 0; b < n_bands; ++b) {
-    const float own = band_gain_[b] > op.floor ? band_gain_[b] : op.floor;
-    float d = (fmaf(op.scale, target[b], op.offset) - log_scalar(own)) * op.strength;
-    d = d > -op.limit ? d : -op.limit;
-    band_gain_[b] = d < op.limit ? d : op.limit;
-  }
+  const Correction correction = {op.scale, op.offset, op.floor, op.strength, op.limit};
+  kernels.corrections(n_bands, correction, target, band_gain_);
   kernels.activate(n_bands, Activation::exp, nullptr, band_gain_);
   kernels.matvec_for(to_bins)(to_bins, band_gain_, nullptr, gain_);
 }

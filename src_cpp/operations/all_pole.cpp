@@ -37,15 +37,15 @@ void levinson(uint32_t order, const float* r, float power, float least_gain, flo
   float error = r[0];
   for (uint32_t i = 0; i < order; ++i) {
     float sum = r[i + 1];
-    for (uint32_t j = 0; j < i; ++j) sum = fmaf(a[j], r[i - j], sum);
+    for (uint32_t j = 0; j < i; ++j) sum = fused(a[j], r[i - j], sum);
     const float k = clamped(-sum / error, -1.0f, 1.0f);
     for (uint32_t j = 0; 2 * j < i; ++j) {
       const float low = a[j], high = a[i - 1 - j];
-      a[j] = fmaf(k, high, low);
-      a[i - 1 - j] = fmaf(k, low, high);
+      a[j] = fused(k, high, low);
+      a[i - 1 - j] = fused(k, low, high);
     }
     a[i] = k;
-    error = error * fmaf(-k, k, 1.0f);
+    error = error * fused(-k, k, 1.0f);
   }
   a[order] = relu_scalar(sqrtf(relu_scalar(power * error)) - least_gain);
 }
@@ -90,10 +90,10 @@ void run_all_pole(Step& step, const Operation& operation, const Part&) {
   for (uint32_t i = 0; i < n; ++i) {
     float* before = samples + n - i;
     float p[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-    for (uint32_t k = op.order; k-- > 0;) p[k % 4] = fmaf(a[k], before[k], p[k % 4]);
+    for (uint32_t k = op.order; k-- > 0;) p[k % 4] = fused(a[k], before[k], p[k % 4]);
     const float prediction = -((p[0] + p[1]) + (p[2] + p[3]));
     const float excitation = clamped(e[i], -kMostExcitation, kMostExcitation);
-    before[-1] = clamped(fmaf(excitation, gain, prediction), -kMostSignal, kMostSignal);
+    before[-1] = clamped(fused(excitation, gain, prediction), -kMostSignal, kMostSignal);
     const int16_t sample = to_pcm(before[-1], op.pre_emphasis, state);
     if (step.samples != nullptr) step.samples[i] = sample;
   }
@@ -104,13 +104,12 @@ void run_all_pole(Step& step, const Operation& operation, const Part&) {
 
 namespace rows {
 
-constexpr Word kLevinsonWords[] = {
-    number(1, "lags", 2, kMostOrder + 1),
-    reads(4, "input", {Size::spaced_rows, 1, 0}, "offset, row stride"),
-    writes(6, "out", {Size::spaced_rows, 1, 0}, "offset, row stride"),
-    real(12, "power", "0 or more", 0),
-    real(13, "least_gain", "0 or more", 0),
-    {}};
+constexpr Word kLevinsonWords[] = {number(1, "lags", 2, kMostOrder + 1),
+                                   reads(4, "input", {Size::spaced_rows, 1, 0}, "offset, row stride"),
+                                   writes(6, "out", {Size::spaced_rows, 1, 0}, "offset, row stride"),
+                                   real(12, "power", "0 or more", 0),
+                                   real(13, "least_gain", "0 or more", 0),
+                                   {}};
 
 const OperationRow levinson = {Code::levinson, "levinson", kInFrame,     kLevinsonWords, nullptr,
                                check_levinson, nullptr,    run_levinson, nullptr};

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "file/validation.h"
+#include "kernels/fused.h"
 #include "operations/categorical.h"
 #include "operations/output.h"
 #include "operations/part.h"
@@ -50,7 +51,7 @@ void run(Step& step, const Operation& operation, const Part&) {
     step.nats += softmax.log_total - (static_cast<double>(logits[token]) - softmax.greatest);
   }
   step.sampler->slots[op.slot] = token;
-  *step.at(op.out) = fmaf(static_cast<float>(token), op.scale, op.offset);
+  *step.at(op.out) = fused(static_cast<float>(token), op.scale, op.offset);
 }
 
 Items items(const Model&, const Operation& op, bool) { return one_item(kAloneCost + op.as<DrawWords>().classes); }

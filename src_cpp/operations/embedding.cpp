@@ -24,8 +24,12 @@ void run(Step& step, const Operation& operation, const Part&) {
   const auto& op = operation.as<EmbeddingWords>();
   const Matrix& table = step.model->tensors[op.table];
   const uint64_t row_bytes = round_up(table.cols, kGroup) * weight_bytes(table.dtype);
-  const uint8_t* row = static_cast<const uint8_t*>(table.values) + row_bytes * step.sampler->slots[op.slot];
-  step.kernels->widen[table.dtype](table.cols, row, step.at(op.out));
+  const uint32_t token = step.sampler->slots[op.slot];
+  const uint8_t* row = static_cast<const uint8_t*>(table.values) + row_bytes * token;
+  float* out = step.at(op.out);
+  step.kernels->widen[table.dtype](table.cols, row, out);
+  if (table.scales == nullptr) return;
+  for (uint32_t c = 0; c < table.cols; ++c) out[c] = out[c] * table.scales[token];
 }
 
 }  // namespace

@@ -20,8 +20,8 @@ struct HarmonicsWords {
   Operand input;  // (2): cycles a sample, voiced
   Operand out;    // (2, most): cosine parts, sine parts
   uint32_t unused2[4];
-  float top;         // cycles a sample: harmonics stay below
-  float per_cycle;   // phases per cycle a sample
+  float top;        // cycles a sample: harmonics stay below
+  float per_cycle;  // phases per cycle a sample
   uint32_t unused3[2];
 };
 
@@ -40,7 +40,7 @@ void run_harmonics(Step& step, const Operation& operation, const Part&) {
     float turn = 0.0f;
     if (place < static_cast<float>(phases.rows - 1)) {
       const uint32_t low = static_cast<uint32_t>(place);
-      turn = fmaf(turns[low + 1] - turns[low], place - static_cast<float>(low), turns[low]);
+      turn = fused(turns[low + 1] - turns[low], place - static_cast<float>(low), turns[low]);
     }
     cosine[k] = size * cos_turns(turn);
     sine[k] = -size * sin_turns(turn);
@@ -52,10 +52,10 @@ struct SourceWords {
   uint32_t most;
   uint32_t samples;      // of a step
   uint32_t random_word;  // index of the first random number
-  Operand pitch;  // (2, 2): of this frame and the next, cycles a sample, voiced
-  Operand out;    // (samples)
-  Operand parts;  // (2, 2, most): of this frame and the next, cosine parts, sine parts
-  Operand state;  // (1): turns of the first harmonic, from -1/2 to 1/2
+  Operand pitch;         // (2, 2): of this frame and the next, cycles a sample, voiced
+  Operand out;           // (samples)
+  Operand parts;         // (2, 2, most): of this frame and the next, cosine parts, sine parts
+  Operand state;         // (1): turns of the first harmonic, from -1/2 to 1/2
   uint32_t unused2[4];
 };
 
@@ -100,10 +100,10 @@ void run_source(Step& step, const Operation& operation, const Part&) {
     at[i] = static_cast<float>(step.row * n + i) / static_cast<float>(config.hop_length);
     const uint32_t index = op.random_word + i;
     if (i == 0 || index % 4 == 0) random = random_block(sampler, index);
-    const float noise = (1.0f - fmaf(v1 - v0, at[i], v0)) * sampler.sampling.temperature;
+    const float noise = (1.0f - fused(v1 - v0, at[i], v0)) * sampler.sampling.temperature;
     sum[i] = noise * noise_of(random.words[index % 4]);
     if (count == 0) continue;
-    turn = turn + fmaf(f1 - f0, at[i], f0);
+    turn = turn + fused(f1 - f0, at[i], f0);
     turn = turn < 0.5f ? turn : turn - 1.0f;
     cosine[i] = cos_turns(turn);
     sine[i] = sin_turns(turn);

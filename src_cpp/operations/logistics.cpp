@@ -48,15 +48,15 @@ float draw_value(Step& step, const Mixture& mixture, uint32_t band) {
   const LogisticsWords& op = mixture.op;
   const size_t k = draw_class(step, mixture.logits, op.mixtures, op.random_word + band);
   if (step.sampler->inverse_temperature == 0.0f) return rounded(op, mixture.means[k]);
-  const float q = fmaf(uniform(*step.sampler, op.random_word + op.bands + band), kQuantileSpan, kQuantileLow);
+  const float q = fused(uniform(*step.sampler, op.random_word + op.bands + band), kQuantileSpan, kQuantileLow);
   const float scale = mixture.scale(k) * step.sampler->sampling.temperature;
-  return rounded(op, fmaf(scale, log_scalar((1.0f - q) / q), mixture.means[k]));
+  return rounded(op, fused(scale, log_scalar((1.0f - q) / q), mixture.means[k]));
 }
 
 // The value that a token stands for.
 float value_of(const LogisticsWords& op, uint32_t token) {
   const float number = static_cast<float>(token);
-  if (op.values_per_unit == 0.0f) return fmaf(number, 2.0f / static_cast<float>(op.classes - 1), -1.0f);
+  if (op.values_per_unit == 0.0f) return fused(number, 2.0f / static_cast<float>(op.classes - 1), -1.0f);
   return (number - 32768.0f) * 0x1p-15f;
 }
 

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "file/validation.h"
+#include "kernels/fused.h"
 #include "operations/pcm.h"
 
 namespace linnet {
@@ -50,7 +51,7 @@ bool check(Checks& checks, const Operation& operation) {
 float value_of(const Step& step, const OutputWords& op) {
   uint32_t token = step.sampler->slots[op.high];
   if (op.low != kNone) token = token * 256 + step.sampler->slots[op.low];
-  const float v = fmaf(static_cast<float>(token), op.scale, op.offset);
+  const float v = fused(static_cast<float>(token), op.scale, op.offset);
   if (op.companding == Companding::linear) return v;
   return copysignf((exp_scalar(fabsf(v) * op.log1p_mu) - 1.0f) * op.inverse_mu, v);
 }
@@ -60,7 +61,7 @@ void run(Step& step, const Operation& operation, const Part&) {
   float value = value_of(step, op);
   if (op.companding == Companding::excitation) {
     const float* predicted = step.at(op.predicted);
-    value = clamped(fmaf(value, predicted[1], predicted[0]), -kMostSignal, kMostSignal);
+    value = clamped(fused(value, predicted[1], predicted[0]), -kMostSignal, kMostSignal);
     *step.at(op.past) = value;
   }
   const int16_t sample = to_pcm(value, op.pre_emphasis, step.at(op.state));
@@ -75,11 +76,11 @@ uint32_t forced_token(Step& step, uint32_t slot, uint32_t classes) {
   if (op.companding != Companding::excitation)
     return op.low == kNone ? forced : slot == op.high ? forced >> 8 : forced & 255u;
   const float x = (static_cast<float>(forced) - 32768.0f) * 0x1p-15f;
-  const float sample = fmaf(-op.pre_emphasis, step.sampler->recorded, x);
+  const float sample = fused(-op.pre_emphasis, step.sampler->recorded, x);
   step.sampler->recorded = x;
   const float* predicted = step.at(op.predicted);
   const float u = (sample - predicted[0]) / predicted[1];
-  const float size = log_scalar(fmaf(fabsf(u), op.mu, 1.0f)) / op.log1p_mu;
+  const float size = log_scalar(fused(fabsf(u), op.mu, 1.0f)) / op.log1p_mu;
   const float v = u > 0.0f ? size : -size;
   return static_cast<uint32_t>(nearest(clamped((v - op.offset) / op.scale, 0.0f, static_cast<float>(classes - 1))));
 }

@@ -7,7 +7,7 @@ constexpr uint64_t kQuadCost = 6;   // what a quad takes beyond its blocks
 constexpr uint64_t kPanelCost = 2;  // what a dense panel takes beyond its columns
 
 uint64_t block_size(const Matrix& w) {
-  const BlockShape shape = block_shape(w.layout);
+  const BlockShape shape = block_shape(w.layout, w.dtype);
   return uint64_t{shape.rows} * shape.cols;
 }
 
@@ -38,7 +38,7 @@ Items lines_of(uint32_t total, uint64_t cost_of_line) {
 
 Items items_of_product(const Matrix& w) {
   if (is_sparse(w.layout)) return Items{&w, w.rows, 0, w.n_quads, 0};
-  const uint32_t size = block_shape(w.layout).rows;
+  const uint32_t size = block_shape(w.layout, w.dtype).rows;
   return Items{&w, w.rows, size, (w.rows + size - 1) / size, kPanelCost + w.cols};
 }
 
@@ -62,7 +62,8 @@ Part part_of(const Items& items, uint32_t first, uint32_t last) {
   part.first = first * items.size;
   part.count = (last == items.count ? items.total : last * items.size) - part.first;
   if (items.weights != nullptr) {
-    part.weights = advanced(*items.weights, uint64_t{part.first} * items.weights->cols, 0);
+    part.weights = advanced(*items.weights, uint64_t{part.first} * items.weights->padded_cols(), 0);
+    if (part.weights.scales != nullptr) part.weights.scales += part.first;
     part.weights.rows = part.count;
   }
   return part;

@@ -22,7 +22,7 @@ static inline int16_t to_16_bits(float y) {
 
 // De-emphasised. `previous` is the filter's state.
 static inline int16_t to_pcm(float e, float pre_emphasis, float* previous) {
-  const float y = fmaf(pre_emphasis, *previous, e);
+  const float y = fused(pre_emphasis, *previous, e);
   *previous = y;
   return to_16_bits(y);
 }

@@ -32,7 +32,7 @@ void run(Step& step, const Operation& operation, const Part&) {
   for (uint32_t i = first; i <= last; ++i) {
     const float weight = exp_scalar(logits[i] - logits[best]);
     weights = weights + weight;
-    sum = fmaf(weight, centres[i], sum);
+    sum = fused(weight, centres[i], sum);
   }
   const float voiced = *step.at(op.voicing) > 0.0f ? 1.0f : 0.0f;
   out[0] = exp_scalar(sum / weights);

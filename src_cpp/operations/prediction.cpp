@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/fused.h"
 #include "operations/pcm.h"
 #include "operations/step.h"
 
@@ -28,8 +29,8 @@ void run_step_up(Step& step, const Operation& operation, const Part&) {
     const float k = clamped(reflection[i], -1.0f, 1.0f);
     for (uint32_t j = 0; 2 * j < i; ++j) {
       const float low = a[j], high = a[i - 1 - j];
-      a[j] = fmaf(k, high, low);
-      a[i - 1 - j] = fmaf(k, low, high);
+      a[j] = fused(k, high, low);
+      a[i - 1 - j] = fused(k, low, high);
     }
     a[i] = k;
   }
@@ -57,7 +58,7 @@ void run_predict(Step& step, const Operation& operation, const Part&) {
   const float* a = step.at(op.input);
   float *past = step.at(op.past), *out = step.at(op.out);
   float p[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-  for (uint32_t i = 0; i < op.order; ++i) p[i % 4] = fmaf(a[i], past[i], p[i % 4]);
+  for (uint32_t i = 0; i < op.order; ++i) p[i % 4] = fused(a[i], past[i], p[i % 4]);
   const float prediction = -((p[0] + p[1]) + (p[2] + p[3]));
   const float g = clamped(*step.at(op.gain), op.least_gain, kMostGain);
   out[0] = prediction;

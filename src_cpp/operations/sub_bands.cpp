@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "file/validation.h"
+#include "kernels/fused.h"
 #include "operations/logistics.h"
 #include "operations/pcm.h"
 #include "operations/step.h"
@@ -44,7 +45,7 @@ bool check(Checks& checks, const Operation& operation) {
 // output of each, which is the next one's last input.
 float all_pass(uint32_t sections, const float* z, float* previous, float x) {
   for (uint32_t k = 0; k < sections; ++k) {
-    const float y = fmaf(z[k], x - previous[k + 1], previous[k]);
+    const float y = fused(z[k], x - previous[k + 1], previous[k]);
     previous[k] = x;
     x = y;
   }

@@ -37,6 +37,8 @@ linnet_matrix* place_matrix(const Matrix& shape, uint32_t n_blocks, void* memory
   const Pieces pieces(shape, n_blocks, memory);
   linnet_matrix* matrix = new (pieces.matrix) linnet_matrix{shape, n_blocks, false};
   matrix->view.values = pieces.values;
+  if (shape.dtype == Dtype::int8)
+    matrix->view.scales = reinterpret_cast<const float*>(pieces.values + scales_at(weights_of(shape, n_blocks)));
   if (is_sparse(shape.layout)) {
     matrix->view.columns = pieces.columns;
     matrix->view.quads = pieces.quads;
@@ -83,7 +85,7 @@ uint32_t Packing::bits_at(uint64_t row, uint64_t col) const {
 }
 
 bool Packing::occupied(uint32_t block_row, uint32_t block_col) const {
-  const BlockShape block = block_shape(shape_.layout);
+  const BlockShape block = block_shape(shape_.layout, shape_.dtype);
   for (uint64_t r = 0; r < block.rows; ++r) {
     for (uint64_t c = 0; c < block.cols; ++c) {
       if (is_nonzero(shape_.dtype, bits_at(uint64_t{block_row} * block.rows + r, uint64_t{block_col} * block.cols + c)))
@@ -109,7 +111,7 @@ void Packing::fill(linnet_matrix* matrix) const {
 }
 
 void Packing::fill_dense(linnet_matrix* matrix) const {
-  const uint64_t panel = block_shape(Layout::dense).rows;
+  const uint64_t panel = block_shape(Layout::dense, shape_.dtype).rows;
   for (uint64_t row = 0; row < round_up(shape_.rows, panel); ++row) {
     for (uint64_t col = 0; col < shape_.cols; ++col)
       put(matrix, (row / panel * shape_.cols + col) * panel + row % panel, bits_at(row, col));
@@ -141,7 +143,7 @@ void Packing::fill_block(linnet_matrix* matrix, uint64_t block, uint32_t block_r
                          bool zeros) const {
   const uint32_t width = shape_.index_width;
   memcpy(static_cast<uint8_t*>(const_cast<void*>(matrix->view.columns)) + block * width, &block_col, width);
-  const BlockShape shape = block_shape(shape_.layout);
+  const BlockShape shape = block_shape(shape_.layout, shape_.dtype);
   for (uint64_t r = 0; r < shape.rows; ++r) {
     for (uint64_t c = 0; c < shape.cols; ++c) {
       const uint64_t row = uint64_t{block_row} * shape.rows + r, col = uint64_t{block_col} * shape.cols + c;

@@ -45,6 +45,8 @@ bool round_weight(Dtype dtype, float weight, uint32_t* bits) {
     case Dtype::fp32:
       *bits = wide;
       return true;
+    case Dtype::int8:  // whose rows have scales: Python lays them out
+      break;
   }
   return false;
 }

@@ -56,7 +56,7 @@ def matrix(seed: int, layout: str, dtype: str, rows: int, cols: int, density: fl
         dense *= np.repeat(np.repeat(grid, r, 0), c, 1)[:rows, :cols]
     packed = blocks.pack(dense, layout, dtype)
     quads, columns = packed.quads, packed.columns
-    sections = [packed.values.tobytes()]
+    sections = [packed.values_section]
     sections += [b"" if part is None else part.tobytes() for part in (columns, quads)]
     all_inputs = inputs(rng, cols)
     head = struct.pack(

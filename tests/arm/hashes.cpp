@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <new>
 #include <string>
 #include <vector>
 
@@ -41,10 +42,8 @@ class Hash {
 
 class Bytes {  // aligned as the kernels want it
  public:
-  explicit Bytes(size_t size) : size_(size) {
-    if (posix_memalign(&data_, 64, size + 1) != 0) fail("no memory");
-  }
-  ~Bytes() { free(data_); }
+  explicit Bytes(size_t size) : data_(::operator new(size, kAlignment)), size_(size) {}
+  ~Bytes() { ::operator delete(data_, kAlignment); }
   Bytes(const Bytes&) = delete;
   Bytes& operator=(const Bytes&) = delete;
   void* data() const { return data_; }
@@ -52,7 +51,8 @@ class Bytes {  // aligned as the kernels want it
   size_t size() const { return size_; }
 
  private:
-  void* data_ = nullptr;
+  static constexpr std::align_val_t kAlignment{64};
+  void* data_;
   size_t size_;
 };
 
@@ -85,6 +85,11 @@ bool ends_with(const std::string& s, const char* end) {
 
 std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
+// The scales of a tensor of int8: the last floats of its section, as many as its rows, up to a multiple of sixteen.
+const float* scales_in(const Bytes& values, uint32_t rows) {
+  return values.floats() + values.size() / sizeof(float) - round_up(rows, kGroup);
+}
+
 void hash_matrix(const char* set, const Kernels& kernels, const std::string& path) {
   struct {
     uint32_t layout, dtype, rows, cols, n_quads, index_width, values, columns, quads, n_inputs;
@@ -93,15 +98,16 @@ void hash_matrix(const char* set, const Kernels& kernels, const std::string& pat
   file.read(&head, sizeof head);
   const Bytes values(head.values), columns(head.columns), quads(head.quads);
   for (const Bytes* section : {&values, &columns, &quads}) file.read(section->data(), section->size());
-  const Matrix w = {static_cast<Layout>(head.layout),
-                    static_cast<Dtype>(head.dtype),
-                    head.rows,
-                    head.cols,
-                    head.n_quads,
-                    head.index_width,
-                    values.data(),
-                    head.columns ? columns.data() : nullptr,
-                    head.quads ? static_cast<const Quad*>(quads.data()) : nullptr};
+  Matrix w = {static_cast<Layout>(head.layout),
+              static_cast<Dtype>(head.dtype),
+              head.rows,
+              head.cols,
+              head.n_quads,
+              head.index_width,
+              values.data(),
+              head.columns ? columns.data() : nullptr,
+              head.quads ? static_cast<const Quad*>(quads.data()) : nullptr};
+  if (w.dtype == Dtype::int8) w.scales = scales_in(values, w.rows);
   const Bytes x((size_t{head.cols} + 15) / 16 * 64), bias(size_t{head.rows} * 4);
   std::vector<float> y(head.rows);
   for (uint32_t i = 0; i < head.n_inputs; ++i) {
@@ -174,7 +180,7 @@ uint64_t float_mode() {
   return mode;
 }
 void set_float_mode(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
-#else
+#elif defined(__arm__)
 constexpr uint64_t kFlushSubnormals = 1u << 24;  // FPSCR.FZ
 uint64_t float_mode() {
   uint32_t mode;
@@ -182,6 +188,10 @@ uint64_t float_mode() {
   return mode & 0x07f70000u;  // without the flags
 }
 void set_float_mode(uint64_t mode) { __asm__ volatile("vmsr fpscr, %0" : : "r"(static_cast<uint32_t>(mode))); }
+#else  // a machine that always keeps them
+constexpr uint64_t kFlushSubnormals = 0;
+uint64_t float_mode() { return 0; }
+void set_float_mode(uint64_t) {}
 #endif
 
 void hash_audio(const char* set, const std::string& path, bool host_flushes) {

@@ -1,4 +1,4 @@
-"""The CPUs that QEMU stands in for, and what the library must choose on each."""
+"""The machines that QEMU and Wine stand in for, and what the library must choose on each."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import linnet
 from native import build
 
-KERNEL_SETS = {"avx512", "avx2", "neon", "neon_little", "neon_vfpv4", "portable"}
+X86_SETS = {"avx512_vnni", "avx512", "avx_vnni", "avx2"}
+ARM_SETS = {"neon_dotprod", "neon", "neon_little", "neon_vfpv4"}
+KERNEL_SETS = {*X86_SETS, *ARM_SETS, "portable"}
 
 
 @dataclass(frozen=True)
@@ -20,13 +23,20 @@ class Level:
     preset: str  # of src_cpp/CMakePresets.json
     emulator: tuple[str, ...]
     kernels: tuple[str, ...]  # best first
+    ending: str = ""  # of programs
 
     def run(self, program: str, *arguments: str | Path, preset: str | None = None) -> str:
         """The standard output of a program of the build; any failure is an AssertionError."""
-        environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}  # ptrace, which QEMU lacks
+        folder = build(preset or self.preset)
+        environment = {
+            **os.environ,
+            "ASAN_OPTIONS": "detect_leaks=0",  # ptrace, which QEMU lacks
+            "WINEPREFIX": str(folder / "wine"),
+            "WINEDEBUG": "-all",
+        }
         command = [
             *self.emulator,
-            str(build(preset or self.preset) / program),
+            str(folder / (program + self.ending)),
             *map(str, arguments),
         ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
@@ -48,16 +58,25 @@ def _armv7(cpu: str, *kernels: str) -> Level:
 NEHALEM = Level("nehalem", "native", ("qemu-x86_64", "-cpu", "Nehalem"), ("portable",))
 ARM64 = (
     _arm64("cortex-a53", "cortex-a53", "neon_little"),  # little cores, old phones
-    _arm64("cortex-a76", "cortex-a76"),  # most phones since 2019
-    _arm64("armv9-without-sve", "max,sve=off"),
-    _arm64("armv9-sve2", "max,sve128=on,sve256=off,sve512=off"),
+    _arm64("cortex-a76", "cortex-a76", "neon_dotprod"),  # most phones since 2019
+    _arm64("armv9-without-sve", "max,sve=off", "neon_dotprod"),
+    _arm64("armv9-sve2", "max,sve128=on,sve256=off,sve512=off", "neon_dotprod"),
 )
 ARMV7 = (
     _armv7("cortex-a7", "neon_vfpv4", "portable"),
     _armv7("cortex-a9", "portable"),  # NEON without fused multiply-add
 )
 X86 = (NEHALEM,) if platform.machine() == "x86_64" else ()
-LEVELS = {level.name: level for level in (*ARM64, *ARMV7, *X86)}
+# Of these only Windows has kernels of its own, those of the CPU below.
+OTHERS = (
+    Level("riscv64", "riscv64", ("qemu-riscv64", "-L", "/usr/riscv64-linux-gnu"), ("portable",)),
+    Level(
+        "ppc64le", "ppc64le", ("qemu-ppc64le", "-L", "/usr/powerpc64le-linux-gnu"), ("portable",)
+    ),
+    Level("windows", "windows", ("wine",), tuple(linnet.kernels()), ".exe"),
+)
+_CHOSEN = OTHERS if os.environ.get("LINNET_TEST_ARM") == "cross" else (*ARM64, *ARMV7, *X86)
+LEVELS = {level.name: level for level in _CHOSEN}
 
 
 @functools.cache

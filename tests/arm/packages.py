@@ -1,4 +1,4 @@
-"""Debian packages that work on Arm needs: installed where possible, named where not.
+"""Debian packages that work on other machines needs: installed where possible, named where not.
 
 `python tests/arm/packages.py PROGRAM...` looks for the programs, which are keys of PACKAGES.
 """
@@ -16,11 +16,16 @@ PACKAGES = {
     "qemu-aarch64": "qemu-user",
     "llvm-mca-19": "llvm-19",
     "javac": "default-jdk-headless",
+    "riscv64-linux-gnu-g++": "g++-riscv64-linux-gnu",
+    "powerpc64le-linux-gnu-g++": "g++-powerpc64le-linux-gnu",
+    "x86_64-w64-mingw32-g++-posix": "g++-mingw-w64-x86-64-posix",
+    "wine": "wine wine64",
 }
 
 
 def main(programs: list[str]) -> int:
-    missing = sorted({PACKAGES[name] for name in programs if shutil.which(name) is None})
+    absent = [name for name in programs if shutil.which(name) is None]
+    missing = sorted({package for name in absent for package in PACKAGES[name].split()})
     if not missing:
         return 0
     install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]

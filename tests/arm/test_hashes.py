@@ -76,6 +76,10 @@ def test_kernels_touch_exactly_what_they_promise(level: Level) -> None:
     assert tuple(level.run("tests/kernels_exact").split()) == level.kernels
 
 
+needs_arm = pytest.mark.skipif("cortex-a53" not in LEVELS, reason="of Arm alone")
+
+
+@needs_arm
 def test_under_address_sanitizer(case_files: list[Path], expected: dict[str, str]) -> None:
     level = LEVELS["cortex-a76"]
     preset = "arm64-sanitize"
@@ -86,6 +90,7 @@ def test_under_address_sanitizer(case_files: list[Path], expected: dict[str, str
         assert hashes[name].items() <= expected.items()
 
 
+@needs_arm
 @pytest.mark.parametrize("name", ["cortex-a53", "cortex-a7"])
 def test_processing_neither_allocates_nor_locks(name: str, case_files: list[Path]) -> None:
     level = LEVELS[name]

@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <limits>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "kernels/contract.h"
@@ -20,12 +21,8 @@ using namespace linnet;
 template <class T>
 class Exact {
  public:
-  explicit Exact(size_t n) : n_(n) {
-    void* memory = nullptr;
-    if (posix_memalign(&memory, 64, n * sizeof(T)) != 0) abort();
-    data_ = static_cast<T*>(memory);
-  }
-  ~Exact() { free(data_); }
+  explicit Exact(size_t n) : data_(static_cast<T*>(::operator new(n * sizeof(T), kAlignment))), n_(n) {}
+  ~Exact() { ::operator delete(data_, kAlignment); }
   Exact(const Exact&) = delete;
   Exact& operator=(const Exact&) = delete;
   T* data() const { return data_; }
@@ -34,6 +31,7 @@ class Exact {
   bool same_bits(const Exact& other) const { return memcmp(data_, other.data_, n_ * sizeof(T)) == 0; }
 
  private:
+  static constexpr std::align_val_t kAlignment{64};
   T* data_;
   size_t n_;
 };
@@ -82,6 +80,11 @@ void missing(const char* kernels, const char* what) {
 
 // Any finite weight that is not so large that sums overflow; fp16 in its whole range, subnormals included.
 void put_weight(Dtype dtype, const Exact<unsigned char>& values, size_t i, bool inside, Random& random) {
+  if (dtype == Dtype::int8) {
+    values[i] = static_cast<unsigned char>(inside ? static_cast<int>(random.below(255)) - 127 : 0);
+    if (inside && random.below(4) == 0) values[i] = random.below(2) ? 127 : 129;  // -127
+    return;
+  }
   const float value = inside ? random.value() : 0.0f;
   uint32_t bits;
   memcpy(&bits, &value, sizeof bits);
@@ -158,7 +161,7 @@ void check_products_together(const Matrix& w, size_t padded_cols, const float* b
 }
 
 void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uint32_t percent, Random& random) {
-  const BlockShape block = block_shape(layout);
+  const BlockShape block = block_shape(layout, dtype);
   const uint32_t block_rows = (rows + block.rows - 1) / block.rows, block_cols = (cols + block.cols - 1) / block.cols;
   const bool dense = layout == Layout::dense;
   const uint32_t index_width = block_cols > 256 ? 2 : 1;
@@ -199,6 +202,8 @@ void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uin
     if (!dense && index_width == 2) memcpy(columns.data() + 2 * k, &wide, 2);
     if (!dense && index_width == 1) columns[k] = static_cast<uint8_t>(b.col);
   }
+  Exact<float> scales(rows);
+  random.fill(scales);
   const Matrix w = {layout,
                     dtype,
                     rows,
@@ -207,7 +212,9 @@ void check_product(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, uin
                     dense ? 0 : index_width,
                     values.data(),
                     dense ? nullptr : columns.data(),
-                    dense ? nullptr : exact_quads.data()};
+                    dense ? nullptr : exact_quads.data(),
+                    dtype == Dtype::int8 ? scales.data() : nullptr,
+                    random.below(2) ? 0.5f : 0.0f};
 
   Exact<float> x(size_t{block_cols} * block.cols), bias(rows), expected(rows), y(rows);
   random.fill(x);

@@ -182,8 +182,10 @@ class Drawing(Program):
         n, order = excitation.size, coefficients.size
         expect(n == self.samples_per_step and gain.size == 1, f"all_pole: {n}, {gain.size} floats")
         state, past = self.buffer(1), self.buffer(order)
-        operands = (b.operand for b in (excitation, state, coefficients, gain, past))
-        self.emit(AllPole(order, n, *operands, pre_emphasis))
+        taken, kept, a, g, before = (
+            b.operand for b in (excitation, state, coefficients, gain, past)
+        )
+        self.emit(AllPole(order, n, taken, kept, a, g, before, pre_emphasis))
 
     def output(
         self,

@@ -9,9 +9,13 @@ import numpy as np
 
 from linnet.format.blocks import BLOCKS, DENSE, TABLE, Packed, block_shape, pack
 from linnet.format.choice import best_block, fill_ratio
-from linnet.format.dtypes import storage_type
+from linnet.format.dtypes import INT8_COLUMNS, storage_type
 from linnet.pruning import prune
 from linnet_export.building.tensors import Weights
+
+# Of an int8 voice, matrices with fewer columns stay fp16, as tables do: they are small, and their
+# operands, such as the last sample, say too much to be rounded to 255 steps.
+LEAST_INT8_COLUMNS = 16
 
 # Stored weights per nonzero above which zeros do not fit a block shape.
 MAX_FILL = 1.05
@@ -71,7 +75,13 @@ class Storage:
         """
         if prunable and self.sparsity is not None and self.block is not None:
             dense = self._prune(name, dense, self.block, self.sparsity, parts)
-        return self._store(name, dense, self._layout(name, dense, prunable))
+        dtype = self._type(dense.shape[1])
+        return self._store(name, dense, self._layout(name, dense, prunable, dtype), dtype)
+
+    def _type(self, cols: int) -> str:
+        """The type of a matrix of so many columns."""
+        narrow = not LEAST_INT8_COLUMNS <= cols <= INT8_COLUMNS
+        return "float16" if self.dtype == "int8" and narrow else self.dtype
 
     def _prune(
         self, name: str, dense: Weights, block: str, sparsity: float, parts: tuple[int, int]
@@ -89,7 +99,7 @@ class Storage:
 
     def table(self, name: str, dense: Weights) -> Packed:
         """Store an embedding."""
-        return self._store(name, dense, TABLE)
+        return self._store(name, dense, TABLE, "float16" if self.dtype == "int8" else self.dtype)
 
     def vector(self, name: str, values: Weights) -> Packed:
         """Store a bias or upsampling weights, as float32."""
@@ -98,8 +108,8 @@ class Storage:
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
 
-    def _layout(self, name: str, dense: Weights, prunable: bool) -> str:
-        automatic = best_block(dense, self.dtype)
+    def _layout(self, name: str, dense: Weights, prunable: bool, dtype: str) -> str:
+        automatic = best_block(dense, dtype)
         if not prunable or self.block is None:
             return automatic
         if self.sparsity is not None or self.block == DENSE:
@@ -114,9 +124,9 @@ class Storage:
             )
         return self.block
 
-    def _store(self, name: str, dense: Weights, layout: str) -> Packed:
+    def _store(self, name: str, dense: Weights, layout: str, dtype: str) -> Packed:
         try:
-            packed = pack(dense, layout, self.dtype)
+            packed = pack(dense, layout, dtype)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         nonzeros = int(np.count_nonzero(dense))

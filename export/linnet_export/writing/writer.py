@@ -64,8 +64,9 @@ def _entry(tensor: Tensor, sections: _Sections) -> bytes:
     name, packed = tensor.name.encode(), tensor.packed
     if not 0 < len(name) < NAME_SIZE:
         raise ValueError(f"tensor name {tensor.name!r} is not 1 .. {NAME_SIZE - 1} bytes long")
-    parts = (packed.values, packed.columns, packed.quads)
-    places = [(0, 0) if part is None else sections.place(part.tobytes()) for part in parts]
+    places = [sections.place(packed.values_section)]
+    for part in (packed.columns, packed.quads):
+        places.append((0, 0) if part is None else sections.place(part.tobytes()))
     return TENSOR.pack(
         name,
         LAYOUTS[packed.layout],
@@ -75,6 +76,7 @@ def _entry(tensor: Tensor, sections: _Sections) -> bytes:
         packed.n_blocks,
         packed.index_width,
         *(number for place in places for number in place),
+        packed.input_range,
         0,
     )
 

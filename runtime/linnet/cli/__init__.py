@@ -6,6 +6,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import linnet
 from linnet.cli import bench, bulk, completion, export, inspect, score, synth, voices
@@ -42,5 +43,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status or 0
 
 
-def _show(message: Warning | str, *_: object) -> None:
+def _show(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"linnet: {' '.join(str(message).split())}", file=sys.stderr)

@@ -79,8 +79,17 @@ def summary(info: dict[str, Any]) -> list[tuple[str, object]]:
             if info["temperature"] != 1
             else []
         ),
-        ("hidden size", info["hidden_size"]),
-        ("recurrent matrix", f"{info['sparsity']:.1%} sparse, {info['block']}, {info['dtype']}"),
+        *(
+            [
+                ("hidden size", info["hidden_size"]),
+                (
+                    "recurrent matrix",
+                    f"{info['sparsity']:.1%} sparse, {info['block']}, {info['dtype']}",
+                ),
+            ]
+            if info["hidden_size"]
+            else []
+        ),
         ("file", f"{info['file_bytes']} bytes"),
         (
             "stored weights",

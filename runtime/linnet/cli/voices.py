@@ -35,7 +35,7 @@ def _row(name: str, card: dict[str, Any]) -> list[object]:
         card.get("description", info["architecture"]),
         info["sample_rate"],
         info["file_bytes"],
-        f"{info['sparsity']:.0%}",
+        f"{info['sparsity']:.0%}" if info["hidden_size"] else "-",  # of the recurrent matrix
         card.get("pesq", "-"),
         card.get("stoi", "-"),
     ]

@@ -7,14 +7,23 @@ a block shape is rows x columns of W.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from linnet.format.dtypes import Bool, Float32, round_weights, storage_type, widen
+from linnet.format.dtypes import (
+    INT8_COLUMNS,
+    Bool,
+    Float32,
+    quantise,
+    round_weights,
+    storage_type,
+    widen,
+)
+from linnet.format.records import SECTION_ALIGNMENT
 
 Integers = npt.NDArray[np.int64]
 
@@ -83,6 +92,8 @@ class Packed:
     n_blocks: int = 0
     columns: npt.NDArray[Any] | None = None  # (n_blocks,) uint8 or uint16, block layouts only
     quads: npt.NDArray[np.void] | None = None  # (ceil(block rows / 4),) of QUAD
+    scales: Float32 | None = None  # (rows,), int8 only
+    input_range: float = 0.0  # of an int8 matrix's operand: within +- this; 0: its own maximum
 
     @property
     def index_width(self) -> int:
@@ -92,8 +103,17 @@ class Packed:
     @property
     def padded_cols(self) -> int:
         """Floats of x that a product reads: whole blocks."""
-        width = BLOCKS[self.layout][1] if self.layout in BLOCKS else 1
+        width = BLOCKS[self.layout][1] if self.layout in BLOCKS else dense_width(self.dtype)
         return ceil_div(self.cols, width) * width
+
+    @property
+    def values_section(self) -> bytes:
+        """The section of the file that holds the weights, and behind them the scales."""
+        section = self.values.tobytes()
+        if self.scales is not None:
+            section += bytes(-len(section) % SECTION_ALIGNMENT)
+            section += np.pad(self.scales, (0, -self.rows % GROUP)).astype("<f4").tobytes()
+        return section
 
     @property
     def stored_weights(self) -> int:
@@ -116,8 +136,8 @@ class Packed:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of values, columns and quads together."""
-        n = self.values.nbytes
+        """Bytes of values, scales, columns and quads together."""
+        n = values_bytes(self.values.size, self.rows, self.dtype)
         if self.columns is not None and self.quads is not None:
             n += self.columns.nbytes + self.quads.nbytes
         return n
@@ -127,12 +147,38 @@ class Packed:
         return unpack(self)
 
 
-def pack(dense: npt.ArrayLike, layout: str, dtype: str) -> Packed:
+def dense_width(dtype: str) -> int:
+    """Columns that a dense matrix stores together."""
+    return 4 if storage_type(dtype).scaled else 1
+
+
+def weights_of(layout: str, dtype: str, rows: int, cols: int, n_blocks: int = 0) -> int:
+    """How many weights a section holds, those that fill it up included."""
+    if layout in BLOCKS:
+        r, c = BLOCKS[layout]
+        return n_blocks * r * c
+    if layout == TABLE:
+        return rows * ceil_div(cols, GROUP) * GROUP
+    width = dense_width(dtype)
+    return ceil_div(rows, GROUP) * GROUP * ceil_div(cols, width) * width
+
+
+def values_bytes(n_weights: int, rows: int, dtype: str) -> int:
+    """Bytes of a section of so many weights, with its scales where the type has them."""
+    kind = storage_type(dtype)
+    n = n_weights * kind.stored.itemsize
+    if not kind.scaled:
+        return n
+    return ceil_div(n, SECTION_ALIGNMENT) * SECTION_ALIGNMENT + 4 * ceil_div(rows, GROUP) * GROUP
+
+
+def pack(dense: npt.ArrayLike, layout: str, dtype: str, input_range: float = 0.0) -> Packed:
     """Lay a matrix out: "vector" (1-d or one column), "table", "dense", or a block shape.
 
-    Blocks whose weights all round to zero are not stored. Raises ValueError as `round_weights`
-    does, for an array of the wrong shape, and for a matrix of more block rows or block columns than
-    the file can count.
+    Blocks whose weights all round to zero are not stored. input_range: of an int8 matrix, within
+    +- which its operand lies; 0: within its own greatest magnitude. Raises ValueError as
+    `round_weights` and `quantise` do, for an array of the wrong shape, and for a matrix of more
+    block rows or block columns than the file can count, or more columns than an int8 one has.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r} is none of {', '.join(LAYOUTS)}")
@@ -143,17 +189,25 @@ def pack(dense: npt.ArrayLike, layout: str, dtype: str) -> Packed:
         raise ValueError(f"a {layout} needs a matrix of at least 1 x 1, not shape {matrix.shape}")
     if layout == VECTOR and (dtype != "float32" or matrix.shape[1] != 1):
         raise ValueError("a vector is one column of float32")
-    rounded = round_weights(matrix, dtype)
+    scales = None
+    if storage_type(dtype).scaled:
+        if layout != TABLE and matrix.shape[1] > INT8_COLUMNS:
+            raise ValueError(f"{matrix.shape[1]} columns are more than an int8 matrix has")
+        rounded, scales = quantise(matrix)
+    else:
+        rounded = round_weights(matrix, dtype)
     rows, cols = rounded.shape
     if layout in BLOCKS:
-        return _pack_blocks(rounded, layout, dtype)
-    if layout == TABLE:
+        packed = _pack_blocks(rounded, layout, dtype)
+    elif layout == TABLE:
         values = padded(rounded, rows, ceil_div(cols, GROUP) * GROUP).ravel()
+        packed = Packed(layout, dtype, rows, cols, values)
     else:  # a vector is a dense matrix of one column
-        panels = ceil_div(rows, GROUP)
-        whole = padded(rounded, panels * GROUP, cols)
-        values = whole.reshape(panels, GROUP, cols).transpose(0, 2, 1).ravel()
-    return Packed(layout, dtype, rows, cols, values)
+        panels, width = ceil_div(rows, GROUP), dense_width(dtype)
+        whole = padded(rounded, panels * GROUP, ceil_div(cols, width) * width)
+        values = whole.reshape(panels, GROUP, -1, width).transpose(0, 2, 1, 3).ravel()
+        packed = Packed(layout, dtype, rows, cols, values)
+    return replace(packed, scales=scales, input_range=input_range)
 
 
 def _pack_blocks(rounded: npt.NDArray[Any], block: str, dtype: str) -> Packed:
@@ -199,8 +253,12 @@ def _in_quads(occupied: Bool) -> tuple[Integers, Integers, Bool, npt.NDArray[np.
 
 def unpack(packed: Packed) -> Float32:
     """The inverse of `pack`: `(rows, cols)` float32; for a vector `(rows,)`."""
+    unscaled = _unpack(packed, widen(packed.values, packed.dtype))
+    return unscaled if packed.scales is None else np.asarray(unscaled * packed.scales[:, None])
+
+
+def _unpack(packed: Packed, values: Float32) -> Float32:
     rows, cols = packed.rows, packed.cols
-    values = widen(packed.values, packed.dtype)
     if packed.layout in BLOCKS:
         r, c = BLOCKS[packed.layout]
         block_rows, block_cols = ceil_div(rows, r), ceil_div(cols, c)
@@ -214,8 +272,10 @@ def unpack(packed: Packed) -> Float32:
         return np.ascontiguousarray(values.reshape(rows, -1)[:, :cols])
     if packed.layout == VECTOR:
         return np.ascontiguousarray(values[:rows])
-    panels = values.reshape(-1, cols, GROUP).transpose(0, 2, 1).reshape(-1, cols)
-    return np.ascontiguousarray(panels[:rows])
+    width = dense_width(packed.dtype)
+    steps = ceil_div(cols, width)
+    panels = values.reshape(-1, steps, GROUP, width).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(panels.reshape(-1, steps * width)[:rows, :cols])
 
 
 def padded(matrix: npt.NDArray[Any], rows: int, cols: int) -> npt.NDArray[Any]:

@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from linnet.format.blocks import BLOCKS_BY_SPEED, DENSE, GROUP, QUAD, block_shape, ceil_div, padded
-from linnet.format.dtypes import Bool, storage_type
+from linnet.format.blocks import (
+    BLOCKS_BY_SPEED,
+    DENSE,
+    QUAD,
+    block_shape,
+    ceil_div,
+    padded,
+    values_bytes,
+    weights_of,
+)
+from linnet.format.dtypes import Bool
 
 
 def occupied_blocks(dense: npt.ArrayLike, block: str) -> Bool:
@@ -31,14 +40,14 @@ def stored_bytes(dense: npt.ArrayLike, layout: str, dtype: str) -> int:
     """Bytes that `pack` would need, without packing."""
     matrix = np.asarray(dense)
     rows, cols = matrix.shape
-    size = storage_type(dtype).stored.itemsize
     if layout == DENSE:
-        return int(ceil_div(rows, GROUP) * GROUP * cols * size)
+        return values_bytes(weights_of(DENSE, dtype, rows, cols), rows, dtype)
     r, c = block_shape(layout)
     index_width = 1 if ceil_div(cols, c) <= 256 else 2
     counts = np.sort(occupied_blocks(matrix, layout).sum(axis=1))[::-1]
     n_blocks = 4 * int(counts[::4].sum())  # a quad is as long as its longest block row
-    return int(n_blocks * (r * c * size + index_width) + QUAD.itemsize * counts[::4].size)
+    values = values_bytes(weights_of(layout, dtype, rows, cols, n_blocks), rows, dtype)
+    return values + n_blocks * index_width + QUAD.itemsize * int(counts[::4].size)
 
 
 def best_block(dense: npt.ArrayLike, dtype: str) -> str:

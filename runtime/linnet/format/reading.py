@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,15 @@ import numpy.typing as npt
 
 from linnet import _core
 from linnet.errors import FormatError
-from linnet.format.blocks import BLOCKS, LAYOUTS, QUAD, Packed
+from linnet.format.blocks import (
+    BLOCKS,
+    GROUP,
+    LAYOUTS,
+    QUAD,
+    Packed,
+    ceil_div,
+    weights_of,
+)
 from linnet.format.dtypes import numbered_type
 from linnet.format.operations import NONE, OPERATION_SIZE, Match, decode
 from linnet.format.records import HEADER, HEADER_SIZE, MAGIC, TENSOR, TENSOR_SIZE
@@ -99,10 +108,13 @@ def _tensor(data: Bytes, at: int) -> Tensor:
         for offset, size in zip(values[7:13:2], values[8:13:2], strict=True)
     )
     kind, order = numbered_type(dtype), _LAYOUT_NAMES[layout]
-    packed = Packed(order, kind.name, rows, cols, weights.view(kind.stored))
+    scales = None
+    if kind.scaled:  # they stand behind the weights
+        section = weights
+        weights = section[: weights_of(order, kind.name, rows, cols, n_blocks)]
+        scales = section[-4 * ceil_div(rows, GROUP) * GROUP :].view("<f4")[:rows]
+    packed = Packed(order, kind.name, rows, cols, weights.view(kind.stored), scales=scales)
     if order in BLOCKS:
         index = columns.view("u1" if index_width == 1 else "<u2")
-        packed = Packed(
-            order, kind.name, rows, cols, packed.values, n_blocks, index, quads.view(QUAD)
-        )
-    return Tensor(name, packed)
+        packed = replace(packed, n_blocks=n_blocks, columns=index, quads=quads.view(QUAD))
+    return Tensor(name, replace(packed, input_range=values[13]))

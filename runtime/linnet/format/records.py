@@ -12,4 +12,4 @@ NAME_SIZE = 48
 SECTION_ALIGNMENT = 64
 CHECKSUM_FROM = 32  # the first byte that the checksum covers
 HEADER = struct.Struct("<8sHHIQII 12I 4Q 3I 4x")
-TENSOR = struct.Struct("<48s 6I 7Q")
+TENSOR = struct.Struct("<48s 6I 6Q f I")

@@ -52,7 +52,8 @@ class VoiceFile:
     @property
     def minor(self) -> int:
         """The format's minor version: the least that has all that the file holds."""
-        if any(op.number > 13 for op in (*self.frame_program, *self.sample_program)):
+        new = any(op.number > 13 for op in (*self.frame_program, *self.sample_program))
+        if new or any(tensor.dtype == "int8" for tensor in self.tensors):
             return 3
         later = self.match is not None and (self.match.momentum or self.match.rounds)
         if later or any(tensor.layout == "8x4" for tensor in self.tensors):

@@ -113,7 +113,7 @@ def _prepare(packed: Packed) -> Matrix | Floats:
     if packed.layout == "vector":
         return widen(packed.values, packed.dtype)[: packed.rows].copy()
     if packed.layout == "table":
-        return widen(packed.values, packed.dtype).reshape(packed.rows, -1)[:, : packed.cols].copy()
+        return packed.to_dense()
     return Matrix(packed)
 
 

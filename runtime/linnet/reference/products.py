@@ -1,8 +1,9 @@
 """FORMAT.md's products in Numba: y = W x + bias, from the packed sections.
 
-One product serves every layout. A row's weights come in storage order, `columns` at a time; each
-column of a block has its own partial sum, where `phases` blocks in turn have sums of their own. A
-dense panel is a block row whose blocks are one column wide and as many as the matrix has columns.
+One product serves every layout, and one more the integers of int8. A row's weights come in storage
+order, `columns` at a time; each column of a block has its own partial sum, where `phases` blocks in
+turn have sums of their own. A dense panel is a block row whose blocks are one column wide (four, of
+int8) and as many as the matrix needs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linnet.format.blocks import BLOCKS, GROUP, Packed, ceil_div
+from linnet.format.blocks import BLOCKS, GROUP, Packed, ceil_div, dense_width
 from linnet.format.dtypes import widen
 from linnet.reference.exact import compiled, fma
 from linnet.reference.functions import ZERO, Floats, fold
@@ -21,6 +22,10 @@ Integers = npt.NDArray[np.int64]
 
 # Blocks whose products are summed apart, in turn; 1 where a layout is not named.
 PHASES = {"dense": 2, "1x4": 2}
+
+INT8 = np.float32(127)
+LEAST_RANGE = np.float32(2.0**-100)
+LARGEST = np.float32(np.finfo(np.float32).max)
 
 
 @compiled
@@ -66,20 +71,68 @@ def product(
             y[row] = total(sums) + bias[row]
 
 
+@compiled
+def quantised(x: Floats, cols: int, input_range: np.float32, q: Integers) -> np.float32:
+    """q = x (padded columns) as integers; returns the step between two of them."""
+    most = input_range
+    if most == ZERO:
+        for c in range(cols):
+            most = abs(x[c]) if abs(x[c]) > most else most
+    most = min(most, LARGEST)
+    inverse = step = ZERO
+    if most > LEAST_RANGE:
+        inverse, step = INT8 / most, most / INT8
+    for c in range(len(x)):
+        v = x[c] * inverse
+        v = v if v > -INT8 else -INT8
+        v = v if v < INT8 else INT8
+        q[c] = np.int64(np.rint(v))
+    return step
+
+
+@compiled
+def integer_product(
+    values: Integers,  # (blocks, rows, columns)
+    scales: Floats,  # (rows of the matrix)
+    columns: Integers,
+    block_rows: Integers,
+    firsts: Integers,
+    counts: Integers,
+    apart: int,
+    q: Integers,  # the operand
+    step: np.float32,
+    bias: Floats,
+    y: Floats,
+) -> None:
+    _, height, width = values.shape
+    for n in range(len(block_rows)):
+        for r in range(min(height, len(y) - height * block_rows[n])):
+            total = 0
+            for k in range(counts[n]):
+                block = firsts[n] + apart * k
+                for c in range(width):
+                    total += values[block, r, c] * q[width * columns[block] + c]
+            row = height * block_rows[n] + r
+            y[row] = fma(np.float32(total), scales[row] * step, bias[row])
+
+
 class Matrix:
-    """A packed matrix with its weights widened to float32, in storage order."""
+    """A packed matrix with its weights, widened to float32 or as integers, in storage order."""
 
     def __init__(self, packed: Packed) -> None:
         self.packed = packed
         self.phases = PHASES.get(packed.layout, 1)
         values: Any = np.array(widen(packed.values, packed.dtype))
+        if packed.scales is not None:
+            values = packed.values.astype(np.int64)
         if packed.columns is None or packed.quads is None:
-            panels = ceil_div(packed.rows, GROUP)
-            self.values = values.reshape(-1, GROUP, 1)
-            self.columns = np.tile(np.arange(packed.cols), panels)
+            panels, width = ceil_div(packed.rows, GROUP), dense_width(packed.dtype)
+            steps = ceil_div(packed.cols, width)
+            self.values = values.reshape(-1, GROUP, width)
+            self.columns = np.tile(np.arange(steps), panels)
             self.block_rows = np.arange(panels)
-            self.counts = np.full(panels, packed.cols)
-            self.firsts, self.apart = self.block_rows * packed.cols, 1
+            self.counts = np.full(panels, steps)
+            self.firsts, self.apart = self.block_rows * steps, 1
         else:  # the blocks of a quad's four block rows are stored in turn
             self.values = values.reshape(-1, *BLOCKS[packed.layout])
             self.columns = packed.columns.astype(np.int64)
@@ -102,5 +155,11 @@ class Matrix:
         if bias is None:
             bias = np.zeros(self.packed.rows, np.float32)
         rows = (self.block_rows, self.firsts, self.counts, self.apart)
-        product(self.values, self.columns, *rows, self.phases, x, bias, y)
+        if self.packed.scales is None:
+            product(self.values, self.columns, *rows, self.phases, x, bias, y)
+            return y
+        q = np.empty(len(x), np.int64)
+        step = quantised(x, self.packed.cols, np.float32(self.packed.input_range), q)
+        scales = np.array(self.packed.scales)
+        integer_product(self.values, scales, self.columns, *rows, q, np.float32(step), bias, y)
         return y

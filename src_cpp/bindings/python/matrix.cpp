@@ -216,9 +216,9 @@ void bind_matrix(py::module_& module) {
   using py::arg;
   py::class_<PackedMatrix>(module, "Matrix")
       .def(py::init<uint32_t, uint32_t, uint32_t, uint32_t, const py::bytes&, const py::bytes&, const py::bytes&,
-                    const KernelName&, uint32_t>(),
+                    const KernelName&, uint32_t, float>(),
            arg("layout"), arg("dtype"), arg("rows"), arg("cols"), arg("values"), arg("columns") = py::bytes(),
-           arg("quads") = py::bytes(), arg("kernels") = py::none(), arg("threads") = 1)
+           arg("quads") = py::bytes(), arg("kernels") = py::none(), arg("threads") = 1, arg("input_range") = 0.0f)
       .def("matvec", &PackedMatrix::matvec, arg("x"), arg("out"), arg("bias") = py::none())
       .def("matmul", &PackedMatrix::matmul, arg("x"), arg("out"))
       .def("time", &PackedMatrix::time, arg("x"), arg("repeats"))

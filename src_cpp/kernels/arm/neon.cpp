@@ -199,7 +199,9 @@ void overlay_neon(Kernels* kernels) {
   kernels->exponentials = exponentials<Neon>;
   kernels->upsample = upsample<Neon>;
   kernels->harmonics = harmonics<Neon>;
+  kernels->put_piece = put_piece<Neon>;
   overlay_neon_matvecs(kernels);
+  overlay_neon_int8(kernels);
 }
 
 // By llvm-mca's models, cycles per 16 weights of a 4x4 block: Cortex-A55 12.3 so and 18 with scaled weights,

@@ -31,6 +31,8 @@
 
 #include "kernels/arm/neon_common.h"
 
+#include "kernels/arm/int8_products.h"
+
 namespace linnet {
 namespace {
 
@@ -241,17 +243,28 @@ void overlay(Dtype dtype, Kernels* kernels) {
   kernels->stream_limit[dtype] = stream_limit<W>;
 }
 
+void overlay_int8(Kernels* kernels) {
+  auto& matvec = kernels->matvec;
+  matvec[Layout::dense][Dtype::int8] = matvec_or_portable<int8_dense<Mull>, int8_dense<Mull>>;
+  matvec[Layout::block_4x4][Dtype::int8] = matvec_or_portable<int8_4x4<Mull, uint8_t>, int8_4x4<Mull, uint16_t>>;
+  matvec[Layout::block_8x4][Dtype::int8] = matvec_or_portable<int8_8x4<Mull, uint8_t>, int8_8x4<Mull, uint16_t>>;
+  matvec[Layout::block_1x16][Dtype::int8] = matvec_or_portable<int8_1x16<Mull, uint8_t>, int8_1x16<Mull, uint16_t>>;
+  kernels->stream_limit[Dtype::int8] = int8_stream_limit<Mull>;
+}
+
 }  // namespace
 
 void overlay_neon_vfpv4(Kernels* kernels) {
   overlay<Fp16>(Dtype::fp16, kernels);
   overlay<Bf16>(Dtype::bf16, kernels);
   overlay<Fp32>(Dtype::fp32, kernels);
+  overlay_int8(kernels);
   kernels->activate = activate_in_tiles;
   kernels->gates = gates_in_tiles;
   kernels->exponentials = exponentials_or_portable;
   kernels->upsample = upsample_or_portable;
   kernels->harmonics = harmonics_or_portable;
+  kernels->corrections = corrections;  // no vectors: nothing is flushed
 }
 
 }  // namespace linnet

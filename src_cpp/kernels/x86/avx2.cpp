@@ -406,7 +406,10 @@ void overlay_avx2(Kernels* kernels) {
   kernels->exponentials = exponentials<Avx2>;
   kernels->upsample = upsample<Avx2>;
   kernels->harmonics = harmonics<Avx2>;
+  kernels->corrections = corrections;
+  kernels->put_piece = put_piece<Avx2>;
   overlay_avx2_matvecs(kernels);
+  overlay_avx2_int8(kernels);
 }
 
 }  // namespace linnet

@@ -80,6 +80,7 @@ void overlay_avx512(Kernels* kernels) {
   kernels->gates = gates_in_pieces<Avx512, 128>;  // 8 % faster than pieces of 64
   kernels->exponentials = exponentials<Avx512>;
   kernels->harmonics = harmonics<Avx512>;
+  kernels->put_piece = put_piece<Avx512>;
   overlay_avx512_matvecs(kernels);
 }
 
