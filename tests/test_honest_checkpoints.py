@@ -153,7 +153,6 @@ def test_masks_of_the_newer_pruning_are_computed(tmp_path: Path) -> None:
     ("parts", "message"),
     [
         ({"fc1.weight_orig": (3, 4), "fc1.weight_mask": (4, 3)}, "fc1.weight: a mask of shape"),
-        ({"fc1.weight_g": (3, 5), "fc1.weight_v": (3, 4)}, "fc1.weight: magnitudes of shape"),
         ({"a_g": (3, 1), "a_v": (3, 4), "a": (3, 4)}, "a is there as a whole, and in parts"),
         ({"a._orig_mod.b": (3, 4), "a.b": (3, 4)}, "two tensors have one name"),
     ],
@@ -164,6 +163,19 @@ def test_parts_that_do_not_fit_are_refused(
     tensors = {name: np.ones(shape, np.float32) for name, shape in parts.items()}
     with pytest.raises(CheckpointError, match=message):
         describe(save_npz(tmp_path / "a.npz", tensors, None))
+
+
+@pytest.mark.parametrize(
+    "shapes", [((3, 5), (3, 4)), ((3, 4), (3, 4)), ((3,), (3, 4)), ((3, 1), (4, 5)), ((3,), (3,))]
+)
+def test_names_that_only_look_like_weight_norm_are_left_alone(
+    tmp_path: Path, shapes: tuple[tuple[int, ...], ...]
+) -> None:
+    tensors = {n: np.ones(s, np.float32) for n, s in zip(("a.w_g", "a.w_v"), shapes, strict=True)}
+    found = describe(
+        save_npz(tmp_path / "a.npz", {**tensors, "b": np.ones((2, 2), np.float32)}, None)
+    )
+    assert {line.name for line in found.tensors} == {*tensors, "b"}
 
 
 # Prefixes.

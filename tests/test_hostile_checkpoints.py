@@ -269,6 +269,17 @@ def refused(path: Path, message: str | None) -> None:
     assert not path.with_suffix(".linnet").exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["a." * 10**6 + "w", "conditioning." + "9" * 4000 + ".weight", "fc9999999999.weight"]
+)
+def test_names_of_any_length_take_no_time(tmp_path: Path, name: str) -> None:
+    path = save_safetensors(tmp_path / "a.safetensors", {name: ENTRY}, bytes(16))
+    assert limited.run("export", "--describe", path).status == 0
+    (tmp_path / "c.json").write_text(json.dumps(CONFIG))
+    found = limited.run("export", path, f"-o{tmp_path}/a.linnet", f"--config={tmp_path}/c.json")
+    assert found.status == 1 and len(found.error) < 5000 and "missing tensors" in found.error
+
+
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 20, 100])
 def test_a_safetensors_file_that_is_cut_short_is_refused(tmp_path: Path, size: int) -> None:
     path = save_safetensors(tmp_path / "a.safetensors", {"x": ENTRY}, bytes(16))
