@@ -139,9 +139,10 @@ def _run(options: argparse.Namespace) -> None:
     import linnet_export
 
     if options.output is None:
-        allowed = {"describe", "to_onnx", "key", "max_unpacked", "suggest_names"}
+        looking = {"describe", "key", "max_unpacked", "suggest_names"}
+        allowed = looking if options.describe else {"to_onnx"}
         _refuse_options(options, allowed, "is for making a voice, with -o")
-    if options.suggest_names and not options.describe:
+    elif options.suggest_names:
         raise ValueError("--suggest-names goes with --describe")
     limits = {"key": options.key, "max_unpacked": _max_unpacked(options)}
     if options.describe:
@@ -192,7 +193,7 @@ def _refuse_options(options: argparse.Namespace, allowed: set[str], why: str) ->
     for name, value in vars(options).items():
         given = value is not None and value is not False
         if given and name not in {"source", "run", *allowed}:
-            raise ValueError(f"--{name} {why}")
+            raise ValueError(f"--{name.replace('_', '-')} {why}")
 
 
 def export(options: argparse.Namespace) -> Any:
