@@ -12,7 +12,7 @@ from typing import Any
 import numpy.typing as npt
 
 import linnet
-from linnet.files import write_atomic
+from linnet.files import require_apart, write_atomic
 from linnet.format.blocks import VECTOR
 from linnet.format.reading import read
 from linnet.format.tensor import Tensor
@@ -92,6 +92,8 @@ def export(
     ValueError for other arguments that do not fit, OSError from the system.
     """
     path = Path(checkpoint_path)
+    files = [f for f in (names, config) if isinstance(f, (str, os.PathLike))]
+    require_apart(out_path, [path, score, calibrate, *files])
     own_names, overrides = _table(names), _table(config)
     checkpoint = read_checkpoint(path, key, max_unpacked)
     given = {"temperature": temperature, "matching": matching, "matching_rounds": rounds}
@@ -157,6 +159,7 @@ def restore(
     the layers in `keep` change. Raises FormatError or ValueError for what does not fit, OSError
     from the system.
     """
+    require_apart(out_path, [voice_path, score, calibrate])
     before = read(Path(voice_path).read_bytes())
     family = families.of_voice(before)
     usual = {} if dtype is not None else {t.name: t.dtype for t in before.tensors}

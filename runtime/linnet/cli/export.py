@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from dataclasses import asdict
+import sys
+import tempfile
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy.typing as npt
+
 from linnet.cli.arguments import (
+    add_transpose,
     kept,
     load_mel,
     n_bytes,
@@ -16,7 +21,14 @@ from linnet.cli.arguments import (
     storage_type,
     temperature,
 )
-from linnet.files import write_atomic
+from linnet.files import (
+    STANDARD,
+    as_file,
+    read_bytes,
+    require_apart,
+    write_atomic,
+    write_bytes,
+)
 from linnet.format.blocks import BLOCKS, DENSE
 from linnet.format.dtypes import STORAGE_TYPES
 from linnet.format.reading import is_voice
@@ -33,10 +45,13 @@ def add(parsers: Parsers) -> None:
     parser.add_argument(
         "source",
         metavar="CHECKPOINT",
-        help="PyTorch, safetensors, npz, ONNX, or model.bin; a .linnet file for another --matching",
+        help="PyTorch, safetensors, npz, ONNX, or model.bin; a .linnet file for another --matching;"
+        " - is standard input",
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("-o", "--output", metavar="VOICE", help="write a .linnet file")
+    what.add_argument(
+        "-o", "--output", metavar="VOICE", help="write a .linnet file; - is standard output"
+    )
     what.add_argument(
         "--describe", action="store_true", help="only list the tensors, and the likely family"
     )
@@ -92,6 +107,7 @@ def add(parsers: Parsers) -> None:
     parser.add_argument(
         "--mel", metavar="MEL.npy", help="features of both; default: computed from them"
     )
+    add_transpose(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
         "--key",
@@ -114,17 +130,25 @@ def add(parsers: Parsers) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    with as_file(options.source) as source:
+        options.source = source
+        _run(options)
+
+
+def _run(options: argparse.Namespace) -> None:
     import linnet_export
 
     if options.output is None:
-        allowed = {"describe", "to_onnx", "key", "max_unpacked", "suggest_names"}
+        looking = {"describe", "key", "max_unpacked", "suggest_names"}
+        allowed = looking if options.describe else {"to_onnx"}
         _refuse_options(options, allowed, "is for making a voice, with -o")
-    if options.suggest_names and not options.describe:
+    elif options.suggest_names:
         raise ValueError("--suggest-names goes with --describe")
     limits = {"key": options.key, "max_unpacked": _max_unpacked(options)}
     if options.describe:
         print(linnet_export.describe(options.source, **limits))
         if options.suggest_names:
+            require_apart(options.suggest_names, [options.source])
             names = linnet_export.suggest_names(options.source, **limits)
             write_atomic(options.suggest_names, names.encode())
             print(f"a names map to edit: {options.suggest_names}")
@@ -132,8 +156,27 @@ def run(options: argparse.Namespace) -> None:
         for path in linnet_export.export_onnx(options.source, options.to_onnx):
             print(path)
     else:
+        report = _export(options)
+        text = json.dumps(asdict(report), indent=2) if options.json else str(report)
+        print(text, file=sys.stderr if report.path == STANDARD else sys.stdout)
+
+
+def _export(options: argparse.Namespace) -> Any:
+    """The report of what was written, to standard output too."""
+    if options.output != STANDARD:
+        return export(options)
+    with tempfile.TemporaryDirectory() as folder:
+        options.output = os.path.join(folder, "stdout")
         report = export(options)
-        print(json.dumps(asdict(report), indent=2) if options.json else report)
+        write_bytes(STANDARD, read_bytes(options.output))
+    return replace(report, path=STANDARD)
+
+
+def _mel(options: argparse.Namespace) -> npt.NDArray[Any] | None:
+    if options.mel is None:
+        return None
+    mel = load_mel(options.mel)
+    return mel.swapaxes(-1, -2) if options.transpose and mel.ndim > 1 else mel
 
 
 def _max_unpacked(options: argparse.Namespace) -> int | None:
@@ -150,7 +193,7 @@ def _refuse_options(options: argparse.Namespace, allowed: set[str], why: str) ->
     for name, value in vars(options).items():
         given = value is not None and value is not False
         if given and name not in {"source", "run", *allowed}:
-            raise ValueError(f"--{name} {why}")
+            raise ValueError(f"--{name.replace('_', '-')} {why}")
 
 
 def export(options: argparse.Namespace) -> Any:
@@ -192,14 +235,14 @@ def _recordings(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "calibrate": options.calibrate,
         "score": options.score,
-        "mel": load_mel(options.mel) if options.mel else None,
+        "mel": _mel(options),
     }
 
 
 def _restored(options: argparse.Namespace) -> object:
     from linnet_export import restore
 
-    allowed = {"output", "dtype", "keep", "calibrate", "score", "mel"}
+    allowed = {"output", "dtype", "keep", "calibrate", "score", "mel", "transpose", "json"}
     _refuse_options(options, allowed, "does not go with another type of a voice's weights")
     return restore(
         options.source,
