@@ -268,6 +268,16 @@ def test_bash_completes(typed: str, words: set[str], capsys: pytest.CaptureFixtu
     assert (found, done.stderr) == (words, "")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a pipe")
+def test_a_reader_that_leaves_brings_no_message() -> None:
+    command = [sys.executable, "-m", "linnet", "completion", "fish"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
 def test_zsh_and_fish_get_a_script_that_names_every_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -168,32 +168,26 @@ LINNET_API void linnet_stream_close(linnet_stream* stream);
  * number of products; a product belongs to one thread at a time. */
 typedef struct linnet_matrix linnet_matrix;
 typedef struct linnet_product linnet_product;
-
 typedef struct linnet_storage {
   uint32_t rows, cols;
   uint64_t weights; /* stored: whole blocks, zeros among them included */
   uint64_t bytes;   /* of the weights and of where they stand */
 } linnet_storage;
 
-/* The index-th block shape, rows x columns or "dense", and the index-th type of weights; null past the last.
- * (int8, whose rows have scales, is for models and for Python's matrices.) */
+/* The index-th block shape, rows x columns or "dense", and the index-th type of weights; null past the last. */
 LINNET_API const char* linnet_blocks(size_t index);
 LINNET_API const char* linnet_dtypes(size_t index);
 
 /* Round `weights` (rows, cols), row after row, to the nearest of `dtype` and store those blocks of shape `block` that
  * hold a nonzero, in `memory` (aligned to 64 bytes) or in memory of its own where `memory` is null. The first function
  * gives the bytes that this takes; 0 for what the second refuses: a weight that is not finite or beyond the range of
- * dtype, more than 65535 block rows or columns. */
+ * dtype, more than 65535 block rows or columns, or 16384 columns of int8 (whose products round x, too). */
 LINNET_API size_t linnet_matrix_size(const float* weights, uint32_t rows, uint32_t cols, const char* block,
                                      const char* dtype);
 LINNET_API linnet_status linnet_matrix_pack(const float* weights, uint32_t rows, uint32_t cols, const char* block,
-                                            const char* dtype, void* memory, size_t memory_size,
-                                            linnet_matrix** matrix);
-
+                                            const char* dtype, void* memory, size_t size, linnet_matrix** matrix);
 LINNET_API linnet_status linnet_matrix_storage(const linnet_matrix* matrix, linnet_storage* storage);
-
-/* Close after the last of its products. Null is allowed, here and below. */
-LINNET_API void linnet_matrix_close(linnet_matrix* matrix);
+LINNET_API void linnet_matrix_close(linnet_matrix* matrix); /* after the last of its products */
 
 /* A product with 1 .. 16 threads and a kernel set, null for the best; memory as above. */
 LINNET_API size_t linnet_product_size(const linnet_matrix* matrix, uint32_t threads);

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import linnet
 from linnet.arguments import checked_seed, checked_temperature, checked_threads
 from linnet.files import read_bytes
+from linnet.format.dtypes import type_name
 
 if TYPE_CHECKING:
     Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -173,3 +174,20 @@ def sparsity(text: str) -> float:
         return float(t)
 
     return float(_checked(check, text))
+
+
+def storage_type(text: str) -> str:
+    return str(_checked(type_name, text))
+
+
+def kept(text: str) -> tuple[str, str]:
+    """A layer and its type."""
+
+    def check(t: str) -> tuple[str, str]:
+        name, separator, dtype = t.partition("=")
+        if not (name and separator):
+            raise ValueError(f"must be LAYER=TYPE, not {t!r}")
+        return name, type_name(dtype)
+
+    name, dtype = _checked(check, text)
+    return str(name), str(dtype)
