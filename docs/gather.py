@@ -61,7 +61,14 @@ def _linked(text: str, page: Path, pages: set[Path]) -> str:
 
 def c_reference(header: str) -> str:
     """linnet.h as a page: its sections, each comment as text above what it tells of."""
-    lines = ["# C reference", "", "From `src_cpp/include/linnet.h`."]
+    about = header[: header.index("*/") + 2]
+    lines = [
+        "# C reference",
+        "",
+        "`src_cpp/include/linnet.h`, as it stands there.",
+        "",
+        *_prose(about),
+    ]
     for title, text in _sections(header):
         lines += ["", f"## {title}"]
         for comment, code in _declarations(text):
@@ -88,7 +95,8 @@ def _declarations(text: str) -> Iterator[tuple[str, list[str]]]:
 
 def _prose(comment: str) -> list[str]:
     inside = comment.strip().removeprefix("/*").removesuffix("*/")
-    return [re.sub(r"^\s*\* ?", "", line).strip() for line in inside.splitlines()]
+    lines = [re.sub(r"^\s*\* ?", "", line).strip() for line in inside.splitlines()]
+    return [line.replace("*", r"\*") for line in lines]
 
 
 if __name__ == "__main__":

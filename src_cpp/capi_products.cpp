@@ -30,20 +30,10 @@ bool find_layout(const char* name, Layout* layout) {
   return false;
 }
 
-// The types of which each weight is rounded by itself.
-const char* plain_dtype(size_t index, Dtype* dtype) {
-  for (Dtype one : kDtypes) {
-    if (one == Dtype::int8 || index-- != 0) continue;
-    *dtype = one;
-    return dtype_name(one);
-  }
-  return nullptr;
-}
-
 bool find_dtype(const char* name, Dtype* dtype) {
-  const char* known;
-  for (size_t i = 0; (known = plain_dtype(i, dtype)) != nullptr; ++i) {
-    if (strcmp(name, known) == 0) return true;
+  for (Dtype one : kDtypes) {
+    *dtype = one;
+    if (strcmp(name, dtype_name(one)) == 0) return true;
   }
   return false;
 }
@@ -80,10 +70,7 @@ const char* linnet_blocks(size_t index) {
   return matrix_layout(index, &layout);
 }
 
-const char* linnet_dtypes(size_t index) {
-  Dtype dtype;
-  return plain_dtype(index, &dtype);
-}
+const char* linnet_dtypes(size_t index) { return index < kDtypeCount ? dtype_name(kDtypes[index]) : nullptr; }
 
 size_t linnet_matrix_size(const float* weights, uint32_t rows, uint32_t cols, const char* block, const char* dtype) {
   const IeeeFloatMode mode;

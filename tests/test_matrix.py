@@ -130,12 +130,13 @@ def test_other_matrices_are_refused(dense: Any, options: dict[str, Any], message
 
 
 def test_threads_change_no_bit_of_a_large_product() -> None:
-    for block in ("4x4", "1x16", "dense"):
+    kinds = (("4x4", "float16"), ("1x16", "int8"), ("dense", "float32"), ("dense", "int8"))
+    for block, dtype in kinds:
         dense = pruned((515, 259), block, 1)
         x = np.random.default_rng(0).standard_normal((259, 11)).astype(np.float32)
-        alone = linnet.SparseMatrix(dense, block)
+        alone = linnet.SparseMatrix(dense, block, dtype)
         for threads in (2, 3, 16):
-            together = linnet.SparseMatrix(dense, block, threads=threads)
+            together = linnet.SparseMatrix(dense, block, dtype, threads=threads)
             assert together.threads == pickle.loads(pickle.dumps(together)).threads == threads
             np.testing.assert_array_equal((together @ x).view("u4"), (alone @ x).view("u4"))
 

@@ -95,7 +95,7 @@ class SparseMatrix:
                 found: dict[str, Any] = {name: parts[name][()] for name in parts}
             found |= {name: str(found[name]) for name in ("layout", "dtype")}
             found |= {name: int(found[name]) for name in ("rows", "cols", "n_blocks")}
-            packed = blocks.Packed(**found)
+            packed = blocks.Packed(**{**found, "input_range": float(found["input_range"])})
             cls.from_packed(packed)
         except (zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError, AttributeError) as e:
             raise FormatError(f"{os.fspath(path)}: not a matrix that save wrote: {e}") from None

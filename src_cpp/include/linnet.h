@@ -38,7 +38,11 @@ extern "C" {
 /* The version of the library in use: major * 10000 + minor * 100 + patch. */
 LINNET_API uint32_t linnet_version(void);
 
-typedef enum linnet_status {
+typedef enum linnet_status
+#ifdef __cplusplus
+    : int
+#endif
+{
   LINNET_OK = 0,
   LINNET_ERROR_ARGUMENT = 1,  /* a null pointer, or a number out of range */
   LINNET_ERROR_SYSTEM = 2,    /* the file could not be opened or mapped, or a thread not started: see errno */
@@ -50,7 +54,7 @@ typedef enum linnet_status {
   LINNET_ERROR_STATE = 8      /* push after finish, or score after a pull that left samples of a step */
 } linnet_status;
 
-/* A short English sentence for a status; never null. */
+/* A short English sentence for a status, whatever its number; never null. */
 LINNET_API const char* linnet_status_text(linnet_status status);
 
 /* ---- Kernel sets ---- */
@@ -79,8 +83,13 @@ typedef struct linnet_info {
   size_t metadata_size;      /* bytes */
 } linnet_info;
 
-/* Map the file at `path` and validate it. `error` may be null. On failure *model is null. */
+/* Map the file at `path` and validate it. `error` may be null; on every failure it is written, and *model is null.
+ * The file must stay as it is while the model is open: one that is truncated ends the program by SIGBUS, one that is
+ * overwritten in place may do anything. A new file that is renamed to the old one's name does no harm. */
 LINNET_API linnet_status linnet_model_open(const char* path, linnet_model** model, linnet_error* error);
+
+/* As linnet_model_open, but the model runs on a copy in memory: the file may be changed, or removed. */
+LINNET_API linnet_status linnet_model_open_copy(const char* path, linnet_model** model, linnet_error* error);
 
 /* Validate a file that lies in memory, aligned to 64 bytes. The memory is not copied: it must outlive the model. */
 LINNET_API linnet_status linnet_model_open_memory(const void* data, size_t size, linnet_model** model,
@@ -159,32 +168,26 @@ LINNET_API void linnet_stream_close(linnet_stream* stream);
  * number of products; a product belongs to one thread at a time. */
 typedef struct linnet_matrix linnet_matrix;
 typedef struct linnet_product linnet_product;
-
 typedef struct linnet_storage {
   uint32_t rows, cols;
   uint64_t weights; /* stored: whole blocks, zeros among them included */
   uint64_t bytes;   /* of the weights and of where they stand */
 } linnet_storage;
 
-/* The index-th block shape, rows x columns or "dense", and the index-th type of weights; null past the last.
- * (int8, whose rows have scales, is for models and for Python's matrices.) */
+/* The index-th block shape, rows x columns or "dense", and the index-th type of weights; null past the last. */
 LINNET_API const char* linnet_blocks(size_t index);
 LINNET_API const char* linnet_dtypes(size_t index);
 
 /* Round `weights` (rows, cols), row after row, to the nearest of `dtype` and store those blocks of shape `block` that
  * hold a nonzero, in `memory` (aligned to 64 bytes) or in memory of its own where `memory` is null. The first function
  * gives the bytes that this takes; 0 for what the second refuses: a weight that is not finite or beyond the range of
- * dtype, more than 65535 block rows or columns. */
+ * dtype, more than 65535 block rows or columns, or 16384 columns of int8 (whose products round x, too). */
 LINNET_API size_t linnet_matrix_size(const float* weights, uint32_t rows, uint32_t cols, const char* block,
                                      const char* dtype);
 LINNET_API linnet_status linnet_matrix_pack(const float* weights, uint32_t rows, uint32_t cols, const char* block,
-                                            const char* dtype, void* memory, size_t memory_size,
-                                            linnet_matrix** matrix);
-
+                                            const char* dtype, void* memory, size_t size, linnet_matrix** matrix);
 LINNET_API linnet_status linnet_matrix_storage(const linnet_matrix* matrix, linnet_storage* storage);
-
-/* Close after the last of its products. Null is allowed, here and below. */
-LINNET_API void linnet_matrix_close(linnet_matrix* matrix);
+LINNET_API void linnet_matrix_close(linnet_matrix* matrix); /* after the last of its products */
 
 /* A product with 1 .. 16 threads and a kernel set, null for the best; memory as above. */
 LINNET_API size_t linnet_product_size(const linnet_matrix* matrix, uint32_t threads);

@@ -46,15 +46,28 @@ linnet_matrix* place_matrix(const Matrix& shape, uint32_t n_blocks, void* memory
   return matrix;
 }
 
-Packing::~Packing() { free(block_rows_); }
+Packing::~Packing() {
+  free(scales_);
+  free(block_rows_);
+}
+
+bool Packing::find_scales() {
+  scales_ = static_cast<float*>(malloc(shape_.rows * sizeof(float)));
+  out_of_memory_ = scales_ == nullptr;
+  if (out_of_memory_) return false;
+  for (uint32_t row = 0; row < shape_.rows; ++row)
+    scales_[row] = int8_scale(shape_.cols, weights_ + uint64_t{row} * shape_.cols);
+  return true;
+}
 
 bool Packing::count(const Matrix& shape, const float* weights) {
   shape_ = shape;
   weights_ = weights;
   uint32_t bits;
   for (uint64_t i = 0; i < uint64_t{shape.rows} * shape.cols; ++i) {
-    if (!round_weight(shape.dtype, weights[i], &bits)) return false;
+    if (!round_weight(shape.dtype, weights[i], 1.0f, &bits)) return false;
   }
+  if (shape.dtype == Dtype::int8 && (shape.cols > kMostInt8Columns || !find_scales())) return false;
   if (!is_sparse(shape.layout)) return true;
   const uint32_t n = shape.block_rows();
   block_rows_ = static_cast<BlockRow*>(malloc(n * sizeof(BlockRow)));
@@ -80,7 +93,8 @@ int Packing::fuller_first(const void* a, const void* b) {
 // Rounded; 0 beyond the matrix.
 uint32_t Packing::bits_at(uint64_t row, uint64_t col) const {
   uint32_t bits = 0;
-  if (row < shape_.rows && col < shape_.cols) round_weight(shape_.dtype, weights_[row * shape_.cols + col], &bits);
+  if (row >= shape_.rows || col >= shape_.cols) return bits;
+  round_weight(shape_.dtype, weights_[row * shape_.cols + col], scales_ ? scales_[row] : 1.0f, &bits);
   return bits;
 }
 
@@ -102,6 +116,11 @@ void Packing::put(linnet_matrix* matrix, uint64_t index, uint32_t bits) const {
 }
 
 void Packing::fill(linnet_matrix* matrix) const {
+  if (scales_ != nullptr) {
+    auto* scales = const_cast<float*>(matrix->view.scales);
+    for (uint32_t row = 0; row < round_up(shape_.rows, kGroup); ++row)
+      scales[row] = row < shape_.rows ? scales_[row] : 0.0f;
+  }
   if (!is_sparse(shape_.layout)) return fill_dense(matrix);
   uint64_t block = 0;
   for (uint32_t quad = 0; quad < shape_.n_quads; ++quad) {
@@ -111,10 +130,13 @@ void Packing::fill(linnet_matrix* matrix) const {
 }
 
 void Packing::fill_dense(linnet_matrix* matrix) const {
-  const uint64_t panel = block_shape(Layout::dense, shape_.dtype).rows;
-  for (uint64_t row = 0; row < round_up(shape_.rows, panel); ++row) {
-    for (uint64_t col = 0; col < shape_.cols; ++col)
-      put(matrix, (row / panel * shape_.cols + col) * panel + row % panel, bits_at(row, col));
+  const BlockShape panel = block_shape(Layout::dense, shape_.dtype);
+  const uint64_t steps = shape_.padded_cols() / panel.cols;
+  for (uint64_t row = 0; row < round_up(shape_.rows, panel.rows); ++row) {
+    for (uint64_t col = 0; col < shape_.padded_cols(); ++col) {
+      const uint64_t column = (row / panel.rows * steps + col / panel.cols) * panel.rows + row % panel.rows;
+      put(matrix, column * panel.cols + col % panel.cols, bits_at(row, col));
+    }
   }
 }
 

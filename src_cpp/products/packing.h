@@ -27,7 +27,7 @@ linnet_matrix* place_matrix(const Matrix& shape, uint32_t n_blocks, void* memory
 class Packing {
  public:
   // Count them. False where a weight is not finite or beyond the range of the type, or no memory is left, or the
-  // matrix has too many blocks; `out_of_memory` tells these apart.
+  // matrix has too many blocks, or columns for int8; `out_of_memory` tells these apart.
   bool count(const Matrix& shape, const float* weights);
 
   ~Packing();
@@ -48,6 +48,7 @@ class Packing {
   };
 
   static int fuller_first(const void* a, const void* b);
+  bool find_scales();
   uint32_t bits_at(uint64_t row, uint64_t col) const;
   bool occupied(uint32_t block_row, uint32_t block_col) const;
   void put(linnet_matrix* matrix, uint64_t index, uint32_t bits) const;
@@ -57,6 +58,7 @@ class Packing {
 
   Matrix shape_{};
   const float* weights_ = nullptr;
+  float* scales_ = nullptr;         // (rows), of int8
   BlockRow* block_rows_ = nullptr;  // (block rows), those with most blocks first
   uint32_t n_blocks_ = 0;
   bool out_of_memory_ = false;

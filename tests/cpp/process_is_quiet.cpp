@@ -1,6 +1,6 @@
-// Push, pull, pull together, score, finish and reset neither allocate nor lock (both are counted) nor call the system
-// (a process in strict seccomp mode, which the kernel kills at the first call, runs them too). With several threads
-// they do not allocate. Usage: process_is_quiet VOICE.linnet [THREADS]
+// Push, pull, pull together, score, finish, reset and products neither allocate nor lock (both are counted) nor call
+// the system (a process in strict seccomp mode, which the kernel kills at the first call, runs them too). With several
+// threads they do not allocate. Usage: process_is_quiet VOICE.linnet [THREADS]
 #include <dlfcn.h>
 #include <errno.h>
 #include <linux/seccomp.h>
@@ -109,6 +109,37 @@ int process_together(linnet_stream* const* streams, const float* frames) {
   return total > 0 ? 0 : 6;
 }
 
+constexpr uint32_t kRows = 258, kCols = 250;  // large enough to be shared by threads, and no whole number of blocks
+constexpr size_t kVectors = 11;
+
+// A product of a matrix, with its operands.
+struct Product {
+  linnet_matrix* matrix = nullptr;
+  linnet_product* product = nullptr;
+  float* x = static_cast<float*>(calloc(kVectors * kCols, sizeof(float)));
+  float* y = static_cast<float*>(calloc(kVectors * kRows, sizeof(float)));
+
+  Product(const char* kernels, uint32_t threads) {
+    auto* weights = static_cast<float*>(malloc(kRows * kCols * sizeof(float)));
+    for (size_t i = 0; i < kRows * kCols; ++i) weights[i] = static_cast<float>(i % 5);
+    linnet_matrix_pack(weights, kRows, kCols, "4x4", "float16", nullptr, 0, &matrix);
+    linnet_product_create(matrix, threads, kernels, nullptr, 0, &product);
+    free(weights);
+    for (size_t i = 0; i < kVectors * kCols; ++i) x[i] = 1.0f;
+  }
+  ~Product() {
+    linnet_product_close(product);
+    linnet_matrix_close(matrix);
+    free(x);
+    free(y);
+  }
+
+  int run() const {
+    if (linnet_product_run(product, kVectors, x, nullptr, y) != LINNET_OK) return 7;
+    return y[kVectors * kRows - 1] > 0.0f ? 0 : 8;
+  }
+};
+
 int report(const char* kernels, const char* what) {
   fprintf(stderr, "%s: %s\n", kernels, what);
   return 1;
@@ -124,9 +155,11 @@ int check(const linnet_model* model, const char* kernels, uint32_t threads, cons
   for (linnet_stream*& stream : streams) {
     if (linnet_stream_create(model, &options, nullptr, 0, &stream) != LINNET_OK) return report(kernels, "no stream");
   }
+  const Product product(kernels, threads);
   const auto process_all = [&] {
-    const int result = process(streams[0], frames, n_features, tokens);
-    return result != 0 ? result : process_together(streams, frames);
+    int result = process(streams[0], frames, n_features, tokens);
+    if (result == 0) result = process_together(streams, frames);
+    return result != 0 ? result : product.run();
   };
   const auto close_all = [&] {
     for (linnet_stream* stream : streams) linnet_stream_close(stream);

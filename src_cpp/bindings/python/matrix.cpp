@@ -113,7 +113,8 @@ class Borrowed {
 class PackedMatrix {
  public:
   PackedMatrix(uint32_t layout, uint32_t dtype, uint32_t rows, uint32_t cols, const py::bytes& values,
-               const py::bytes& columns, const py::bytes& quads, const KernelName& kernels, uint32_t threads) {
+               const py::bytes& columns, const py::bytes& quads, const KernelName& kernels, uint32_t threads,
+               float input_range) {
     if (!known_layout(layout) || !is_matrix(static_cast<Layout>(layout)))
       throw py::value_error("layout " + std::to_string(layout) + " is not a matrix");
     if (!known_dtype(dtype)) throw py::value_error("unknown dtype " + std::to_string(dtype));
@@ -124,6 +125,7 @@ class PackedMatrix {
     const bool sparse = is_sparse(shape.layout);
     require(!sparse || (shape.block_rows() <= kMaxBlocksAside && shape.block_cols() <= kMaxBlocksAside),
             "too many block rows or columns");
+    require(shape.dtype != Dtype::int8 || cols <= kMostInt8Columns, "too many columns");
     const auto n_blocks = static_cast<uint32_t>(sparse ? parts[1].size() / shape.index_width : 0);
     const SectionSizes sizes = section_sizes(shape, n_blocks);
     require(parts[0].size() == sizes.values, "values have the wrong size");
@@ -133,6 +135,7 @@ class PackedMatrix {
     memory_.reset(
         static_cast<unsigned char*>(::operator new(matrix_size(shape, n_blocks), std::align_val_t(kAlignment))));
     matrix_ = place_matrix(shape, n_blocks, memory_.get());
+    matrix_->view.input_range = input_range;
     const Matrix& view = matrix_->view;
     const void* sections[] = {view.values, view.columns, view.quads};
     for (size_t i = 0; i < 3; ++i) {
