@@ -12,7 +12,7 @@ namespace {
 // Stored weights. Zeros that a dense panel is filled up with do not count.
 uint64_t weights_of(const Matrix& w) {
   if (!is_sparse(w.layout)) return uint64_t{w.rows} * w.cols;
-  const BlockShape shape = block_shape(w.layout);
+  const BlockShape shape = block_shape(w.layout, w.dtype);
   uint64_t blocks = 0;
   for (uint32_t i = 0; i < w.n_quads; ++i) blocks += uint64_t{4} * w.quads[i].depth;
   return blocks * shape.rows * shape.cols;
