@@ -110,12 +110,11 @@ def test_the_document_names_every_limit() -> None:
 
 
 def test_work_is_counted_to_the_float() -> None:
-    for most, make in [
-        (LIMITS["frame_work"], lambda work: voice(*adds(work))),
-        (LIMITS["step_work"] - OWN_WORK, lambda work: voice(before=tuple(adds(work)))),
-    ]:
-        linnet.load(make(most))
-        assert "limit" in refusal(make(most + 1))
+    frame, step = LIMITS["frame_work"], LIMITS["step_work"] - OWN_WORK
+    linnet.load(voice(*adds(frame)))
+    linnet.load(voice(before=tuple(adds(step))))
+    assert "limit frame_work: " in refusal(voice(*adds(frame + 1)))
+    assert "limit step_work: " in refusal(voice(before=tuple(adds(step + 1))))
 
 
 @pytest.mark.parametrize(

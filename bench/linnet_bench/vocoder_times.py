@@ -107,7 +107,8 @@ class _Voice:
         waiting = 1000 * voice.lookahead * hop / rate
         self.facts = (rate, weights, voice._bytes.size, waiting)
         self.seconds = {WHOLE: whole * hop / rate, CHUNKS: chunk * hop / rate}
-        mel, frames = random_mel(voice, whole), random_mel(voice, chunk).T.copy()
+        mel, frames = (random_mel(voice, n).T.copy() for n in (whole, chunk))
+        made = np.empty(whole * hop, np.int16)
         stream, samples = voice._stream(0, 1.0), np.empty((chunk, hop), np.int16)
         for frame in random_mel(voice, voice.lookahead).T.copy():
             stream.push(frame[None])
@@ -118,7 +119,7 @@ class _Voice:
                 stream.pull(part)
 
         self.work: dict[str, Callable[[], object]] = {
-            WHOLE: lambda: voice.synthesize(mel),
+            WHOLE: lambda: voice._stream(0, 1.0).synthesize(mel, made),
             CHUNKS: next_chunk,
         }
 
