@@ -23,7 +23,7 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo bench docs test lint voice study fuzz native clean android wheels test-arm test-arm-python phone mca
+.PHONY: all help demo bench docs test lint voice study fuzz coverage native clean android wheels test-arm test-arm-python phone mca
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -109,6 +109,10 @@ data/slt/wavs/texts.json: | $(core)
 fuzz: $(extension) $(test_packages)  ## fuzz the loader and the engine for FUZZ_SECONDS (needs clang), and MUTATIONS imports
 	$(python) tests/run_fuzzer.py $(FUZZ_SECONDS)
 	$(python) tests/mutated_checkpoints.py $(MUTATIONS)
+
+coverage: $(extension) $(test_packages)  ## which lines of src_cpp the C++ tests run, file by file (apt packages)
+	$(python) tests/arm/packages.py clang llvm-profdata
+	$(python) tests/run_coverage.py
 
 android:  ## the Android libraries, with ANDROID_NDK=FOLDER
 	$(PYTHON) android/scripts/build.py

@@ -1,4 +1,5 @@
 // The C API: argument checks and ownership around the model and the engine.
+#include <errno.h>
 #include <math.h>
 #include <new>
 #include <stdlib.h>
@@ -24,11 +25,18 @@ using linnet::allocate;
 using linnet::release;
 using linnet::threads_in_range;
 
-void set_message(linnet_error* error, const char* message) {
-  if (error == nullptr) return;
-  strncpy(error->message, message, sizeof error->message - 1);
-  error->message[sizeof error->message - 1] = 0;
-  error->offset = 0;
+// Ends an open that failed: the status, with a message.
+linnet_status fail(linnet_error* error, linnet_status status, const char* message) {
+  if (error != nullptr) {
+    strncpy(error->message, message, sizeof error->message - 1);
+    error->message[sizeof error->message - 1] = 0;
+    error->offset = 0;
+  }
+  return status;
+}
+
+linnet_status fail(linnet_error* error, linnet_status status) {
+  return fail(error, status, linnet_status_text(status));
 }
 
 linnet_model* new_model() {
@@ -53,6 +61,21 @@ linnet_status read_into(linnet_model* opened, const void* data, size_t size, lin
   }
   *model = opened;
   return LINNET_OK;
+}
+
+linnet_status open_file(const char* path, bool copy, linnet_model** model, linnet_error* error) {
+  if (model == nullptr) return fail(error, LINNET_ERROR_ARGUMENT, "the place for the model is null");
+  *model = nullptr;
+  if (path == nullptr) return fail(error, LINNET_ERROR_ARGUMENT, "the path is null");
+  linnet_model* opened = new_model();
+  if (opened == nullptr) return fail(error, LINNET_ERROR_MEMORY);
+  if (!opened->file.open(path, copy)) {
+    const int system_error = errno;
+    delete_model(opened);
+    errno = system_error;
+    return fail(error, LINNET_ERROR_SYSTEM, "the file could not be opened, mapped or read");
+  }
+  return read_into(opened, opened->file.data(), opened->file.size(), model, error);
 }
 
 bool all_finite(const float* features, size_t n) {
@@ -100,29 +123,20 @@ const char* linnet_status_text(linnet_status status) {
 const char* linnet_kernels(size_t index) { return linnet::kernel_name(index); }
 
 linnet_status linnet_model_open(const char* path, linnet_model** model, linnet_error* error) {
-  if (model == nullptr) return LINNET_ERROR_ARGUMENT;
-  *model = nullptr;
-  if (path == nullptr) return LINNET_ERROR_ARGUMENT;
-  linnet_model* opened = new_model();
-  if (opened == nullptr) return LINNET_ERROR_MEMORY;
-  if (!opened->file.open(path)) {
-    set_message(error, "the file could not be opened or mapped");
-    delete_model(opened);
-    return LINNET_ERROR_SYSTEM;
-  }
-  return read_into(opened, opened->file.data(), opened->file.size(), model, error);
+  return open_file(path, false, model, error);
+}
+
+linnet_status linnet_model_open_copy(const char* path, linnet_model** model, linnet_error* error) {
+  return open_file(path, true, model, error);
 }
 
 linnet_status linnet_model_open_memory(const void* data, size_t size, linnet_model** model, linnet_error* error) {
-  if (model == nullptr) return LINNET_ERROR_ARGUMENT;
+  if (model == nullptr) return fail(error, LINNET_ERROR_ARGUMENT, "the place for the model is null");
   *model = nullptr;
-  if (data == nullptr && size != 0) return LINNET_ERROR_ARGUMENT;
-  if (!aligned(data)) {
-    set_message(error, linnet_status_text(LINNET_ERROR_ALIGNMENT));
-    return LINNET_ERROR_ALIGNMENT;
-  }
+  if (data == nullptr && size != 0) return fail(error, LINNET_ERROR_ARGUMENT, "the data is null");
+  if (!aligned(data)) return fail(error, LINNET_ERROR_ALIGNMENT);
   linnet_model* opened = new_model();
-  if (opened == nullptr) return LINNET_ERROR_MEMORY;
+  if (opened == nullptr) return fail(error, LINNET_ERROR_MEMORY);
   return read_into(opened, data, size, model, error);
 }
 

@@ -54,9 +54,9 @@ def excitation_checkpoint(
     return tensors, config
 
 
-def excitation_voice(dtype: str = "float16", seed: int = 0) -> bytes:
+def excitation_voice(dtype: str = "float16", seed: int = 0, hidden: int = 16) -> bytes:
     """The bytes of such a voice."""
-    tensors, config = excitation_checkpoint(seed=seed)
+    tensors, config = excitation_checkpoint(hidden, seed=seed)
     return to_bytes(
         build_voice(Checkpoint(tensors), config, "excitation", Storage(dtype, "4x4", 0.5))
     )

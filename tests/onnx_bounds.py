@@ -30,6 +30,7 @@ _MOVES = {
     "Cast": (),
     "Less": (),
     "Shape": (),
+    "ConstantOfShape": (),
 }
 
 
@@ -57,6 +58,9 @@ class _Bounds:
                 bound.name = self.bounds[info.name] = f"{info.name}!"
                 self.inputs.append(bound)
         for node in graph.node:
+            if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+                getattr(self, node.op_type.lower())(node)
+                continue
             if node.op_type == "Cast":
                 node.attribute[0].i = DOUBLE
             self.nodes.append(node)
@@ -196,6 +200,58 @@ class _Bounds:
             largest = self.plus(largest, self.constant(np.abs(self.arrays[bias[0]])))
         carried = self.call("Gemm", self.bound(x), magnitudes, transB=1)
         return self.times(self.plus(carried, self.times(largest, n * U)), GROWTH)
+
+    def abs(self, node: Any) -> str:
+        return self.bound(node.input[0])
+
+    max = abs  # of a value and a constant
+
+    def reducemax(self, node: Any) -> str:
+        return self.call("ReduceMax", self.bound(node.input[0]), axes=[1], keepdims=0)
+
+    def steps(self, step: str) -> tuple[str, str]:
+        """Steps (batch,) and their bounds as (batch, 1); one that is constant as it is."""
+        found = step, self.bound(step)
+        if step in self.arrays:
+            return found
+        columns = [self.call("Unsqueeze", each, self.axis) for each in found]
+        return columns[0], columns[1]
+
+    @property
+    def axis(self) -> str:
+        self.arrays["axis!"] = np.array([1])
+        return "axis!"
+
+    def quantizelinear(self, node: Any) -> None:
+        """Float64 has no such node. What lies so near to a half that errors can carry it across is
+        rounded to one of two integers."""
+        x, (step, error) = node.input[0], self.steps(node.input[1])
+        exact = self.call("Div", x, step)
+        integers = self.call("Round", exact)
+        limits = [self.constant(limit) for limit in (-127.0, 127.0)]
+        self.nodes.append(self.helper.make_node("Clip", [integers, *limits], [node.output[0]]))
+        # Of the step, and of the three roundings on either way to the quotient.
+        relative = self.plus(self.call("Div", error, step), self.constant(4 * U))
+        off = self.plus(
+            self.call("Div", self.bound(x), step),
+            self.call("Mul", self.call("Abs", exact), relative),
+        )
+        off = self.times(off, 1 + 2.0**-10)
+        ways = [self.call("Round", self.call(kind, exact, off)) for kind in ("Add", "Sub")]
+        apart = [self.call("Abs", self.call("Sub", way, integers)) for way in ways]
+        self.bounds[node.output[0]] = self.call("Max", *apart)
+
+    def dequantizelinear(self, node: Any) -> None:
+        integers, step = node.input[:2]
+        if integers in self.arrays:
+            scaled = self.arrays[integers].astype(np.float64) * self.arrays[step][:, None]
+            self.arrays[node.output[0]] = scaled
+            return
+        step, error = self.steps(step)
+        self.nodes.append(self.helper.make_node("Mul", [integers, step], [node.output[0]]))
+        carried = self.call("Mul", self.bound(integers), self.plus(step, error))
+        own = self.call("Mul", self.call("Abs", integers), error)
+        self.bounds[node.output[0]] = self.rounded(node, carried, own)
 
     def matmul(self, node: Any) -> str:
         weights, x = node.input

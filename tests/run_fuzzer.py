@@ -9,9 +9,13 @@ import subprocess
 import sys
 from typing import Any
 
+from excitation_voices import excitation_voice
+from logistic_voices import logistic_voice
 from native import build
-from varied_voices import SINGLE, varied_voices
+from varied_voices import SINGLE, varied_voices, with_match
 from voices import tiny_voice
+
+MOST = 16384 + 512  # bytes of a file: a large one says no more, and takes longer
 
 
 def small_voices() -> dict[str, bytes]:
@@ -25,6 +29,10 @@ def small_voices() -> dict[str, bytes]:
         "small-embedding": tiny_voice(
             8, "1x16", "bfloat16", 3, SINGLE, single, embedding=3, **shape
         ),
+        "small-logistics": logistic_voice(0, 2, hidden=4),
+        "small-bands": logistic_voice(2, 1, hidden=4),
+        "small-matched": with_match(logistic_voice(2, 1, hidden=4), 2),
+        "small-excitation": excitation_voice(hidden=4),
     }
 
 
@@ -34,14 +42,14 @@ def main() -> int:
     for path in (corpus, seed_folder):
         path.mkdir(exist_ok=True)
     for name, data in {**varied_voices(), **small_voices()}.items():
-        (seed_folder / name).write_bytes(data)
+        if len(data) <= MOST:
+            (seed_folder / name).write_bytes(data)
     command = [
         str(folder / "fuzz" / "fuzz_model"),
         f"-max_total_time={sys.argv[1]}",
-        "-max_len=65536",
+        f"-max_len={MOST}",
         "-timeout=10",
         "-rss_limit_mb=2048",
-        "-use_value_profile=1",
         "-print_final_stats=1",
         f"-artifact_prefix={folder}/",
         str(corpus),

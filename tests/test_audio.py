@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,9 @@ def test_a_file_that_does_not_know_its_length_is_read_to_its_end(tmp_path: Path,
     pcm = (NOISE * 32767).astype(np.int16)
     note = b"LIST\x03\x00\x00\x00abc\x00"  # of odd size, with the byte that fills it up
     (tmp_path / "a.wav").write_bytes(wav(pcm, size, note))
-    np.testing.assert_array_equal(read_wav(tmp_path / "a.wav")[0], pcm)
+    known = pytest.warns(Note, match="cut off") if size == 5000 else contextlib.nullcontext()
+    with known:
+        np.testing.assert_array_equal(read_wav(tmp_path / "a.wav")[0], pcm)
 
 
 @settings(deadline=None, max_examples=200)

@@ -292,16 +292,16 @@ def test_an_utterance_that_kills_its_worker_twice_is_an_error(folder: Path) -> N
     assert failures(Path("out/errors.jsonl")) == {"stuck": "the worker died of it twice (signal 9)"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_leaves_whole_files_and_goes_on(
-    folder: Path, long: dict[str, bytes], number: signal.Signals
+    folder: Path, long: dict[str, bytes], number: signal.Signals, status: int
 ) -> None:
     run = start("--jobs", "2", "--batch", "2")
     wait_for(lambda: list(Path("out").rglob("*.wav")), run)
     os.killpg(run.pid, number)
     _, err = run.communicate()
-    assert run.returncode == 130
-    assert "linnet: interrupted" in err and "Traceback" not in err
+    assert run.returncode == status
+    assert "Traceback" not in err
     made = hashes(Path("out"))
     assert 0 < len(made) < 24 and made.items() <= long.items()
     assert leftovers(Path("out")) == []

@@ -134,8 +134,8 @@ def test_inspect_draws_the_patterns(folder: Path) -> None:
         ("synth absent.linnet mel.npy -o out.wav", "absent.linnet: No such file or directory"),
         ("synth mel.npy mel.npy -o out.wav", "at byte"),
         ("synth voice.linnet absent.npy -o out.wav", "absent.npy: No such file or directory"),
-        ("synth voice.linnet turned.npy -o out.wav", "transposed, pass mel.T"),
-        ("synth voice.linnet text.npy -o out.wav", "text.npy: not a .npy file"),
+        ("synth voice.linnet narrow.npy -o out.wav", "narrow.npy: features of shape (9, 4)"),
+        ("synth voice.linnet text.npy -o out.wav", "text.npy: not a .npy or .npz file"),
         (
             "synth voice.linnet mel.npy -o absent/out.wav",
             "absent/out.wav: No such file",
@@ -152,7 +152,7 @@ def test_inspect_draws_the_patterns(folder: Path) -> None:
 def test_failures_are_one_line_and_leave_no_output(
     folder: Path, capsys: pytest.CaptureFixture[str], command: str, message: str
 ) -> None:
-    np.save("turned.npy", MEL.T)
+    np.save("narrow.npy", np.zeros((9, 4), np.float32))
     Path("text.npy").write_text(20 * "no array")
     write_wav(folder / "long.wav", np.zeros(101, np.int16))
     before = sorted(os.listdir())

@@ -230,23 +230,28 @@ def test_configs_that_make_no_sense_name_the_key(
         export(path, tmp_path / "a.linnet")
 
 
-def test_one_shot_pruning_is_exact(tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", ["4x4", "8x4"])
+def test_one_shot_pruning_is_exact(tmp_path: Path, block: str) -> None:
     tensors = tiny_tensors(CONFIG, hidden=32, block=None)
     path = save_npz(tmp_path / "a.npz", tensors, CONFIG)
-    export(path, tmp_path / "a.linnet", block="4x4", sparsity=0.75, dtype="float32")
+    export(path, tmp_path / "a.linnet", block=block, sparsity=0.75, dtype="float32")
     voice = format.read(tmp_path / "a.linnet")
     gates = np.stack(
-        [prune(gate, "4x4", 0.75) for gate in tensors["gru.weight_hh_l0"].reshape(3, 32, 32)]
+        [prune(gate, block, 0.75) for gate in tensors["gru.weight_hh_l0"].reshape(3, 32, 32)]
     )
     reset, update, candidate = gates
     halves = [g[half] for half in (slice(0, 16), slice(16, 32)) for g in (update, reset, candidate)]
     recurrent = voice.tensor("gru.recurrent")
-    assert recurrent.layout == "4x4" and recurrent.packed.stored_weights == 3 * 64 // 4 * 16
+    assert recurrent.layout == block and recurrent.packed.stored_weights == 3 * 32 * 32 // 4
     np.testing.assert_array_equal(recurrent.dense, np.concatenate(halves))
     for name in ("O1", "O2", "O3", "O4"):
-        expected = prune(tensors[f"{name}.weight"], "4x4", 0.75)
+        expected = prune(tensors[f"{name}.weight"], block, 0.75)
         np.testing.assert_array_equal(voice.tensor(name).dense, expected)
     assert voice.tensor("gru.coarse_conditioning").layout == "dense"
+    # What was pruned so is found again in the zeros.
+    zeros = {**tensors, "gru.weight_hh_l0": np.concatenate([reset, update, candidate])}
+    export(save_npz(tmp_path / "b.npz", zeros, CONFIG), tmp_path / "b.linnet")
+    assert format.read(tmp_path / "b.linnet").tensor("gru.recurrent").layout == block
     with pytest.raises(ValueError, match="needs a block shape"):
         export(path, tmp_path / "a.linnet", sparsity=0.5)
 
@@ -351,3 +356,38 @@ def test_an_interrupted_write_leaves_what_was_there(
     assert before is None or target.read_bytes() == before
     write_atomic(target, b"new")
     assert target.read_bytes() == b"new"
+
+
+def test_layers_are_kept_in_types_of_their_own(tmp_path: Path) -> None:
+    config = {**CONFIG, "dtype": "bf16", "keep": {"O2": "float16", "O*": "fp32"}}
+    path = save_npz(tmp_path / "a.npz", TENSORS, config)
+    report = export(path, tmp_path / "a.linnet")
+    voice = format.read(tmp_path / "a.linnet")
+    types = {layer.name: layer.dtype for layer in report.layers}
+    for name, dtype in types.items():
+        assert voice.tensor(name).dtype == dtype
+        assert dtype == ("float16" if name == "O2" else "float32" if "O" in name else "bfloat16")
+    assert {"O1", "O2", "gru.recurrent", "conditioning.0"} <= set(types)
+    # What is asked for goes over the config.
+    report = export(path, tmp_path / "a.linnet", dtype="float32", keep={"O2": "bf16"})
+    types = {layer.name: layer.dtype for layer in report.layers}
+    assert types["O2"] == "bfloat16" and types["gru.recurrent"] == "float32"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"keep": {"O9": "fp32"}}, "keep names no layer 'O9'; there are .*gru.recurrent.*O2"),
+        ({"keep": {"O2": "fp8"}}, "'fp8' is none of float16, bfloat16, float32"),
+        ({"dtype": "half"}, "'half' is none of float16"),
+        ({"config": {"dtype": 16}}, "config dtype must be the name of a type, not 16"),
+        ({"config": {"keep": {"O2": 1}}}, "config keep.O2 must be the name of a type, not 1"),
+    ],
+)
+def test_unknown_layers_and_types_are_refused(
+    tmp_path: Path, arguments: dict[str, Any], message: str
+) -> None:
+    path = save_npz(tmp_path / "a.npz", TENSORS, CONFIG)
+    with pytest.raises(ValueError, match=message):
+        export(path, tmp_path / "a.linnet", **arguments)
+    assert not (tmp_path / "a.linnet").exists()

@@ -132,6 +132,7 @@ def test_bytes_per_stored_weight_at_the_papers_size() -> None:
     print(f"3072 x 1024, 95 %, 4x4, fp16: {len(data) / stored:.4f} bytes per stored weight")
     assert stored == 16 * round(0.05 * 768 * 256)
     assert len(data) <= 2.15 * stored
+    assert len(to_bytes(voice_of({"recurrent": (pruned, "4x4", "int8")}))) <= 1.25 * stored
 
 
 def test_rounding_is_to_nearest_even_and_keeps_subnormals() -> None:

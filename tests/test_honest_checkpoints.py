@@ -7,6 +7,7 @@ import collections
 import copy
 import json
 import pathlib
+import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,6 @@ def test_masks_of_the_newer_pruning_are_computed(tmp_path: Path) -> None:
     ("parts", "message"),
     [
         ({"fc1.weight_orig": (3, 4), "fc1.weight_mask": (4, 3)}, "fc1.weight: a mask of shape"),
-        ({"fc1.weight_g": (3, 5), "fc1.weight_v": (3, 4)}, "fc1.weight: magnitudes of shape"),
         ({"a_g": (3, 1), "a_v": (3, 4), "a": (3, 4)}, "a is there as a whole, and in parts"),
         ({"a._orig_mod.b": (3, 4), "a.b": (3, 4)}, "two tensors have one name"),
     ],
@@ -163,6 +163,19 @@ def test_parts_that_do_not_fit_are_refused(
     tensors = {name: np.ones(shape, np.float32) for name, shape in parts.items()}
     with pytest.raises(CheckpointError, match=message):
         describe(save_npz(tmp_path / "a.npz", tensors, None))
+
+
+@pytest.mark.parametrize(
+    "shapes", [((3, 5), (3, 4)), ((3, 4), (3, 4)), ((3,), (3, 4)), ((3, 1), (4, 5)), ((3,), (3,))]
+)
+def test_names_that_only_look_like_weight_norm_are_left_alone(
+    tmp_path: Path, shapes: tuple[tuple[int, ...], ...]
+) -> None:
+    tensors = {n: np.ones(s, np.float32) for n, s in zip(("a.w_g", "a.w_v"), shapes, strict=True)}
+    found = describe(
+        save_npz(tmp_path / "a.npz", {**tensors, "b": np.ones((2, 2), np.float32)}, None)
+    )
+    assert {line.name for line in found.tensors} == {*tensors, "b"}
 
 
 # Prefixes.
@@ -361,6 +374,19 @@ def test_the_type_of_a_tensor_that_is_ignored_does_not_matter(
         pytest.importorskip("safetensors.torch").save_file(state, path)
     with pytest.raises(CheckpointError, match="fc1.weight is of type .*; voices are made of float"):
         voice(path)
+
+
+def test_a_whole_network_is_not_a_state_dict(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.pt", Network())
+    with pytest.raises(
+        CheckpointError, match=r"holds a .*Network, not a state dict; save .*state_"
+    ):
+        describe(path)
+
+
+def test_errors_survive_the_way_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(CheckpointError("a.pt", "why")))
+    assert (str(error), error.path, error.what) == ("a.pt: why", "a.pt", "why")
 
 
 # Families, configs and names.

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -58,6 +59,12 @@ def tensor(storage: str, n: int, shape: tuple[int, ...], strides: tuple[int, ...
 
 def state(**tensors: bytes) -> bytes:
     return b"}(" + b"".join(text(name) + t for name, t in tensors.items()) + b"u."
+
+
+def assert_refused_by_export(path: Path, message: str) -> None:
+    found = limited.run("export", path, f"-o{path.with_suffix('.linnet')}")
+    assert found.status == 1 and re.search(message, found.error), found
+    assert found.error.startswith(f"linnet: {path}: ") and found.error.count("\n") == 1
 
 
 def assert_refused(path: Path, message: str) -> None:
@@ -262,11 +269,49 @@ def refused(path: Path, message: str | None) -> None:
     assert not path.with_suffix(".linnet").exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["a." * 10**6 + "w", "conditioning." + "9" * 4000 + ".weight", "fc9999999999.weight"]
+)
+def test_names_of_any_length_take_no_time(tmp_path: Path, name: str) -> None:
+    path = save_safetensors(tmp_path / "a.safetensors", {name: ENTRY}, bytes(16))
+    assert limited.run("export", "--describe", path).status == 0
+    (tmp_path / "c.json").write_text(json.dumps(CONFIG))
+    found = limited.run("export", path, f"-o{tmp_path}/a.linnet", f"--config={tmp_path}/c.json")
+    assert found.status == 1 and len(found.error) < 5000 and "missing tensors" in found.error
+
+
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 20, 100])
 def test_a_safetensors_file_that_is_cut_short_is_refused(tmp_path: Path, size: int) -> None:
     path = save_safetensors(tmp_path / "a.safetensors", {"x": ENTRY}, bytes(16))
     path.write_bytes(path.read_bytes()[: min(size, path.stat().st_size - 1)])
     refused(path, "empty|cut short|leave the file")
+
+
+def test_a_header_of_any_length_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    for size, message in ((1 << 40, "its header says"), (1 << 26, "cut short")):
+        path.write_bytes(struct.pack("<Q", size) + b"{}")
+        refused(path, message)
+
+
+@pytest.mark.parametrize("halves", [(70_000,), (300, 300), (2, 3, 1000, 1000), (60_000,)])
+def test_upsampling_of_any_size_is_refused_at_once(tmp_path: Path, halves: tuple[int, ...]) -> None:
+    pytest.importorskip("torch", reason="the network is a PyTorch module's")
+    from fatchord import WaveRNN
+
+    tensors = {n: t for n, t in WaveRNN().tensors().items() if "up_layers" not in n}
+    for i, s in enumerate(halves):
+        ones = np.ones((1, 1, 1, 2 * s + 1), np.float32)
+        tensors[f"upsample.up_layers.{2 * i + 1}.weight"] = ones
+    hparams = {
+        "sample_rate": 16000,
+        "hop_length": 20,
+        "num_mels": 10,
+        "n_fft": 64,
+        "win_length": 64,
+    }
+    path = save_npz(tmp_path / "a.npz", tensors, {"preset": "fatchord", "hparams": hparams})
+    assert_refused_by_export(path, "the upsampling (makes more than 65536|smooths)")
 
 
 def changed(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:

@@ -18,5 +18,6 @@ def test_damage_is_a_typed_error_or_a_voice_that_speaks(kind: str) -> None:
     package = NEEDS.get(kind.partition("-")[0])
     if package and kind != "pt-made":
         pytest.importorskip(package)
-    outcomes = run(IMPORTS, kinds=(kind,))[kind]
-    assert sum(outcomes.values()) == IMPORTS and outcomes["refused"] > IMPORTS / 3
+    n = IMPORTS // 10 if kind == "lyra" else IMPORTS
+    outcomes = run(kind, n)
+    assert sum(outcomes.values()) == n and outcomes["refused"] > n / 3

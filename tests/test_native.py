@@ -83,6 +83,14 @@ def test_streams_together_make_the_samples_of_each_alone(preset: str, tmp_path: 
 
 
 @pytest.mark.parametrize("preset", ["native", "sanitize"])
+def test_every_call_answers_wrong_arguments_as_the_header_says(
+    preset: str, voice_path: Path, tmp_path: Path
+) -> None:
+    ran = run(build(preset) / "tests" / "c_api", voice_path, tmp_path)
+    assert ran == "all kept\n"
+
+
+@pytest.mark.parametrize("preset", ["native", "sanitize"])
 def test_c_example_gives_the_samples_of_python(
     preset: str, voice_path: Path, tmp_path: Path
 ) -> None:
@@ -210,7 +218,8 @@ def test_the_c_library_scales_int8_as_well_as_python(
     stored = np.fromfile(paths[2], np.float32).reshape(45, 67).T
 
     def errors(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        return np.asarray(np.square(matrix.astype(np.float64) - weights).sum(axis=1))
+        found: npt.NDArray[np.float64] = np.square(matrix.astype(np.float64) - weights).sum(axis=1)
+        return found
 
     # A product adds two roundings of 2^-24, which are 127 x 2^-22 of the step between two weights.
     assert (errors(stored) <= errors(dtypes.as_stored(weights, "int8")) * (1 + 1e-3)).all()

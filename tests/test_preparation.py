@@ -100,5 +100,25 @@ def test_files_that_cannot_be_used_are_named(
     (wavs / "a_1.wav").write_bytes(b"RIFF of nothing")
     (wavs / "a_1.wav").rename(wavs / "b.wav")
     assert "b.wav" in error()
+    tone(wavs / "c.wav")
+    tone(wavs / "d.wav")
+    whole = (wavs / "d.wav").read_bytes()
+    (wavs / "odd.wav").write_bytes(whole[:1001])
+    (wavs / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    tone(wavs / "cut.flac")
+    flac = (wavs / "cut.flac").read_bytes()
+    (wavs / "cut.flac").rename(wavs / "short.flac")
+    (wavs / "short.flac").write_bytes(flac[: len(flac) // 2])
+    soundfile.write(wavs / "loud.wav", 32768 * np.ones(4000), 16000, subtype="FLOAT")
+    (wavs / "e.mp3").write_bytes(b"ID3")
+    capsys.readouterr()
+    assert main(["prepare", str(tmp_path / "config.toml")]) == 0
+    listed = capsys.readouterr().err
+    index = json.loads((tmp_path / "out" / "prepared.json").read_text())
+    names = ["b.wav", "cut.wav", "e.mp3", "loud.wav", "odd.wav", "short.flac"]
+    assert list(index["left_out"]) == [str(wavs / name) for name in names]
+    assert all(f"left out: {why}\n" in listed for why in index["left_out"].values())
+    assert sorted(index["train"] + index["held_out"]) == ["a_1", "c", "d"]
+    assert main(["prepare", str(tmp_path / "config.toml"), "--strict"]) == 1
     assert main(["run", str(tmp_path / "config.toml")]) == 1
     assert "linnet-train prepare" in capsys.readouterr().err

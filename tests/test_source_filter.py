@@ -13,11 +13,12 @@ from source_filter_voices import source_filter_checkpoint, source_filter_voice
 
 pytest.importorskip("numba", reason="the reference needs Numba")
 
-from linnet import _hooks, kernels  # noqa: E402
+from linnet import _core, _hooks, kernels  # noqa: E402
 from linnet.features import complete, mel_basis  # noqa: E402
 from linnet.format.operations import AllPole  # noqa: E402
 from linnet.format.reading import read  # noqa: E402
 from linnet.reference import functions, source_filter  # noqa: E402
+from linnet.reference.engine import ReferenceVoice  # noqa: E402
 from linnet.reference.exact import compiled  # noqa: E402
 from linnet_export.describing import describe  # noqa: E402
 from linnet_export.exporting import build_voice  # noqa: E402
@@ -192,6 +193,48 @@ def test_a_step_has_at_most_64_samples(hop: int) -> None:
 def test_silent_features_are_digital_silence() -> None:
     voice = linnet.load(source_filter_voice())
     assert not voice.synthesize(np.zeros((10, 40), np.float32)).any()
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    arrays.arrays(
+        np.float32, (10, 8), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)
+    ),
+    st.integers(0, 99),
+)
+def test_any_features_give_the_same_samples_everywhere(mel: Floats, seed: int) -> None:
+    """However loud: powers that overflow, filters at the edge of stability, pitches of any size."""
+    data = source_filter_voice(seed=seed % 5)
+    with np.errstate(all="ignore"):
+        expected = ReferenceVoice(data).synthesize(mel, seed)
+    frames = np.ascontiguousarray(mel.T)
+    for name in kernels():
+        samples = np.zeros(len(expected), np.int16)
+        _core.Stream(_core.Model.from_buffer(data), seed, 0, 1.0, name).synthesize(frames, samples)
+        np.testing.assert_array_equal(samples, expected)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 20, 33])
+def test_samples_do_not_depend_on_how_they_are_pulled(chunk: int) -> None:
+    voice = linnet.load(source_filter_voice())
+    mel = np.random.default_rng(chunk).normal(0, 1, (10, 30)).astype(np.float32)
+    stream = _core.Stream(_core.Model.from_buffer(source_filter_voice()), 3, 0, 1.0)
+    pulled = []
+
+    def pull() -> None:
+        while True:
+            samples = np.zeros(chunk, np.int16)
+            made = stream.pull(samples)
+            pulled.append(samples[:made])
+            if made == 0:
+                return
+
+    for frame in np.ascontiguousarray(mel.T):
+        stream.push(frame[None])
+        pull()
+    stream.finish()
+    pull()
+    np.testing.assert_array_equal(np.concatenate(pulled), voice.synthesize(mel, seed=3))
 
 
 def test_noise_grows_with_the_temperature_and_is_gone_at_none() -> None:

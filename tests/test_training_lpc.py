@@ -103,6 +103,40 @@ def test_a_resumed_training_ends_with_the_same_weights_pruned(
         assert torch.equal(resumed.model.state_dict()[name], tensor), name
 
 
+def test_a_training_for_int8_makes_an_int8_voice(corpus: LpcCorpus, tmp_path: Path) -> None:
+    trained = with_changes(
+        config(3),
+        model={"hidden_size": 32, "head_size": 16, "channels": 16},
+        training={"quantise": "int8"},
+    )
+    trainer = LpcTrainer(trained, corpus, tmp_path)
+    trainer.run(quiet=True)
+    (tokens,) = trainer.evaluate(None, 1000)
+    assert np.isfinite(tokens)
+    report = export(tmp_path / "model.pt", tmp_path / "a.linnet")
+    types = {layer.name: layer.dtype for layer in report.layers}
+    assert {types[name] for name in ("gru.recurrent", "gru.conditioning", "O1", "O2")} == {"int8"}
+    assert types["envelope.layers.0"] == "float16"
+    with pytest.raises(ValueError, match="quantise is 'int4'"):
+        LpcTrainer(with_changes(trained, training={"quantise": "int4"}), corpus, tmp_path / "b")
+
+
+@needs_scan
+@pytest.mark.parametrize("block", ["8x4", "16x1"])
+def test_blocks_made_of_4x4_are_computed_as_such(
+    corpus: LpcCorpus, tmp_path: Path, block: str
+) -> None:
+    rules = (configuration.Rule("gru.weight_hh_l0", block, 0.5),)
+    trainer = LpcTrainer(with_changes(config(3), pruning={"rules": rules}), corpus, tmp_path)
+    trainer.run(quiet=True)
+    blocks, kept = trainer.find_blocks(), trainer.pruner.masks["gru.weight_hh_l0"]
+    assert float(kept.mean()) == 0.5
+    if block == "16x1":
+        assert blocks is None
+    else:
+        assert blocks is not None and 16 * len(blocks.rows) == int(kept.sum())
+
+
 @pytest.mark.parametrize("from_voice", [False, True])
 def test_a_training_begins_with_the_weights_of_another(
     corpus: LpcCorpus, tmp_path: Path, from_voice: bool

@@ -60,6 +60,7 @@ def sdist() -> Path:
     """The sdist, unpacked. Raises RuntimeError where it lacks a tracked file, or has others."""
     run([sys.executable, "setup.py", "-q", "sdist", "-d", str(FOLDER)], ROOT)
     archive = max(FOLDER.glob("linnet-*.tar.gz"), key=os.path.getmtime)
+    shutil.rmtree(FOLDER / "source", ignore_errors=True)
     with tarfile.open(archive) as files:
         files.extractall(FOLDER / "source", filter="data")
     source = FOLDER / "source" / archive.name.removesuffix(".tar.gz")
@@ -69,7 +70,8 @@ def sdist() -> Path:
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     if found != set(listed):
-        raise RuntimeError(f"{archive.name}: not what is tracked: {sorted(found ^ set(listed))}")
+        other = sorted(found ^ set(listed))
+        raise RuntimeError(f"{archive.name}: {len(other)} files are not as tracked: {other[:10]}")
     print(f"{archive.name}: every tracked file, {archive.stat().st_size:,} bytes")
     return source
 

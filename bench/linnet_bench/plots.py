@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from linnet_bench.matvec import Measured, rival_names
 from linnet_bench.products import UNSTRUCTURED
 from linnet_bench.sample import Profile
 from linnet_bench.sweep import DENSE, Sweep
+
+if TYPE_CHECKING:
+    from linnet_bench.vocoder_times import VocoderTimes
 
 SMALL_SHARE = 0.02  # operations below this share of a sample are drawn as one
 
@@ -100,4 +103,19 @@ def draw_sweep(figure: Any, sweep: Sweep) -> None:
     axes.set_ylabel("microseconds per product")
     axes.set_title(f"{sweep.rows} x {sweep.cols}, kernels {sweep.kernels}")
     axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def draw_vocoders(figure: Any, vocoders: Sequence[VocoderTimes]) -> None:
+    """Bars of times real time, whole utterances and chunks; 1 is a line."""
+    figure.set_size_inches(9, 0.5 * len(vocoders) + 1.5)
+    axes = figure.subplots()
+    places = np.arange(len(vocoders))
+    axes.barh(places - 0.2, [v.whole for v in vocoders], 0.4, label="whole utterances")
+    axes.barh(places + 0.2, [v.chunks for v in vocoders], 0.4, label="chunks of 100 ms")
+    axes.axvline(1, color="black", lw=1)
+    axes.set_yticks(places, [v.name for v in vocoders], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlabel("times real time, one thread")
     axes.legend(fontsize=8)

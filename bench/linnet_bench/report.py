@@ -34,6 +34,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _measure(options: argparse.Namespace) -> Results:
     kernels = [options.kernels] if options.kernels else linnet.kernels()
+    for voice in options.voices if options.what == "rivals" else ():
+        linnet.load(voice)  # an error before anything is printed
     if options.what == "sample":
         linnet.load(options.voice)  # an error before anything is printed
     last = core()
@@ -43,6 +45,10 @@ def _measure(options: argparse.Namespace) -> Results:
     if options.what == "sample":
         return report_sample.run(options, kernels)
     with pinned():
+        if options.what == "rivals":
+            from linnet_bench import report_rivals  # PyTorch and onnxruntime are imported by it
+
+            return report_rivals.run(options, kernels[0])
         if options.what == "sweep":
             return report_sweep.run(options, kernels[0])
         if options.quick:

@@ -5,7 +5,7 @@ print(export("voice.pt", "voice.linnet"))
 """
 
 from linnet_export.describing import Description, describe
-from linnet_export.exporting import export, rematch
+from linnet_export.exporting import export, rematch, restore
 from linnet_export.onnx.networks import export_onnx
 from linnet_export.readers.errors import CheckpointError
 from linnet_export.reporting import Report
@@ -21,5 +21,6 @@ __all__ = [
     "export",
     "export_onnx",
     "rematch",
+    "restore",
     "suggest_names",
 ]

@@ -186,6 +186,19 @@ def read_rounds(config: Mapping[str, Any]) -> int:
     return read_integer(rounds, "", "matching_rounds", 1, MOST_ITERATIONS)
 
 
+def read_types(config: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """The config's `dtype`, "float16" without one, and its table `keep` of layers and their types.
+
+    Raises ValueError naming the key.
+    """
+    keep = dict(_mapping(config, "keep")) if "keep" in config else {}
+    dtype = config.get("dtype", "float16")
+    for key, value in {"dtype": dtype, **{f"keep.{name}": t for name, t in keep.items()}}.items():
+        if not isinstance(value, str):
+            raise ValueError(f"config {key} must be the name of a type, not {value!r}")
+    return dtype, keep
+
+
 def read_config(config: Mapping[str, Any]) -> Config:
     """Check a checkpoint's config. Raises ValueError naming the key, or all that are missing."""
     if absent := missing_keys(config):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,24 @@ from typing import Any
 import numpy.typing as npt
 
 import linnet
-from linnet.audio import score_recording
-from linnet.files import write_atomic
+from linnet.files import require_apart, write_atomic
+from linnet.format.blocks import VECTOR
 from linnet.format.reading import read
+from linnet.format.tensor import Tensor
 from linnet.format.voice_file import VoiceFile
-from linnet_export.config import load_table, merge, read_matching, read_rounds
+from linnet_export.building.ranges import with_input_ranges
+from linnet_export.config import load_table, merge, read_matching, read_rounds, read_types
 from linnet_export.families import known as families
 from linnet_export.families.hparams import from_coqui
-from linnet_export.matching import matched
+from linnet_export.matching import matched, without
 from linnet_export.names import rename
 from linnet_export.parametrisations import whole_weights
 from linnet_export.prefixes import without_prefix
+from linnet_export.quantising import Effect, calibrated, rounding_error
 from linnet_export.readers.checkpoint import Checkpoint
 from linnet_export.readers.errors import blamed_on
 from linnet_export.readers.reading import read_checkpoint
-from linnet_export.reporting import Cost, Report, report
+from linnet_export.reporting import Report, cost_of, report
 from linnet_export.writing.storage import Layer, Storage
 from linnet_export.writing.writer import to_bytes
 
@@ -40,13 +42,15 @@ def export(
     *,
     block: str | None = None,
     sparsity: float | None = None,
-    dtype: str = "float16",
+    dtype: str | None = None,
+    keep: Mapping[str, str] | None = None,
     names: PathLike | Mapping[str, str] | None = None,
     config: PathLike | Mapping[str, Any] | None = None,
     preset: str | None = None,
     temperature: float | None = None,
     matching: int | None = None,
     rounds: int | None = None,
+    calibrate: PathLike | None = None,
     score: PathLike | None = None,
     mel: npt.ArrayLike | None = None,
     name: str | None = None,
@@ -61,7 +65,10 @@ def export(
     block: block shape of the prunable layers ("4x4", "8x4", "16x1", "1x16", "1x4", "dense"); None
         reads it from the zeros.
     sparsity: prune these layers by block magnitude to this share of zero blocks; needs a block.
-    dtype: "float16", "bfloat16", "float32" or "int8".
+    dtype: "float16", "bfloat16", "float32" or "int8", or "fp16" and so on; None takes the
+        config's, or "float16".
+    keep: types of layers that are stored in another one, by name or pattern ("O2", "conv.*"); these
+        go over the config's table `keep`.
     names: a TOML or JSON file (or a mapping) from our tensor names to the checkpoint's, as
         `linnet_export.names` says.
     config: a TOML or JSON file (or a mapping) whose keys supplement or override the checkpoint's.
@@ -73,8 +80,10 @@ def export(
         newest first. It makes samples later, by a window less two hops and a hop per frame. None
         takes the config's, or 0.
     rounds: 1 .. 16 times this is done at each hop. None takes the config's `matching_rounds`, or 1.
-    score: a wav file; the report then tells what pruning and rounding cost on it.
-    mel: its features (n_mels, n_frames); None computes them.
+    calibrate: a wav file; int8 matrices are then rounded so that their sums on it change least, and
+        the report tells by how much they do. Needs the extra `reference`.
+    score: a wav file; the report then tells what pruning and rounding cost on it, also by layer.
+    mel: the features (n_mels, n_frames) of both files; None computes them.
     name: the voice's name; the config's or the file's otherwise.
     key, max_unpacked: which of its tensors, and how many bytes they may be, as `read_checkpoint`
         takes them.
@@ -83,11 +92,13 @@ def export(
     ValueError for other arguments that do not fit, OSError from the system.
     """
     path = Path(checkpoint_path)
-    storage = Storage(dtype, block, sparsity)
+    files = [f for f in (names, config) if isinstance(f, (str, os.PathLike))]
+    require_apart(out_path, [path, score, calibrate, *files])
     own_names, overrides = _table(names), _table(config)
     checkpoint = read_checkpoint(path, key, max_unpacked)
     given = {"temperature": temperature, "matching": matching, "matching_rounds": rounds}
     overrides = {**overrides, **{k: v for k, v in given.items() if v is not None}}
+    asked = Storage(dtype or "float16", block, sparsity, keep or {})
     with blamed_on(path):
         checkpoint = prepared(checkpoint, own_names)
         if checkpoint.obstacles:
@@ -96,18 +107,79 @@ def export(
         whole = merge(from_coqui(checkpoint.config), from_coqui(overrides))
         if preset is not None:
             whole["preset"] = preset
+        usual, kept = read_types(whole)
+        storage = replace(asked, dtype=dtype or usual, keep={**kept, **asked.keep})
         stem = path.resolve().name if path.is_dir() else path.stem
         build = partial(build_voice, checkpoint, whole, str(name or whole.get("name") or stem))
         voice = build(storage)
-        data, cost = to_bytes(voice), None
-        opened = linnet.load(data)
-    if score is not None:
-        exact = linnet.load(to_bytes(build(Storage("float32"))))
-        before, after = (score_recording(v, score, mel) for v in (exact, opened))
-        bits = int(voice.metadata["signal"]["bits"])
-        cost = Cost(before, after, bits * math.log(2))
+        linnet.load(to_bytes(voice))
+        pruned = build(Storage("float32", block, sparsity)) if calibrate is not None else voice
+    exact = build(Storage("float32")) if score is not None else voice
+    return _written(voice, pruned, exact, storage.layers, out_path, calibrate, score, mel)
+
+
+def _written(
+    voice: VoiceFile,
+    pruned: VoiceFile,
+    exact: VoiceFile,
+    layers: list[Layer],
+    out_path: PathLike,
+    calibrate: PathLike | None,
+    score: PathLike | None,
+    mel: npt.ArrayLike | None,
+) -> Report:
+    """Calibrate, score and write a voice, of which `pruned` and `exact` are without rounding."""
+    effects: Mapping[str, Effect] = {}
+    if calibrate is not None:
+        voice, effects = calibrated(voice, pruned, calibrate, mel)
+        errors = {name: rounding_error(voice, pruned, name) for name in effects}
+        layers = [
+            replace(layer, rounding_error=errors.get(layer.name, layer.rounding_error))
+            for layer in layers
+        ]
+        voice = replace(voice, metadata={**voice.metadata, "layers": [asdict(x) for x in layers]})
+    data = to_bytes(voice)
+    cost = None if score is None else cost_of(voice, exact, score, mel)
     write_atomic(out_path, data)
-    return report(voice, storage.layers, os.fspath(out_path), len(data), cost)
+    return report(voice, layers, os.fspath(out_path), len(data), cost, effects)
+
+
+def restore(
+    voice_path: PathLike,
+    out_path: PathLike,
+    dtype: str | None = None,
+    keep: Mapping[str, str] | None = None,
+    calibrate: PathLike | None = None,
+    score: PathLike | None = None,
+    mel: npt.ArrayLike | None = None,
+) -> Report:
+    """A finished `.linnet` file with its weights in other types, as in `export`.
+
+    They are rounded a second time: what `score` compares is the voice as it was. dtype None: only
+    the layers in `keep` change. Raises FormatError or ValueError for what does not fit, OSError
+    from the system.
+    """
+    require_apart(out_path, [voice_path, score, calibrate])
+    before = read(Path(voice_path).read_bytes())
+    family = families.of_voice(before)
+    usual = {} if dtype is not None else {t.name: t.dtype for t in before.tensors}
+    storage = Storage(dtype or "float16", keep={**usual, **(keep or {})})
+    storage.spared = () if family is None else family.spared
+    network = without(before)
+    tensors = tuple(
+        tensor
+        if tensor.layout == VECTOR
+        else Tensor(tensor.name, storage.again(tensor.name, tensor.packed))
+        for tensor in network.tensors
+    )
+    storage.require_kept(keep)
+    voice = with_input_ranges(replace(network, tensors=tensors))
+    metadata = {**voice.metadata, "layers": storage.metadata()}
+    voice, exact = replace(voice, metadata=metadata), network
+    if before.match is not None:
+        match = before.match
+        voice, exact = (matched(v, match.iterations, match.rounds or 1) for v in (voice, network))
+    return _written(voice, exact, exact, storage.layers, out_path, calibrate, score, mel)
 
 
 def rematch(voice_path: PathLike, out_path: PathLike, matching: int, rounds: int = 1) -> Report:
@@ -120,12 +192,13 @@ def rematch(voice_path: PathLike, out_path: PathLike, matching: int, rounds: int
     data = to_bytes(voice)
     write_atomic(out_path, data)
     known = {field.name for field in fields(Layer)}
-    layers = [
-        Layer(**layer)
+    dtypes: dict[Any, str] = {tensor.name: tensor.dtype for tensor in voice.tensors}
+    layers = [  # older ones say no type
+        Layer(**{"dtype": dtypes.get(layer.get("name"), ""), **layer})
         for layer in voice.metadata.get("layers", [])
-        if isinstance(layer, dict) and set(layer) == known
+        if isinstance(layer, dict) and {"dtype", *layer} == known
     ]
-    return report(voice, layers, os.fspath(out_path), len(data), None)
+    return report(voice, layers, os.fspath(out_path), len(data), None, {})
 
 
 def prepared(checkpoint: Checkpoint, names: Mapping[str, Any]) -> Checkpoint:
@@ -144,6 +217,7 @@ def build_voice(
     Raises ValueError for an unknown architecture, and for tensors or a config that do not fit it.
     """
     voice = families.build(checkpoint, config, name, storage)
+    storage.require_kept()
     return matched(voice, read_matching(config), read_rounds(config))
 
 

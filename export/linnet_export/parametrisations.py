@@ -27,18 +27,18 @@ def _masked(weights: Weights, mask: Weights) -> Weights:
     return np.asarray(weights * mask.astype(weights.dtype))
 
 
-def _normalised(magnitude: Weights, direction: Weights) -> Weights:
+def _normalised(magnitude: Weights, direction: Weights) -> Weights | None:
     """g v / |v|, with the norm over all axes of which g has one element (Salimans and Kingma 2016,
-    "Weight normalization")."""
-    v = direction.astype(np.float64)
-    one = magnitude.ndim == 0 or magnitude.size == 1
-    axes = tuple(range(v.ndim)) if one else tuple(np.flatnonzero(np.array(magnitude.shape) == 1))
-    if not one and (
-        magnitude.ndim != v.ndim
-        or any(n not in (1, v.shape[axis]) for axis, n in enumerate(magnitude.shape))
-    ):
-        raise ValueError(f"magnitudes of shape {magnitude.shape} for weights of shape {v.shape}")
-    g = magnitude.astype(np.float64).reshape((1,) * v.ndim if one else magnitude.shape)
+    "Weight normalization"); None where the shapes are not those of a norm."""
+    v, g = direction.astype(np.float64), magnitude.astype(np.float64)
+    if g.ndim == 0:
+        g = g.reshape((1,) * v.ndim)
+    ones = [axis for axis, n in enumerate(g.shape) if n == 1]
+    if g.ndim != v.ndim or len(ones) < v.ndim - 1 or v.ndim < 2:
+        return None
+    if any(n != v.shape[axis] for axis, n in enumerate(g.shape) if axis not in ones):
+        return None
+    axes = tuple(ones)
     with np.errstate(divide="ignore", invalid="ignore"):  # of a NaN the exporter says whose it is
         weights = v * (g / np.sqrt(np.square(v).sum(axis=axes, keepdims=True)))
     return np.asarray(weights, direction.dtype)
@@ -46,7 +46,7 @@ def _normalised(magnitude: Weights, direction: Weights) -> Weights:
 
 # The name of one part, whose groups are the module and the weight; the name of the other part; what
 # makes the weight of them.
-_FORMS: tuple[tuple[str, str, Callable[[Weights, Weights], Weights]], ...] = (
+_FORMS: tuple[tuple[str, str, Callable[[Weights, Weights], Weights | None]], ...] = (
     (r"(.*\.|)([^.]+)_orig", "{}{}_mask", _masked),
     (r"(.*\.|)parametrizations\.([^.]+)\.original", "{}parametrizations.{}.0.mask", _masked),
     (r"(.*\.|)([^.]+)_g", "{}{}_v", _normalised),
@@ -78,9 +78,12 @@ def whole_weights(checkpoint: Checkpoint) -> Checkpoint:
                 continue
             weight = match[1] + match[2]
             try:
-                made[weight] = make(tensor, theirs[second])
-            except ValueError as error:
+                whole = make(tensor, theirs[second])
+            except (ValueError, TypeError) as error:
                 raise ValueError(f"{weight}: {error}") from None
+            if whole is None:
+                continue
+            made[weight] = whole
             if weight in theirs:
                 raise ValueError(f"{weight} is there as a whole, and in parts: {name}")
             parts |= {name: weight, second: weight}

@@ -10,6 +10,7 @@ from linnet_export.building.tensors import Weights
 from linnet_export.readers.checkpoint import Checkpoint
 
 _WRAPPERS = ("module",)  # of torch.nn.DataParallel
+_DEEPEST = 8  # modules in one another
 
 
 def without_prefix(
@@ -22,7 +23,9 @@ def without_prefix(
     names map has entries about it. names: that map; known: how many names a family knows.
     """
     best, shorter, taken = checkpoint, checkpoint, ""
-    while prefix := _common(shorter):
+    for _ in range(_DEEPEST):
+        if not (prefix := _common(shorter)):
+            break
         taken += f"{prefix}."
         if _mentioned(names, taken) or _mentioned(names, f"{prefix}."):
             break

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
+import linnet
+from linnet.audio import score_recording
 from linnet.format.voice_file import VoiceFile
 from linnet.table import table
+from linnet_export.quantising import Effect
 from linnet_export.writing.storage import Layer
+from linnet_export.writing.writer import to_bytes
+
+PathLike = str | os.PathLike[str]
 
 FAR = 1.25  # times chance: a network may err, but not much more than one that knows nothing
 
@@ -17,6 +29,7 @@ class Cost:
 
     before: float  # with the checkpoint's own weights, in float32
     after: float
+    layers: Mapping[str, float]  # what each layer costs where all others are not rounded
     chance: float  # of a voice that finds all samples equally likely
 
     def __str__(self) -> str:
@@ -47,6 +60,7 @@ class Report:
     lookahead: int  # frames
     latency: float  # seconds of audio that must follow before a sample can be made
     cost: Cost | None  # where a recording was given to be scored
+    effects: Mapping[str, Effect]  # of int8 layers, where one was given to calibrate
 
     @property
     def bytes_per_weight(self) -> float:
@@ -60,10 +74,12 @@ class Report:
             "nonzeros",
             "density",
             "block",
+            "type",
             "bytes",
             "bytes/weight",
             "rounding",
         )
+        more, cells = self._more()
         rows = [
             (
                 layer.name,
@@ -71,13 +87,15 @@ class Report:
                 f"{layer.nonzeros:,}",
                 f"{layer.density:.1%}",
                 layer.block,
+                layer.dtype,
                 f"{layer.bytes:,}",
                 f"{layer.bytes_per_weight:.2f}",
                 f"{layer.rounding_error:.1e}",
+                *cells(layer.name),
             )
             for layer in self.layers
         ]
-        lines = [table([head, *rows], left=(0, 1, 4))]
+        lines = [table([(*head, *more), *rows], left=(0, 1, 4, 5))]
         lines.append(
             f"{self.path}: {self.architecture}, {self.file_bytes:,} bytes, "
             f"{self.bytes_per_weight:.2f} per stored weight, "
@@ -87,11 +105,62 @@ class Report:
             lines.append(str(self.cost))
         return "\n".join(lines)
 
+    def _more(self) -> tuple[list[str], Callable[[str], list[str]]]:
+        """What recordings add to the table: heads, and the cells of a layer."""
+        effects, costs = self.effects, {} if self.cost is None else self.cost.layers
+        heads = ["operand", "error", "of operand"] if effects else []
+        heads += ["nats"] if self.cost is not None else []
+
+        def cells(name: str) -> list[str]:
+            found = []
+            if effects:
+                e = effects.get(name)
+                found = (
+                    [f"{e.largest:.3g}", _error(e.of_weights), _error(e.of_operand)]
+                    if e
+                    else [""] * 3
+                )
+            if self.cost is not None:
+                found.append(f"{costs[name]:+.4f}" if name in costs else "")
+            return found
+
+        return heads, cells
+
+
+def _error(share: float) -> str:
+    return f"{100 * share:.2f}%"
+
+
+def cost_of(
+    voice: VoiceFile, exact: VoiceFile, recording: PathLike, mel: npt.ArrayLike | None
+) -> Cost:
+    """Scores a wav file with both, and with each layer of `voice` alone among those of `exact`.
+
+    mel: its features (n_mels, n_frames), None to compute them. Raises ValueError as `Voice.score`.
+    """
+
+    def score(file: VoiceFile) -> float:
+        return score_recording(linnet.load(to_bytes(file)), recording, mel)
+
+    before, layers = score(exact), {}
+    for number, (stored, whole) in enumerate(zip(voice.tensors, exact.tensors, strict=True)):
+        if not np.array_equal(stored.dense, whole.dense) or stored.dtype == "int8":
+            tensors = list(exact.tensors)
+            tensors[number] = stored
+            layers[stored.name] = score(replace(exact, tensors=tuple(tensors))) - before
+    chance = int(voice.metadata["signal"]["bits"]) * math.log(2)
+    return Cost(before, score(voice), layers, chance)
+
 
 def report(
-    voice: VoiceFile, layers: list[Layer], path: str, file_bytes: int, cost: Cost | None
+    voice: VoiceFile,
+    layers: list[Layer],
+    path: str,
+    file_bytes: int,
+    cost: Cost | None,
+    effects: Mapping[str, Effect],
 ) -> Report:
-    """The report of a voice that was written."""
+    """The report of a voice that was written; effects: of int8 layers on a recording."""
     header, lookahead = voice.header, voice.lookahead
     return Report(
         voice.metadata["name"],
@@ -102,4 +171,5 @@ def report(
         lookahead,
         lookahead * header.hop_length / header.sample_rate,
         cost,
+        effects,
     )

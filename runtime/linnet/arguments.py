@@ -74,6 +74,20 @@ def checked_count(number: SupportsIndex, what: str) -> int:
     return found
 
 
+def oriented(mel: npt.NDArray[Any], n_mels: int, transpose: bool = False) -> npt.NDArray[Any]:
+    """Features of a file as (n_mels, n_frames): a leading axis of 1 is dropped, and (n_frames,
+    n_mels) turned where only that fits, or where `transpose` asks. Raises ValueError for others."""
+    given = mel.shape
+    if mel.ndim == 3 and given[0] == 1:
+        mel = mel[0]
+    if transpose or (mel.ndim == 2 and mel.shape[0] != n_mels and mel.shape[1] == n_mels):
+        mel = mel.T
+    if mel.ndim != 2 or mel.shape[0] != n_mels:
+        turned = " turned" if transpose else ""
+        raise ValueError(f"features of shape {given}{turned}; {n_mels} per frame are needed")
+    return mel
+
+
 def checked_mel(mel: npt.ArrayLike, n_mels: int) -> Float32:
     """Features (n_mels, n_frames), or (1, n_mels, n_frames), as frames (n_frames, n_mels),
     contiguous float32."""

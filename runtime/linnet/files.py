@@ -1,18 +1,84 @@
-"""Writing files whole or not at all."""
+"""Reading a file whole, and writing one whole or not at all. `-` is standard input and output."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
+import sys
 import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+STANDARD = "-"
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """All of a file, or of standard input. Raises OSError from the system."""
+    if os.fspath(path) == STANDARD:
+        return sys.stdin.buffer.read()
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """`write_atomic`, or to standard output."""
+    if os.fspath(path) == STANDARD:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        write_atomic(path, data)
+
+
+@contextlib.contextmanager
+def as_file(path: str | os.PathLike[str]) -> Iterator[str]:
+    """The path of a file, which for standard input is a temporary copy."""
+    if os.fspath(path) != STANDARD:
+        yield os.fspath(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = os.path.join(folder, "stdin")
+        with open(copy, "wb") as file:
+            file.write(read_bytes(path))
+        yield copy
+
+
+def is_special(path: str | os.PathLike[str]) -> bool:
+    """Whether there is something that is written into, not replaced: a pipe, a device, -."""
+    if os.fspath(path) == STANDARD:
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def require_apart(
+    output: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str] | None]
+) -> None:
+    """Raises ValueError where writing the output would replace one of the inputs, or a file in one
+    that is a folder. Those that are None, and what is not a regular file, do not count."""
+    if not os.path.isfile(output):
+        return
+    for path in inputs:
+        if path is None or not os.path.exists(path):
+            continue
+        files = Path(path).iterdir() if os.path.isdir(path) else [path]
+        if any(os.path.samefile(output, file) for file in files if os.path.exists(file)):
+            raise ValueError(f"{os.fspath(output)} is an input itself: choose another name")
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file whole or not at all: whatever fails, the old file stays and no other is left.
 
-    Raises OSError from the system.
+    A link is followed. A pipe or a device is written into. Raises OSError from the system.
     """
-    target = os.path.abspath(path)
+    if is_special(path):
+        with open(path, "wb") as file:
+            file.write(data)
+        return
+    target = os.path.realpath(path)
     folder = os.path.dirname(target)
     descriptor, temporary = tempfile.mkstemp(
         dir=folder, prefix=f".{os.path.basename(target)}.", suffix=".part"

@@ -6,6 +6,7 @@ import copy
 import os
 import warnings
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
@@ -23,7 +24,7 @@ from linnet.arguments import (
     checked_utterance,
 )
 from linnet.bundled import find
-from linnet.errors import FeatureWarning, FormatError
+from linnet.errors import FeatureWarning, FormatError, named
 from linnet.features import log_mel
 from linnet.features.ranges import complaint, seen
 from linnet.files import write_atomic
@@ -39,7 +40,9 @@ Int16 = npt.NDArray[np.int16]
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 
-def load(path: Source, threads: SupportsIndex = 1, kernels: str | None = None) -> Voice:
+def load(
+    path: Source, threads: SupportsIndex = 1, kernels: str | None = None, copy: bool = False
+) -> Voice:
     """Open a voice: a path, which is mapped and run in place, the name of one that comes with
     linnet (`linnet.voices()`), or the bytes of a file.
 
@@ -48,6 +51,8 @@ def load(path: Source, threads: SupportsIndex = 1, kernels: str | None = None) -
     cores that share a cache; small voices use one thread whatever is asked. For several utterances
     there is `Voice.synthesize_batch`; on several cores, call it from as many Python threads.
     kernels: a name of `linnet.kernels()`; None for the best set that this CPU has.
+    copy: read the file into memory instead. One that is mapped must stay as it is while the voice
+    is used: to truncate it or to write into it ends the process (a rename over it does no harm).
 
     Raises linnet.FormatError for a damaged, hostile or newer file, OSError where it cannot be read,
     and ValueError for the other arguments.
@@ -57,6 +62,9 @@ def load(path: Source, threads: SupportsIndex = 1, kernels: str | None = None) -
     if kernels is not None and kernels not in available:
         raise ValueError(f"this CPU has no kernel set {kernels!r}; it has: {', '.join(available)}")
     source = path if isinstance(path, (bytes, bytearray, memoryview)) else find(path)
+    if copy and not isinstance(source, (bytes, bytearray, memoryview)):
+        with named(source):
+            return Voice(Path(source).read_bytes(), kernels, n_threads)
     return Voice(source, kernels, n_threads, path)
 
 
@@ -77,13 +85,15 @@ class Voice:
         if isinstance(source, (bytes, bytearray, memoryview)):
             data = bytes(source)
             self._model = _core.Model.from_buffer(data)
+            self._metadata = _metadata(self._model.metadata)
             self._bytes = np.frombuffer(data, np.uint8)
         else:
-            self._model = _core.Model.open(os.fsencode(source))
+            with named(source):
+                self._model = _core.Model.open(os.fsencode(source))
+                self._metadata = _metadata(self._model.metadata)
             self._bytes = np.asarray(np.memmap(source, np.uint8, mode="r"))
         self._kernels = kernels or _core.kernels()[0]
         self._threads = threads
-        self._metadata = _metadata(self._model.metadata)
         self._range = seen(self._metadata)
         self._warned = False
         self._again = (self._opened_by(source, asked), threads, kernels)

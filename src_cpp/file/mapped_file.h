@@ -1,4 +1,4 @@
-// A file mapped read-only into memory.
+// A file in memory: mapped read-only, or copied.
 #pragma once
 
 #include <stddef.h>
@@ -13,8 +13,8 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
-  // False where the system refuses; errno says why. An empty file is mapped as no bytes.
-  bool open(const char* path);
+  // False where the system refuses; errno says why. An empty file is no bytes. A copy starts at a multiple of 64.
+  bool open(const char* path, bool copy);
   void close();
 
   const uint8_t* data() const { return data_; }
@@ -23,6 +23,7 @@ class MappedFile {
  private:
   const uint8_t* data_ = nullptr;
   size_t size_ = 0;
+  bool copied_ = false;
 };
 
 }  // namespace linnet

@@ -1,9 +1,11 @@
-// Reads and validates a file: header and directory here, tensors in tensors.cpp, operations in validation.cpp.
+// Reads and validates a file: header and directory here, tensors in tensors.cpp, operations in validation.cpp, and in
+// limits.cpp how much it asks for.
 #include <stdlib.h>
 #include <string.h>
 
 #include "file/checksum.h"
 #include "file/header.h"
+#include "file/limits.h"
 #include "file/model.h"
 #include "file/tensors.h"
 #include "file/validation.h"
@@ -107,6 +109,7 @@ bool read(Errors& errors, const Bytes& file, Model* model) {
   if (h.n_matches != 0) model->match = &model->sample_program[h.n_sample_operations].as<MatchWords>();
   model->tensors = static_cast<Matrix*>(calloc(h.n_tensors + size_t{1}, sizeof(Matrix)));
   if (model->tensors == nullptr) return errors.fail(0, "no memory for %u tensors", h.n_tensors);
+  if (!check_sections(errors, file, h.tensors_offset, h.n_tensors)) return false;
   const auto* entries = reinterpret_cast<const TensorEntry*>(file.data + h.tensors_offset);
   for (uint32_t i = 0; i < h.n_tensors; ++i) {
     if (!read_tensor(errors, file, h.tensors_offset + uint64_t{i} * sizeof(TensorEntry), entries[i],
@@ -118,7 +121,7 @@ bool read(Errors& errors, const Bytes& file, Model* model) {
                       model->tensors[h.silence].rows == h.n_features;
     if (!fits) return errors.fail(AT(Header, silence), "silence is not a vector of %u features", h.n_features);
   }
-  return check_programs(errors, h.operations_offset, model);
+  return check_programs(errors, h.operations_offset, model) && check_limits(errors, h.operations_offset, *model);
 }
 
 }  // namespace

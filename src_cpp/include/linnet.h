@@ -38,7 +38,11 @@ extern "C" {
 /* The version of the library in use: major * 10000 + minor * 100 + patch. */
 LINNET_API uint32_t linnet_version(void);
 
-typedef enum linnet_status {
+typedef enum linnet_status
+#ifdef __cplusplus
+    : int
+#endif
+{
   LINNET_OK = 0,
   LINNET_ERROR_ARGUMENT = 1,  /* a null pointer, or a number out of range */
   LINNET_ERROR_SYSTEM = 2,    /* the file could not be opened or mapped, or a thread not started: see errno */
@@ -50,7 +54,7 @@ typedef enum linnet_status {
   LINNET_ERROR_STATE = 8      /* push after finish, or score after a pull that left samples of a step */
 } linnet_status;
 
-/* A short English sentence for a status; never null. */
+/* A short English sentence for a status, whatever its number; never null. */
 LINNET_API const char* linnet_status_text(linnet_status status);
 
 /* ---- Kernel sets ---- */
@@ -79,8 +83,13 @@ typedef struct linnet_info {
   size_t metadata_size;      /* bytes */
 } linnet_info;
 
-/* Map the file at `path` and validate it. `error` may be null. On failure *model is null. */
+/* Map the file at `path` and validate it. `error` may be null; on every failure it is written, and *model is null.
+ * The file must stay as it is while the model is open: one that is truncated ends the program by SIGBUS, one that is
+ * overwritten in place may do anything. A new file that is renamed to the old one's name does no harm. */
 LINNET_API linnet_status linnet_model_open(const char* path, linnet_model** model, linnet_error* error);
+
+/* As linnet_model_open, but the model runs on a copy in memory: the file may be changed, or removed. */
+LINNET_API linnet_status linnet_model_open_copy(const char* path, linnet_model** model, linnet_error* error);
 
 /* Validate a file that lies in memory, aligned to 64 bytes. The memory is not copied: it must outlive the model. */
 LINNET_API linnet_status linnet_model_open_memory(const void* data, size_t size, linnet_model** model,

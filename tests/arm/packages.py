@@ -16,6 +16,8 @@ PACKAGES = {
     "qemu-aarch64": "qemu-user",
     "llvm-mca-19": "llvm-19",
     "javac": "default-jdk-headless",
+    "clang": "clang",
+    "llvm-profdata": "llvm",
     "riscv64-linux-gnu-g++": "g++-riscv64-linux-gnu",
     "powerpc64le-linux-gnu-g++": "g++-powerpc64le-linux-gnu",
     "x86_64-w64-mingw32-g++-posix": "g++-mingw-w64-x86-64-posix",

@@ -30,6 +30,7 @@ def prepare(arguments: argparse.Namespace) -> None:
         data.per_speaker,
         data.seconds,
         data.peak,
+        strict=arguments.strict,
     )
     speakers = len(set(index["speakers"].values()))
     print(
@@ -39,6 +40,8 @@ def prepare(arguments: argparse.Namespace) -> None:
     )
     if index["silent"]:
         print(f"left out, without any sound: {', '.join(index['silent'])}")
+    for problem in index["left_out"].values():
+        print(f"left out: {problem}", file=sys.stderr)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -99,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     sub = commands.add_parser("prepare", help="wav files -> features and split")
     sub.add_argument("config", type=Path)
+    sub.add_argument("--strict", action="store_true", help="stop at a file that cannot be used")
     sub.set_defaults(function=prepare)
     sub = commands.add_parser("run", help="train, or continue after an interruption")
     sub.add_argument("config", type=Path)

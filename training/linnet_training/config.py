@@ -86,6 +86,7 @@ class Training:
     average: float = 0.999  # of the exponential moving average of the weights, which is saved
     input_noise: float = 0.0  # tokens: how far off the sample before is told, to learn to recover
     forget: float = 0.0  # share of segments that start from a zero state, as an utterance does
+    quantise: str = ""  # "int8": train with weights rounded as an int8 voice stores them
     seed: int = 0
     threads: int = 1  # two are 1.5 times faster on two idle cores, but crawl beside other programs
     device: str = "cpu"

@@ -9,6 +9,7 @@ from linnet.format.operations import Operation
 from linnet.format.tensor import Tensor
 from linnet.format.voice_file import Header, VoiceFile
 from linnet_export.building.buffers import Buffer, Slot
+from linnet_export.building.ranges import with_input_ranges
 from linnet_export.building.tensors import Weights
 from linnet_export.writing.storage import Storage
 
@@ -119,7 +120,9 @@ class Program:
             self._silence,
         )
         tensors = tuple(Tensor(name, packed) for name, packed in self._tensors.items())
-        return VoiceFile(header, metadata, tensors, tuple(self._frame), tuple(self._sample))
+        return with_input_ranges(
+            VoiceFile(header, metadata, tensors, tuple(self._frame), tuple(self._sample))
+        )
 
 
 def expect(condition: bool, message: str) -> None:

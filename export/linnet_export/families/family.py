@@ -40,6 +40,7 @@ class Family:
     roles: for a names map to suggest, its modules by their kind, in the order of use; "{i}" or
         "{i+1}": any number of them.
     unmatched: why samples of this family cannot be matched to their features, if so.
+    spared: layers, by name or pattern, that stay fp16 in an int8 voice.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Family:
     checkpoint: Callable[[VoiceFile], dict[str, Weights]] | None = None
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unmatched: str = ""
+    spared: tuple[str, ...] = ()
 
     def sort(self, checkpoint: Checkpoint) -> tuple[list[str], list[str]]:
         """(known, unknown) of a checkpoint's names; those that a voice never needs are neither."""

@@ -25,15 +25,12 @@ _TORCHAUDIO = {
 
 
 def canonical(tensors: Mapping[str, T]) -> dict[str, T]:
-    """The tensors under the original's names: torchaudio's are translated, the prefix of
-    torch.nn.DataParallel is taken off, counters of training steps are left out.
+    """The tensors under the original's names: torchaudio's are translated, counters of training
+    steps are left out.
 
     Raises ValueError listing what torchaudio's network has and the checkpoint lacks.
     """
-    found = dict(tensors)
-    if found and all(name.startswith("module.") for name in found):
-        found = rename(found, {"*": "module.*"})
-    found = {name: tensor for name, tensor in found.items() if not _COUNTERS.fullmatch(name)}
+    found = {name: tensor for name, tensor in tensors.items() if not _COUNTERS.fullmatch(name)}
     blocks = {name.split(".")[3] for name in found if ".resblock_model." in name}
     if blocks and "fc.weight" in found:
         # Three layers stand before the blocks in torchaudio's sequence, one behind them.

@@ -90,6 +90,7 @@ def build(
     Raises ValueError for an unknown architecture, and for tensors or a config that do not fit it.
     """
     family, whole = find(checkpoint, config)
+    storage.spared = family.spared
     try:
         return family.build(checkpoint, whole, name, storage)
     except UnknownTensors as error:

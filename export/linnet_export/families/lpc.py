@@ -153,11 +153,13 @@ def checkpoint(voice: VoiceFile) -> dict[str, Weights]:
     }
 
 
+# The filters say what each token means, and take hardly any time: they run once in a frame.
 FAMILY = configured(
     "lpc-wavernn",
     build,
     NAMES,
     checkpoint=checkpoint,
+    spared=("envelope.*",),
     roles={
         CONVOLUTION: ("envelope.layers.{i}", "conditioning.{i}"),
         RECURRENT: ("gru",),

@@ -88,6 +88,13 @@ class Graph:
         whole = self.node("Concat", [shape, self.integers(size)], axis=0)
         return self.value("Expand", [self.number(0.0), whole], size)
 
+    def zeros_like(self, value: str) -> str:
+        """int8 zeros in the shape of a value."""
+        from onnx import numpy_helper
+
+        zero = numpy_helper.from_array(np.zeros(1, np.int8))
+        return self.node("ConstantOfShape", [self.node("Shape", [value])], value=zero)
+
     def stack(self, rows: Sequence[Value]) -> Value:
         """Values (batch, size) as one of (batch, rows, size)."""
         axis = self.integers(1)

@@ -40,7 +40,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet.errors import install
-from linnet.files import write_atomic
+from linnet.files import require_apart, write_atomic
 from linnet.format.operations import SCALE_ACTIVATIONS, History, Operand, Operation, Upsample
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
@@ -75,6 +75,8 @@ def export_onnx(voice: str | os.PathLike[str], out_path: str | os.PathLike[str])
     models = [(path, found.step)]
     if found.frame is not None:
         models.append((path.with_name(f"{path.stem}-frame{path.suffix}"), found.frame))
+    for where, _ in models:
+        require_apart(where, [voice])
     for where, model in models:
         write_atomic(where, model.SerializeToString())
     return [where for where, _ in models]

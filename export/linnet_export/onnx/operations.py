@@ -1,4 +1,8 @@
-"""The operations of a program as nodes of an ONNX graph; weights are dense."""
+"""The operations of a program as nodes of an ONNX graph; weights are dense.
+
+An int8 matrix stays integers, behind a DequantizeLinear, and its operand passes through a
+QuantizeLinear and a DequantizeLinear: runtimes that multiply integers may do so.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from linnet.format.blocks import unpack_integers
+from linnet.format.dtypes import INT8_MOST
 from linnet.format.operations import (
     ACTIVATIONS,
     COMPANDINGS,
@@ -26,12 +32,14 @@ from linnet.format.operations import (
     Upsample,
     sub_bands_state_size,
 )
+from linnet.format.tensor import Tensor
 from linnet.format.voice_file import VoiceFile
 from linnet_export.onnx.arena import Place
 from linnet_export.onnx.graph import Graph, Value
 
 _ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "exp": "Exp"}
 _GREATEST_GAIN = 256.0
+_LEAST_STEP = 2.0**-100 / INT8_MOST  # below, an operand counts as zeros
 
 
 class Memory(Protocol):
@@ -144,11 +152,38 @@ class Translator:
         name, dense = self.file.tensors[tensor].name, self.file.tensors[tensor].dense
         return self.graph.constant(name + suffix, dense.reshape(shape) if shape else dense)
 
+    def integer_weights(self, tensor: int) -> str:
+        """An int8 matrix of the file as integers and the scales of their rows, multiplied."""
+        name, packed = self.file.tensors[tensor].name, self.file.tensors[tensor].packed
+        integers = self.graph.constant(f"{name}.integers", unpack_integers(packed))
+        scales = self.graph.constant(f"{name}.scales", np.array(packed.scales))
+        return self.graph.node("DequantizeLinear", [integers, scales], f"{name}.weights", axis=0)
+
+
+def _quantised(graph: Graph, x: str, tensor: Tensor) -> str:
+    """x (batch, n) as the multiples of a step that an int8 matrix is multiplied with."""
+    most, limit = float(INT8_MOST), np.float32(tensor.packed.input_range)
+    if limit:
+        x = graph.node("Clip", [x, graph.number(-float(limit)), graph.number(float(limit))])
+        step = graph.number(float(limit / np.float32(INT8_MOST)))
+        zero = graph.constant("int8_zero", np.array(0, np.int8))
+    else:  # each row has a step of its own
+        largest = graph.node("ReduceMax", [graph.node("Abs", [x])], axes=[1], keepdims=0)
+        step = graph.node("Div", [largest, graph.number(most)])
+        step = graph.node("Max", [step, graph.number(_LEAST_STEP)], f"{tensor.name}.step")
+        zero = graph.zeros_like(step)
+    integers = graph.node("QuantizeLinear", [x, step, zero], f"{tensor.name}.quantised", axis=0)
+    return graph.node("DequantizeLinear", [integers, step, zero], axis=0)
+
 
 def _linear(t: Translator, op: Linear) -> None:
     tensor = t.file.tensors[op.weights]
     rows, cols = tensor.shape
-    inputs = [t.memory.read(op.input, cols).name, t.weights(op.weights)]
+    x = t.memory.read(op.input, cols).name
+    if tensor.packed.scales is None:
+        inputs = [x, t.weights(op.weights)]
+    else:
+        inputs = [_quantised(t.graph, x, tensor), t.integer_weights(op.weights)]
     if op.bias is not None:
         inputs.append(t.weights(op.bias))
     y = t.graph.value("Gemm", inputs, rows, tensor.name, transB=1)

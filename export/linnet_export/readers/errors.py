@@ -18,7 +18,10 @@ class CheckpointError(ValueError):
 
     def __init__(self, path: str | PathLike[str], what: str) -> None:
         self.path, self.what = fspath(path), printable(what)
-        super().__init__(f"{printable(self.path)}: {self.what}")
+        super().__init__(self.path, self.what)
+
+    def __str__(self) -> str:
+        return f"{printable(self.path)}: {self.what}"
 
 
 def printable(text: str) -> str:

@@ -114,7 +114,7 @@ def _read_zip(path: Path, budget: Budget, key: str | None) -> Checkpoint:
 def _checkpoint(loaded: Any, storages: Storages, key: str | None) -> Checkpoint:
     if not isinstance(loaded, Mapping) or (isinstance(loaded, pickles.Inert) and not loaded):
         kind = loaded.name if isinstance(loaded, pickles.Inert) else type(loaded).__name__
-        raise ValueError(f"it holds a {kind}, not a state dict")
+        raise ValueError(f"it holds a {kind}, not a state dict; save the network's state_dict()")
     state = choose(loaded, key)
     config = loaded.get("config")
     return Checkpoint(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
 from linnet.format.blocks import BLOCKS, DENSE, TABLE, Packed, block_shape, pack
 from linnet.format.choice import best_block, fill_ratio
-from linnet.format.dtypes import INT8_COLUMNS, storage_type
+from linnet.format.dtypes import INT8_COLUMNS, type_name
 from linnet.pruning import prune
 from linnet_export.building.tensors import Weights
 
@@ -31,6 +33,7 @@ class Layer:
     nonzeros: int
     density: float  # nonzeros / (rows cols)
     block: str
+    dtype: str
     stored_weights: int
     bytes: int
     bytes_per_weight: float  # per stored weight
@@ -41,6 +44,8 @@ class Layer:
 class Storage:
     """The exporter's choices; collects the report.
 
+    dtype: the type of every layer's weights but for those in `keep`: layers by name or pattern, and
+    their types.
     block: a block shape (or "dense") for every prunable layer, None to read it from the zeros.
     sparsity: prune prunable layers to this share of zero blocks (needs a block shape), None to
     leave them.
@@ -49,10 +54,13 @@ class Storage:
     dtype: str = "float16"
     block: str | None = None
     sparsity: float | None = None
+    keep: Mapping[str, str] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
+    spared: tuple[str, ...] = ()  # layers, or patterns, that stay fp16 in an int8 voice
 
     def __post_init__(self) -> None:
-        storage_type(self.dtype)
+        self.dtype = type_name(self.dtype)
+        self.keep = {name: type_name(dtype) for name, dtype in self.keep.items()}
         if self.block not in (None, DENSE):
             block_shape(self.block)
         if self.sparsity is not None:
@@ -75,13 +83,25 @@ class Storage:
         """
         if prunable and self.sparsity is not None and self.block is not None:
             dense = self._prune(name, dense, self.block, self.sparsity, parts)
-        dtype = self._type(dense.shape[1])
+        dtype = self._type(name, dense.shape[1])
         return self._store(name, dense, self._layout(name, dense, prunable, dtype), dtype)
 
-    def _type(self, cols: int) -> str:
-        """The type of a matrix of so many columns."""
-        narrow = not LEAST_INT8_COLUMNS <= cols <= INT8_COLUMNS
-        return "float16" if self.dtype == "int8" and narrow else self.dtype
+    def _type(self, name: str, cols: int | None = None) -> str:
+        """The type of a layer's weights, a table's without `cols`: of the patterns in `keep` that
+        fit its name the last one's, but a name itself comes first."""
+        kept = [dtype for pattern, dtype in self.keep.items() if fnmatchcase(name, pattern)]
+        if kept:
+            return self.keep.get(name, kept[-1])
+        fits = cols is not None and LEAST_INT8_COLUMNS <= cols <= INT8_COLUMNS
+        fits = fits and not any(fnmatchcase(name, pattern) for pattern in self.spared)
+        return self.dtype if fits or self.dtype != "int8" else "float16"
+
+    def require_kept(self, keep: Mapping[str, str] | None = None) -> None:
+        """Once all layers are stored: raise ValueError where `keep` names one that is not there."""
+        names = [layer.name for layer in self.layers]
+        for pattern in self.keep if keep is None else keep:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise ValueError(f"keep names no layer {pattern!r}; there are {', '.join(names)}")
 
     def _prune(
         self, name: str, dense: Weights, block: str, sparsity: float, parts: tuple[int, int]
@@ -97,9 +117,14 @@ class Storage:
         pruned = prune(by_gate, block, sparsity, gates)
         return pruned.reshape(gates, shares, -1, cols).swapaxes(0, 1).reshape(rows, cols)
 
+    def again(self, name: str, packed: Packed) -> Packed:
+        """Store what is stored already in the layer's type; its layout stays."""
+        dtype = self._type(name, None if packed.layout == TABLE else packed.cols)
+        return self._store(name, packed.to_dense(), packed.layout, dtype)
+
     def table(self, name: str, dense: Weights) -> Packed:
         """Store an embedding."""
-        return self._store(name, dense, TABLE, "float16" if self.dtype == "int8" else self.dtype)
+        return self._store(name, dense, TABLE, self._type(name))
 
     def vector(self, name: str, values: Weights) -> Packed:
         """Store a bias or upsampling weights, as float32."""
@@ -140,6 +165,7 @@ class Storage:
                 nonzeros,
                 nonzeros / dense.size,
                 layout,
+                packed.dtype,
                 packed.stored_weights,
                 packed.nbytes,
                 packed.nbytes / max(packed.stored_weights, 1),

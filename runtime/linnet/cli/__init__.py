@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import linnet
@@ -30,11 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(bench.with_mode(words))
     try:
-        with warnings.catch_warnings():
+        with _terminated_as_interrupted(), warnings.catch_warnings():
             warnings.simplefilter("always", Note)
             warnings.showwarning = _show
             status = options.run(options)
-        sys.stdout.flush()
+            sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -45,6 +48,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("linnet: interrupted", file=sys.stderr)
         return 130
     return status or 0
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the program, with its usual status, so that what is half
+    written goes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _: Any) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = [getattr(signal, n) for n in ("SIGTERM", "SIGHUP") if hasattr(signal, n)]
+    numbers = [n for n in numbers if signal.getsignal(n) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _show(message: Warning | str, *_: Any, **__: Any) -> None:

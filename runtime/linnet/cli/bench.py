@@ -14,7 +14,7 @@ from linnet.format.dtypes import DTYPES
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
 
-MODES = ("matvec", "sample", "sweep")
+MODES = ("matvec", "sample", "sweep", "rivals")
 DESCRIPTION = "`linnet bench MODE --help` tells of each mode. `linnet bench VOICE` is sample."
 
 
@@ -26,6 +26,7 @@ def add(parsers: Parsers) -> None:
     _add_matvec(modes)
     _add_sample(modes)
     _add_sweep(modes)
+    _add_rivals(modes)
     parser.set_defaults(run=run)
 
 
@@ -82,20 +83,36 @@ def _add_sweep(modes: Parsers) -> None:
     parser.add_argument("--dtype", choices=list(DTYPES), help="default: float16")
 
 
+def _add_rivals(modes: Parsers) -> None:
+    parser = modes.add_parser(
+        "rivals",
+        help="other vocoders beside voices",
+        description="Times HiFi-GAN, multi-band MelGAN and Vocos of the published shapes, with "
+        "random weights, in onnxruntime, and voices, all on one thread: whole utterances and "
+        "chunks of 100 ms. Needs PyTorch, onnx and onnxruntime. Writes OUT.json and OUT.png.",
+    )
+    parser.add_argument("voices", metavar="VOICE", nargs="+", help=".linnet files or names")
+    _add_output(parser)
+
+
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    add_kernels(parser)
-    parser.add_argument(
-        "-o", "--output", metavar="OUT", help="default: linnet-bench-MODE; none with --json"
-    )
-    parser.add_argument(
-        "--json", metavar="FILE", help="only the figures, into this file, or - for stdout"
-    )
+    _add_output(parser)
     parser.add_argument(
         "--time-limit",
         type=seconds,
         default=60.0,
         metavar="SECONDS",
         help="of the whole run, which then takes fewer rounds (default: 60; 0: none)",
+    )
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    add_kernels(parser)
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", help="default: linnet-bench-MODE; none with --json"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="only the figures, into this file, or - for stdout"
     )
 
 

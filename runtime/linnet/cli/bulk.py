@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from linnet.cli.arguments import VOICE, add_kernels, positive, seed, temperature
@@ -41,7 +39,6 @@ def add(parsers: Parsers) -> None:
 def run(options: argparse.Namespace) -> int:
     from linnet.bulk import vocode
 
-    signal.signal(signal.SIGTERM, _interrupt)
     report = vocode(
         options.source,
         options.voice,
@@ -71,10 +68,6 @@ def run(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 1 if report.failed or report.stopped else 0
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from linnet.cli.arguments import add_voice, load_voice
 from linnet.cli.patterns import draw_patterns
+from linnet.files import require_apart
 from linnet.format.operations import Operand, Operation
 from linnet.format.programs import AFTER, FRAME, SAMPLE, OperationFacts, operation_facts
 from linnet.speed import quick_speed
@@ -29,6 +30,8 @@ def add(parsers: Parsers) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.plot:
+        require_apart(options.plot, [options.voice])
     voice = load_voice(options)
     info, file = voice.info(), voice.file()
     if options.plot:

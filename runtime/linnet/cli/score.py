@@ -7,8 +7,9 @@ import json
 import math
 from typing import TYPE_CHECKING
 
+from linnet.arguments import oriented
 from linnet.audio import score_recording
-from linnet.cli.arguments import add_voice, load_mel, load_voice
+from linnet.cli.arguments import add_transpose, add_voice, load_mel, load_voice
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
@@ -20,12 +21,19 @@ def add(parsers: Parsers) -> None:
     parser.add_argument("input", metavar="IN.wav", help="a recording, of any sample rate")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--mel", metavar="MEL.npy", help="its features; default: computed from it")
+    add_transpose(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     voice = load_voice(options)
-    mel = load_mel(options.mel) if options.mel else None
+    mel = None
+    if options.mel:
+        mel = load_mel(options.mel)
+        try:
+            mel = oriented(mel, voice.n_mels, options.transpose)
+        except ValueError as error:
+            raise ValueError(f"{options.mel}: {error}") from None
     nats = score_recording(voice, options.input, mel)
     if options.json:
         bits = nats / math.log(2)

@@ -1,25 +1,30 @@
-"""linnet synth: features, or the features of recordings, to wav files."""
+"""linnet synth: features, or the features of recordings, to sound files."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from linnet.arguments import checked_mel
-from linnet.audio import read_wav, write_wav
+from linnet.arguments import checked_mel, oriented
+from linnet.audio import ENDINGS, RAW, WAV, decode, encode, sound_format
 from linnet.cli.arguments import (
+    add_transpose,
     add_voice,
-    load_mel,
     load_voice,
+    mel_of,
     require_folder_of,
     seed,
     temperature,
 )
-from linnet.features import PRESETS, convert
+from linnet.features import PRESETS, complete, convert
+from linnet.files import STANDARD, read_bytes, require_apart, write_bytes
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
@@ -30,11 +35,22 @@ def add(parsers: Parsers) -> None:
     parser = parsers.add_parser("synth", help="vocode a recording or a mel spectrogram")
     add_voice(parser)
     parser.add_argument(
-        "inputs", metavar="IN", nargs="+", help="recordings (.wav), or features (.npy)"
+        "inputs",
+        metavar="IN",
+        nargs="+",
+        help="recordings, or features (.npy, .npz, .pt); - is standard input",
     )
     parser.add_argument(
-        "-o", "--output", metavar="OUT", required=True, help="a wav file; of several, their folder"
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=True,
+        help=f"a file ({', '.join(ENDINGS)}), or - for standard output; of several, their folder",
     )
+    parser.add_argument(
+        "--raw", action="store_true", help="16-bit samples alone, little-endian, without a header"
+    )
+    add_transpose(parser)
     parser.add_argument("--seed", type=seed, default=0, help="0 .. 2^64 - 1 (default 0)")
     parser.add_argument("--temperature", type=temperature, default=1.0, help="default 1")
     parser.add_argument(
@@ -51,47 +67,63 @@ def add(parsers: Parsers) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    outputs = output_paths(options.inputs, options.output)
+    outputs = output_paths(options.inputs, options.output, options.raw)
+    for path in outputs:
+        require_apart(path, [options.voice, *options.inputs])
+    endings = [sound_format(path, options.raw) for path in outputs]
     voice = load_voice(options)
-    mels = [load_features(voice, path, options.mel_from) for path in options.inputs]
+    source, transpose = options.mel_from, options.transpose
+    mels = [load_features(voice, path, source, transpose) for path in options.inputs]
     how = (options.temperature, options.progress, options.strict)
     if len(mels) == 1:
         utterances = [voice.synthesize(mels[0], options.seed, *how)]
     else:
         utterances = voice.synthesize_batch(mels, [options.seed] * len(mels), *how)
-    for path, samples in zip(outputs, utterances, strict=True):
-        write_wav(path, samples, voice.sample_rate)
-        print(f"{path}: {samples.size / voice.sample_rate:.2f} s at {voice.sample_rate} Hz")
+    for path, ending, samples in zip(outputs, endings, utterances, strict=True):
+        write_bytes(path, encode(samples, voice.sample_rate, ending))
+        seconds = f"{samples.size / voice.sample_rate:.2f} s at {voice.sample_rate} Hz"
+        print(f"{path}: {seconds}", file=sys.stderr if path == STANDARD else sys.stdout)
 
 
-def load_features(voice: Voice, path: str, source: str | None = None) -> npt.NDArray[Any]:
-    """Features (n_mels, n_frames) from a .npy file, converted where they are another project's, or
-    of a recording."""
-    if not path.endswith(".npy"):
-        return voice.features(*read_wav(path))
-    mel = load_mel(path)
-    try:
+def load_features(
+    voice: Voice, path: str, source: str | None = None, transpose: bool = False
+) -> npt.NDArray[Any]:
+    """Features (n_mels, n_frames) from a file of them, converted where they are another project's,
+    or of a recording."""
+    data = read_bytes(path)
+    mel = mel_of(data, path)
+    if mel is None:
+        recording, rate = decode(data, path)
+        with _named(path):
+            return voice.features(recording, rate)
+    with _named(path):
         if source is not None:
-            return convert(mel, source, voice)
+            n_mels = complete(PRESETS[source])["n_mels"]
+            return convert(oriented(mel, n_mels, transpose), source, voice)
+        mel = oriented(mel, voice.n_mels, transpose)
         checked_mel(mel, voice.n_mels)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
     return mel
 
 
-def output_paths(inputs: list[str], output: str) -> list[str]:
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def output_paths(inputs: list[str], output: str, raw: bool = False) -> list[str]:
     """Where the samples of each input go: `output`, or files named after the inputs within it."""
     if len(inputs) == 1 and not os.path.isdir(output):
-        require_folder_of(output)
+        if output != STANDARD:
+            require_folder_of(output)
         return [output]
     require_folder_of(os.path.join(output, "a file"))
-    paths = [str(Path(output, Path(path).stem + ".wav")) for path in inputs]
+    names = ["stdin" if path == STANDARD else Path(path).stem for path in inputs]
+    paths = [str(Path(output, name + (RAW if raw else WAV))) for name in names]
     for number, path in enumerate(paths):
         if path in paths[:number]:
             other = inputs[paths.index(path)]
             raise ValueError(f"{other} and {inputs[number]} would both become {path}")
-        if any(
-            os.path.exists(path) and os.path.samefile(path, i) for i in inputs if os.path.exists(i)
-        ):
-            raise ValueError(f"{path} is an input itself: choose another folder")
     return paths

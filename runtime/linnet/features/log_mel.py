@@ -12,6 +12,7 @@ from linnet.features.bands import BandSums, mel_basis
 from linnet.features.definition import complete, to_features
 from linnet.resampling import resample
 
+LOUDEST = 8.0  # of floating-point audio: 18 dB above full scale is no recording, but other units
 _FRAMES = 512  # transformed at a time: a few MB
 
 
@@ -25,6 +26,8 @@ def log_mel(
     that does not depend on the number of threads.
     """
     wanted = complete(definition)
+    if not 0 < sample_rate < float("inf"):
+        raise ValueError(f"the sample rate must be positive, not {sample_rate}")
     samples = resample(_mono(audio), sample_rate, wanted["sample_rate"])
     hop, n_fft = wanted["hop_length"], wanted["n_fft"]
     n_frames = -(-len(samples) // hop)
@@ -70,6 +73,12 @@ def _mono(audio: ArrayLike) -> NDArray[np.float64]:
         raise ValueError(f"audio must be float or int16, not {samples.dtype}")
     if not np.isfinite(samples).all():
         raise ValueError("audio contains NaN or infinite samples")
+    loudest = np.abs(samples).max(initial=0)
+    if loudest > LOUDEST:
+        raise ValueError(
+            f"audio of floating point lies in [-1, 1], but {loudest:g} came: divide 16-bit samples"
+            " by 32768, or pass them as int16"
+        )
     return samples.astype(np.float64)
 
 

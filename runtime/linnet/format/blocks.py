@@ -189,25 +189,32 @@ def pack(dense: npt.ArrayLike, layout: str, dtype: str, input_range: float = 0.0
         raise ValueError(f"a {layout} needs a matrix of at least 1 x 1, not shape {matrix.shape}")
     if layout == VECTOR and (dtype != "float32" or matrix.shape[1] != 1):
         raise ValueError("a vector is one column of float32")
-    scales = None
-    if storage_type(dtype).scaled:
-        if layout != TABLE and matrix.shape[1] > INT8_COLUMNS:
-            raise ValueError(f"{matrix.shape[1]} columns are more than an int8 matrix has")
-        rounded, scales = quantise(matrix)
-    else:
-        rounded = round_weights(matrix, dtype)
+    if not storage_type(dtype).scaled:
+        return _laid_out(round_weights(matrix, dtype), layout, dtype)
+    if layout != TABLE and matrix.shape[1] > INT8_COLUMNS:
+        raise ValueError(f"{matrix.shape[1]} columns are more than an int8 matrix has")
+    return pack_integers(*quantise(matrix), layout, input_range)
+
+
+def pack_integers(
+    integers: npt.NDArray[np.int8], scales: Float32, layout: str, input_range: float = 0.0
+) -> Packed:
+    """Lay integers (rows, cols) and the scales (rows,) of their rows out as an int8 matrix."""
+    packed = _laid_out(integers, layout, "int8")
+    return replace(packed, scales=scales, input_range=input_range)
+
+
+def _laid_out(rounded: npt.NDArray[Any], layout: str, dtype: str) -> Packed:
     rows, cols = rounded.shape
     if layout in BLOCKS:
-        packed = _pack_blocks(rounded, layout, dtype)
-    elif layout == TABLE:
+        return _pack_blocks(rounded, layout, dtype)
+    if layout == TABLE:
         values = padded(rounded, rows, ceil_div(cols, GROUP) * GROUP).ravel()
-        packed = Packed(layout, dtype, rows, cols, values)
     else:  # a vector is a dense matrix of one column
         panels, width = ceil_div(rows, GROUP), dense_width(dtype)
         whole = padded(rounded, panels * GROUP, ceil_div(cols, width) * width)
         values = whole.reshape(panels, GROUP, -1, width).transpose(0, 2, 1, 3).ravel()
-        packed = Packed(layout, dtype, rows, cols, values)
-    return replace(packed, scales=scales, input_range=input_range)
+    return Packed(layout, dtype, rows, cols, values)
 
 
 def _pack_blocks(rounded: npt.NDArray[Any], block: str, dtype: str) -> Packed:
@@ -255,6 +262,11 @@ def unpack(packed: Packed) -> Float32:
     """The inverse of `pack`: `(rows, cols)` float32; for a vector `(rows,)`."""
     unscaled = _unpack(packed, widen(packed.values, packed.dtype))
     return unscaled if packed.scales is None else np.asarray(unscaled * packed.scales[:, None])
+
+
+def unpack_integers(packed: Packed) -> npt.NDArray[np.int8]:
+    """The integers (rows, cols) of an int8 matrix, without the scales."""
+    return _unpack(packed, widen(packed.values, packed.dtype)).astype(np.int8)
 
 
 def _unpack(packed: Packed, values: Float32) -> Float32:

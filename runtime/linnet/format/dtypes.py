@@ -74,6 +74,12 @@ def storage_type(dtype: str) -> StorageType:
     return _BY_NAME[dtype]
 
 
+def type_name(text: str) -> str:
+    """The name of the type that is called so, or so for short. Raises ValueError."""
+    by_short = {t.short: t.name for t in STORAGE_TYPES}
+    return storage_type(by_short.get(text, text)).name
+
+
 def numbered_type(number: int) -> StorageType:
     """The type of that number in the file. Raises StopIteration."""
     return next(t for t in STORAGE_TYPES if t.number == number)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linnet import _core
-from linnet.errors import FormatError
+from linnet.errors import FormatError, named
 from linnet.format.blocks import (
     BLOCKS,
     GROUP,
@@ -49,8 +49,9 @@ def read(source: str | os.PathLike[str] | bytes | Bytes) -> VoiceFile:
         data = np.frombuffer(source, np.uint8)
         _core.Model.from_buffer(data.data)
         return decoded(data)
-    _core.Model.open(os.fsencode(source))
-    return decoded(np.asarray(np.memmap(source, np.uint8, mode="r")))
+    with named(source):
+        _core.Model.open(os.fsencode(source))
+        return decoded(np.asarray(np.memmap(source, np.uint8, mode="r")))
 
 
 def decoded(data: Bytes) -> VoiceFile:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from linnet.format.blocks import Packed
 from linnet.format.dtypes import widen
-from linnet.format.operations import Match
+from linnet.format.operations import Match, Operation
 from linnet.format.reading import read
 from linnet.reference import functions, matching, operations
 from linnet.reference.products import Matrix
@@ -64,7 +64,10 @@ class ReferenceVoice:
         mel (n_features, n_frames); tokens (n <= n_frames * hop_length), the companded samples, or
         all bands of a step in turn; of a voice of excitations the samples + 32768.
         """
-        run = Run(self, 0, 0, 1.0, [int(token) for token in np.asarray(tokens)])
+        return self.scored(Run(self, 0, 0, 1.0, [int(t) for t in np.asarray(tokens)]), mel)
+
+    def scored(self, run: Run, mel: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """As `score`, by a run of this voice that knows its tokens."""
         self._samples(run, mel)
         return np.array(run.nats, np.float64)
 
@@ -135,13 +138,17 @@ class Run(State):
         at = self.file.header.features_at
         self.arena[at : at + len(features)] = features
         for operation in self.file.frame_program:
-            operations.execute(self, operation, 0)
+            self.execute(operation, 0)
+
+    def execute(self, operation: Operation, i: int) -> None:
+        """Run an operation that sees row i of its frame."""
+        operations.execute(self, operation, i)
 
     def step(self, i: int) -> list[int]:
         """One step, which sees row i of the frame: its samples, signed 16-bit numbers."""
         if self.tokens is not None:
             self.nats.append(0.0)
         for operation in self.file.sample_program[:-1]:
-            operations.execute(self, operation, i)
+            self.execute(operation, i)
         self.made += 1
         return operations.samples(self, i)

@@ -11,11 +11,6 @@ namespace {
 // Samples of each stream between two looks at the clock.
 constexpr size_t kChunk = 16;
 
-struct CloseStream {
-  void operator()(linnet_stream* stream) const { linnet_stream_close(stream); }
-};
-using StreamPointer = std::unique_ptr<linnet_stream, CloseStream>;
-
 struct Utterance {
   const float* frames;  // (n_frames, n_features)
   size_t n_frames;

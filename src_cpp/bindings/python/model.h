@@ -105,6 +105,11 @@ class Model {
   linnet_model* model_ = nullptr;
 };
 
+struct CloseStream {
+  void operator()(linnet_stream* stream) const { linnet_stream_close(stream); }
+};
+using StreamPointer = std::unique_ptr<linnet_stream, CloseStream>;
+
 // The frames of an array of shape (n_frames, n_features); ValueError otherwise.
 inline const float* frame_data(const py::array& frames, uint32_t n_features) {
   require_array<float>(frames, "frames", "float32");
@@ -115,8 +120,13 @@ inline const float* frame_data(const py::array& frames, uint32_t n_features) {
   return static_cast<const float*>(frames.data());
 }
 
-// Used without the GIL between small steps of work: every kSlice it takes the GIL, lets signal handlers run (Ctrl-C
-// throws here) and reports progress.
+// Lets signal handlers run: Ctrl-C throws here.
+inline void heed_signals() {
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+// Used without the GIL between small steps of work: every kSlice it takes the GIL, lets signal handlers run and reports
+// progress.
 class SignalCheck {
  public:
   explicit SignalCheck(py::object progress) : progress_(std::move(progress)) {}
@@ -124,7 +134,7 @@ class SignalCheck {
   void operator()(size_t done) {
     if (std::chrono::steady_clock::now() - last_ < kSlice) return;
     py::gil_scoped_acquire gil;
-    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    heed_signals();
     if (!progress_.is_none()) progress_(done);
     last_ = std::chrono::steady_clock::now();
   }

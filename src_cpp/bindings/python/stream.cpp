@@ -19,14 +19,17 @@ class Stream {
     options.temperature = temperature;
     options.threads = threads;
     options.kernels = kernels ? kernels->c_str() : nullptr;
-    const linnet_status status = linnet_stream_create(model_->get(), &options, nullptr, 0, &stream_);
+    linnet_status status;
+    {
+      py::gil_scoped_release release;
+      linnet_stream* created;
+      status = linnet_stream_create(model_->get(), &options, nullptr, 0, &created);
+      stream_.reset(created);
+    }
     if (status == LINNET_ERROR_KERNELS) raise_no_such_kernels(kernels);
     check(status);
+    heed_signals();
   }
-
-  ~Stream() { linnet_stream_close(stream_); }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
 
   size_t push(const py::array& frames) {
     const Use use(*this);
@@ -36,7 +39,7 @@ class Stream {
     py::gil_scoped_release release;
     size_t total = 0;
     for (size_t taken = 1; total < n_frames && taken == 1; total += taken) {
-      check(linnet_stream_push(stream_, data + total * info_.n_features, 1, &taken));
+      check(linnet_stream_push(stream_.get(), data + total * info_.n_features, 1, &taken));
       check_signals(0);
     }
     return total;
@@ -54,7 +57,7 @@ class Stream {
 
   void finish() {
     const Use use(*this);
-    check(linnet_stream_finish(stream_));
+    check(linnet_stream_finish(stream_.get()));
   }
 
   // Every frame, then the end: as many samples as `samples` holds.
@@ -77,7 +80,7 @@ class Stream {
       size_t made = chunk;
       size_t total = done;
       while (total < n_tokens && made == chunk) {
-        check(linnet_stream_score(stream_, data + total, std::min(chunk, n_tokens - total), &made, &nats));
+        check(linnet_stream_score(stream_.get(), data + total, std::min(chunk, n_tokens - total), &made, &nats));
         total += made;
         check_signals(total);
       }
@@ -89,11 +92,15 @@ class Stream {
 
   void reset(uint64_t seed, uint32_t stream) {
     const Use use(*this);
-    check(linnet_stream_reset(stream_, seed, stream));
+    {
+      py::gil_scoped_release release;
+      check(linnet_stream_reset(stream_.get(), seed, stream));
+    }
+    heed_signals();
   }
 
-  size_t available() const { return linnet_stream_available(stream_); }
-  const char* kernels() const { return linnet_stream_kernels(stream_); }
+  size_t available() const { return linnet_stream_available(stream_.get()); }
+  const char* kernels() const { return linnet_stream_kernels(stream_.get()); }
 
  private:
   // A stream belongs to one thread at a time; the flag is read and written with the GIL held.
@@ -115,7 +122,7 @@ class Stream {
     size_t made = kChunk;
     size_t total = done;
     while (total < capacity && made == kChunk) {
-      check(linnet_stream_pull(stream_, out + total, std::min(kChunk, capacity - total), &made));
+      check(linnet_stream_pull(stream_.get(), out + total, std::min(kChunk, capacity - total), &made));
       total += made;
       check_signals(total);
     }
@@ -133,18 +140,18 @@ class Stream {
     size_t done = 0;
     for (size_t t = 0; t < n_frames; ++t) {
       size_t taken = 0;
-      check(linnet_stream_push(stream_, data + t * info_.n_features, 1, &taken));
+      check(linnet_stream_push(stream_.get(), data + t * info_.n_features, 1, &taken));
       if (taken == 0) break;  // the samples wanted end before this frame
       done += take(done, check_signals);
       check_signals(done);
     }
-    check(linnet_stream_finish(stream_));
+    check(linnet_stream_finish(stream_.get()));
     return done + take(done, check_signals);
   }
 
   std::shared_ptr<Model> model_;
   linnet_info info_;
-  linnet_stream* stream_ = nullptr;
+  StreamPointer stream_;
   bool busy_ = false;
 };
 

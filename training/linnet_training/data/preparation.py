@@ -10,6 +10,7 @@ which a texts.json tells what is said.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 from collections.abc import Collection
@@ -22,8 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from linnet.audio import cut_off
 from linnet.features import complete, log_mel
+from linnet.features.log_mel import LOUDEST
+from linnet.files import read_bytes
 from linnet.signal import to_int16
+
+READ = (".wav", ".flac")
+# Recordings too, but of formats that lose what a voice should learn, or that few tools read.
+NOT_READ = (".aac", ".aif", ".aiff", ".m4a", ".mp3", ".ogg", ".opus", ".w64", ".wma")
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ def recordings(wavs: Path) -> dict[str, Path]:
     """
     if not wavs.is_dir():
         raise FileNotFoundError(f"{wavs}: no such folder of wav files")
-    paths = sorted(p for p in wavs.rglob("*") if p.suffix.lower() in (".wav", ".flac"))
+    paths = sorted(p for p in wavs.rglob("*") if p.suffix.lower() in READ)
     if len(paths) < 2:
         raise ValueError(f"{wavs}: needs at least two wav files, found {len(paths)}")
     named: dict[str, Path] = {}
@@ -84,6 +92,12 @@ def recordings(wavs: Path) -> dict[str, Path]:
             raise ValueError(f"{path} and {named[name]} would have one name, {name!r}: rename one")
         named[name] = path
     return named
+
+
+def not_read(wavs: Path) -> dict[str, str]:
+    """The other recordings below a folder, by path, and why they are left out."""
+    paths = sorted(p for p in wavs.rglob("*") if p.suffix.lower() in NOT_READ)
+    return {str(path): f"{path}: not a {' or '.join(READ)} file" for path in paths}
 
 
 def first_of_each(named: dict[str, Path], wavs: Path, most: int) -> dict[str, Path]:
@@ -119,17 +133,25 @@ def read(
 ) -> NDArray[np.float32]:
     """A recording as mono (n,) at `rate`, without what is `trim_db` below its loudest frame at
     both ends (0: untrimmed), of it the first `seconds` (0: all), brought to `peak` (0: as it is).
-    ValueError names a file that cannot be read."""
+    ValueError names a file that cannot be read, or was cut."""
     import librosa
     import soundfile
 
+    data = read_bytes(path)
     try:
-        audio, original = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            audio, original = file.read(dtype="float32", always_2d=True), file.samplerate
+            missing = f"cut off: {len(audio)} of {file.frames} samples"
+            why = cut_off(data) or (missing if len(audio) < file.frames else None)
     except soundfile.LibsndfileError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{path}: {error.error_string}") from None
+    if why is not None:
+        raise ValueError(f"{path}: {why}")
     mono: NDArray[np.float32] = audio.mean(axis=1)
     if not np.isfinite(mono).all():
         raise ValueError(f"{path}: a sample is NaN or infinite")
+    if np.abs(mono).max(initial=0) > LOUDEST:
+        raise ValueError(f"{path}: floating-point samples far beyond [-1, 1]")
     if original != rate:
         mono = librosa.resample(mono, orig_sr=original, target_sr=rate, res_type="soxr_hq")
     if trim_db and mono.any():
@@ -171,14 +193,17 @@ def prepare(
     seconds: float = 0.0,
     peak: float = 0.0,
     jobs: int = 2,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """Resamples and trims every recording below `wavs`, computes features, writes `folder`; returns
     the index.
 
     Each utterance gets `pad_seconds` of digital silence at both ends, so that silence is learnt.
     A subfolder of `wavs` is a speaker. If none is trained on, the data is good for evaluation only.
-    Files without any sound are left out and listed. per_speaker: only the first so many files of
-    each speaker (0: all). seconds, peak: as in `read`.
+    Files without any sound are left out and listed, as `silent`. Those that cannot be read, were
+    cut, or are of another kind are left out too, and `left_out` says why; `strict` raises
+    ValueError. per_speaker: only the first so many files of each speaker (0: all). seconds, peak:
+    as in `read`.
     """
     wanted = complete(definition)
     rate, hop = int(wanted["sample_rate"]), int(wanted["hop_length"])
@@ -191,8 +216,18 @@ def prepare(
         )
     folder.mkdir(parents=True, exist_ok=True)
 
+    left_out = not_read(wavs)
+    if strict and left_out:
+        raise ValueError("; ".join(left_out.values()))
+
     def one(name: str) -> tuple[float, Seen]:
-        audio = read(named[name], rate, trim_db, seconds, peak)
+        try:
+            audio = read(named[name], rate, trim_db, seconds, peak)
+        except ValueError as error:
+            if strict:
+                raise
+            left_out[str(named[name])] = str(error)
+            return 0.0, Seen()
         pcm = padded(audio, round(pad_seconds * rate), hop)
         if not pcm.any():
             return 0.0, Seen()
@@ -204,12 +239,13 @@ def prepare(
         done = tqdm(pool.map(one, named), total=len(named), desc="prepare", mininterval=1)
         found = dict(zip(named, done, strict=True))
     lengths = {name: one[0] for name, one in found.items()}
-    silent = [name for name in named if not lengths[name]]
+    silent = [name for name in named if not lengths[name] and str(named[name]) not in left_out]
     unseen = [n for n in named if lengths[n] and speakers[n] in held_out_speakers]
     seen = [n for n in named if lengths[n] and speakers[n] not in held_out_speakers]
     test = held_out_names(seen, speakers, held_out)
     if not test and not unseen:
-        raise ValueError(f"{wavs}: no speaker has two recordings with sound, one to hold out")
+        why = "".join(f"; left out: {problem}" for problem in left_out.values())
+        raise ValueError(f"{wavs}: no speaker has two recordings with sound, one to hold out{why}")
     train = [name for name in seen if name not in test]
     index = {
         "features": wanted,
@@ -218,6 +254,7 @@ def prepare(
         "held_out": [name for name in seen if name in test],
         "unseen": unseen,
         "silent": silent,
+        "left_out": dict(sorted(left_out.items())),
         "speakers": speakers,
         "texts": texts_of(named),
         "seconds": round(sum(lengths.values()), 1),

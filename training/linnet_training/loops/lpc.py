@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from linnet.pruning import block_size
 from linnet_training.data.corpus import Streams
 from linnet_training.data.lpc import LpcCorpus, Recording
 from linnet_training.loops.held_out import stored
@@ -45,6 +46,7 @@ class LpcTrainer(Trainer):
     """On an `LpcCorpus`; the loss is that of the excitation's token."""
 
     parts = ("token",)
+    inputs = excitation.INPUTS
     corpus: LpcCorpus
 
     def build(self) -> None:
@@ -119,7 +121,8 @@ class LpcTrainer(Trainer):
     def find_blocks(self) -> Blocks | None:
         """The blocks of the recurrent matrix, where they are what it is computed with."""
         rules = [rule for rule in self.config.pruning.rules if rule.name == RECURRENT]
-        fits = all(rule.block == "4x4" for rule in rules) and not self.config.model.hidden_size % 4
+        sizes = [size for rule in rules for size in block_size(rule.block)]
+        fits = not any(size % 4 for size in (*sizes, self.config.model.hidden_size))
         if not block_scan.AVAILABLE or self.device.type != "cpu" or not fits:
             return None
         if not rules:
@@ -166,7 +169,7 @@ class LpcTrainer(Trainer):
         group = group + [group[0]] * (STREAMS - len(group))
         lengths += [0] * (STREAMS - len(lengths))
         past, blocks = Past(STREAMS, self.config.model.order), self.find_blocks()
-        average = stored(self.average)
+        average = self.stored()
         h = torch.zeros(STREAMS, self.config.model.hidden_size, device=self.device)
         total = 0.0
         for at in range(0, max(lengths), CHUNK):

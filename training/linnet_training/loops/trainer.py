@@ -26,9 +26,11 @@ from tqdm import tqdm
 
 from linnet.features import complete
 from linnet_training.config import Config, Network
+from linnet_training.loops.held_out import stored
 from linnet_training.loops.log import Log
 from linnet_training.loops.weights import read_weights
 from linnet_training.pruner import Pruner
+from linnet_training.quantiser import Quantiser, round_operands
 
 
 def save(value: dict[str, Any], path: Path) -> None:
@@ -48,6 +50,7 @@ class Trainer(ABC):
     """
 
     parts: tuple[str, ...]  # of the loss
+    inputs: int  # of the GRU beside the conditioning
     model: Any
     average: Any  # of the model's weights: what is saved
     segments: Any
@@ -80,6 +83,7 @@ class Trainer(ABC):
             granularity=p.granularity,
             keep_diagonal=p.keep_diagonal,
         )
+        self.quantiser = self.find_quantiser()
         if self.checkpoint.exists():
             self.load()
         elif t.start:
@@ -129,6 +133,18 @@ class Trainer(ABC):
     def signal(self) -> dict[str, Any]:
         """The signal's definition for the exporter."""
 
+    def find_quantiser(self) -> Quantiser | None:
+        """What rounds the weights, where the config asks for it. Raises ValueError for a type that
+        is not trained for."""
+        t = self.config.training
+        if t.quantise not in ("", "int8"):
+            raise ValueError(f"[training] quantise is {t.quantise!r}, neither 'int8' nor ''")
+        if not t.quantise:
+            return None
+        for network in (self.model, self.average):
+            round_operands(network)
+        return Quantiser(self.model, self.config.model.architecture, self.inputs)
+
     @property
     def progress(self) -> float:
         """The fraction of the training that is done: of its steps if given, else of its time."""
@@ -146,9 +162,11 @@ class Trainer(ABC):
         """One segment of every stream; returns its nats per sample, part by part."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
-        losses = self.losses()
         self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(losses).sum().backward()
+        rounded = self.quantiser.rounded(self.model) if self.quantiser else contextlib.nullcontext()
+        with rounded:
+            losses = self.losses()
+            torch.stack(losses).sum().backward()
         norm = torch.nn.utils.clip_grad_norm_(self.trained, self.config.training.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
@@ -174,6 +192,13 @@ class Trainer(ABC):
         utterances' first 2 seconds."""
         self.pruner.apply(dict(self.average.named_parameters()))
         return self.held_out(utterances, frames, done)
+
+    def stored(self) -> Any:
+        """A copy of the averaged network with the weights that its voice has."""
+        rounded = stored(self.average)
+        if self.quantiser:
+            self.quantiser.round_weights(rounded, self.average)
+        return rounded
 
     def state(self) -> dict[str, Any]:
         return {
@@ -232,6 +257,7 @@ class Trainer(ABC):
                 "conditioning_padding": "valid",
                 "temperature": c.model.temperature,
                 "matching": c.model.matching,
+                **({"dtype": t.quantise} if t.quantise else {}),
                 "training": {
                     "data": c.data.description,
                     "seconds_of_speech": self.corpus.index["seconds"],

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from linnet_training.data.corpus import Segments
-from linnet_training.loops.held_out import held_out_nats, stored
+from linnet_training.loops.held_out import held_out_nats
 from linnet_training.loops.trainer import Trainer
 from linnet_training.networks.wavernn import SILENCE, WaveRNN
 
@@ -18,6 +18,7 @@ class WaveRNNTrainer(Trainer):
     """On a `Corpus`; the losses are those of the coarse and the fine byte."""
 
     parts = ("coarse", "fine")
+    inputs = 3  # the last two bytes, and the coarse one of this sample
 
     def build(self) -> None:
         config, corpus, t = self.config, self.corpus, self.config.training
@@ -58,7 +59,7 @@ class WaveRNNTrainer(Trainer):
         self, utterances: int | None, frames: int, done: Callable[[int], object] = int
     ) -> tuple[float, ...]:
         score: tuple[float, ...] = held_out_nats(
-            stored(self.average), self.corpus.held_out[:utterances], frames, done=done
+            self.stored(), self.corpus.held_out[:utterances], frames, done=done
         )
         return score
 

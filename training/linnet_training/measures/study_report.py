@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 DENSE = "dense"
-STRUCTURES = {"1x1": "unstructured", "4x4": "4x4", "16x1": "16x1"}
+STRUCTURES = {"1x1": "unstructured", "4x4": "4x4", "16x1": "16x1", "8x4": "8x4"}
 
 # Kalchbrenner et al. 2018, Figure 2, read off to +-0.005: networks as large as a dense one
 # of 224 units in weights, (sparsity, nats per sample).
@@ -71,7 +71,8 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
             at = sorted({s for s, _ in mine})
             means = [np.mean([y for s, y in mine if s == x]) for x in at]
             ours.plot(at, means, "-", color=color, label=label)
-        theirs.plot(*zip(*PAPER[block], strict=True), "o-", ms=4, color=color, label=label)
+        if block in PAPER:
+            theirs.plot(*zip(*PAPER[block], strict=True), "o-", ms=4, color=color, label=label)
     theirs.axhline(PAPER_DENSE, color="0.6", lw=1, label="dense, 224 units")
     ours.set_title(f"here: {weights:,} weights, coarse byte")
     theirs.set_title("the paper's Figure 2: weights of 224 units, both bytes")

@@ -1,5 +1,7 @@
 """A GRU over time that computes only the 4x4 blocks that pruning has left, on CPUs.
 
+Larger blocks, such as 8x4, consist of them.
+
 At 384 units and 90 % sparsity forward and backward take a seventh of the time of `GruScan`; dense
 they take half. Equal to torch.nn.GRU within rounding (tests/test_training_lpc.py).
 """
