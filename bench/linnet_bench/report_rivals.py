@@ -16,11 +16,14 @@ from linnet_bench.vocoder_times import VocoderTimes
 
 def run(options: argparse.Namespace, kernels: str) -> Results:
     with status_line() as show:
-        found = vocoder_times.measure(options.voices, kernels, show)
+        limit = options.time_limit
+        found, rounds = vocoder_times.measure(options.voices, kernels, show, limit)
     print(f"Times real time on one thread, voices with kernels {kernels}\n")
     print(speed_table(found))
+    if rounds < vocoder_times.ROUNDS:
+        print(f"\nthe time limit of {limit:g} s: {rounds} rounds of {vocoder_times.ROUNDS}")
     return Results(
-        {"vocoders": [asdict(times) for times in found]},
+        {"rounds": rounds, "vocoders": [asdict(times) for times in found]},
         lambda figure: draw_vocoders(figure, found),
     )
 

@@ -7,6 +7,7 @@ that the measuring thread was running, so that other programs' time slices do no
 from __future__ import annotations
 
 import io
+import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -57,38 +58,55 @@ class VocoderTimes:
 
 
 def measure(
-    sources: Sequence[Source], kernels: str | None, report: Callable[[object], None]
-) -> list[VocoderTimes]:
-    """Time all vocoders, and voices with one kernel set, in turn on the calling thread."""
+    sources: Sequence[Source],
+    kernels: str | None,
+    report: Callable[[object], None],
+    time_limit: float = 0.0,
+) -> tuple[list[VocoderTimes], int]:
+    """Time all vocoders, and voices with one kernel set, in turn on the calling thread.
+
+    Returns the times and the rounds, ROUNDS or as many as time_limit (seconds; 0: none) leaves, at
+    least one.
+    """
+    until = time.perf_counter() + time_limit if time_limit else math.inf
     alternatives = [_Voice(linnet.load(source, kernels=kernels), str(source)) for source in sources]
     others = []
     for vocoder in VOCODERS:
         report(vocoder.name)
         others.append(_Network(vocoder))
     everything: list[_Voice | _Network] = [*alternatives, *others]
-    times = _in_turn(
-        {(one.name, what): work for one in everything for what, work in one.work.items()}, report
+    times, rounds = _in_turn(
+        {(one.name, what): work for one in everything for what, work in one.work.items()},
+        report,
+        until,
     )
     found = []
     for one in everything:
         speed = {what: one.seconds[what] / times[one.name, what] for what in one.work}
         rates = (speed[WHOLE], speed[CHUNKS], speed.get(BARE_CHUNKS))
         found.append(VocoderTimes(one.name, *one.facts, 1000 * one.seconds[CHUNKS], *rates))
-    return found
+    return found, rounds
 
 
 def _in_turn(
-    alternatives: Mapping[tuple[str, str], Callable[[], object]], report: Callable[[object], None]
-) -> dict[tuple[str, str], float]:
-    """Median seconds of running of each alternative; a round before the first is not counted."""
+    alternatives: Mapping[tuple[str, str], Callable[[], object]],
+    report: Callable[[object], None],
+    until: float,
+) -> tuple[dict[tuple[str, str], float], int]:
+    """Median seconds of running of each alternative, and over how many rounds; a round before the
+    first is not counted."""
     times: dict[tuple[str, str], list[float]] = {name: [] for name in alternatives}
+    rounds = 0
     for number in range(ROUNDS + 1):
+        if number > 1 and time.perf_counter() > until:
+            break
         for name, work in alternatives.items():
             report(f"round {number} of {ROUNDS}: {', '.join(name)}")
             start = time.thread_time()
             work()
             times[name].append(time.thread_time() - start)
-    return {name: float(np.median(of[1:])) for name, of in times.items()}
+        rounds = number
+    return {name: float(np.median(of[1:])) for name, of in times.items()}, rounds
 
 
 def n_frames(seconds: float, sample_rate: int, hop_length: int) -> int:

@@ -92,27 +92,23 @@ def _add_rivals(modes: Parsers) -> None:
         "chunks of 100 ms. Needs PyTorch, onnx and onnxruntime. Writes OUT.json and OUT.png.",
     )
     parser.add_argument("voices", metavar="VOICE", nargs="+", help=".linnet files or names")
-    _add_output(parser)
+    _add_common(parser)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    _add_output(parser)
-    parser.add_argument(
-        "--time-limit",
-        type=seconds,
-        default=60.0,
-        metavar="SECONDS",
-        help="of the whole run, which then takes fewer rounds (default: 60; 0: none)",
-    )
-
-
-def _add_output(parser: argparse.ArgumentParser) -> None:
     add_kernels(parser)
     parser.add_argument(
         "-o", "--output", metavar="OUT", help="default: linnet-bench-MODE; none with --json"
     )
     parser.add_argument(
         "--json", metavar="FILE", help="only the figures, into this file, or - for stdout"
+    )
+    parser.add_argument(
+        "--time-limit",
+        type=seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="of the whole run, which then takes fewer rounds (default: 60; 0: none)",
     )
 
 

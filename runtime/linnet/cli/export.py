@@ -30,7 +30,7 @@ from linnet.files import (
     write_bytes,
 )
 from linnet.format.blocks import BLOCKS, DENSE
-from linnet.format.dtypes import STORAGE_TYPES
+from linnet.format.dtypes import DTYPES, STORAGE_TYPES
 from linnet.format.reading import is_voice
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def add(parsers: Parsers) -> None:
     parser.add_argument(
         "--dtype",
         type=storage_type,
+        choices=list(DTYPES),
         metavar="TYPE",
         help=f"{', '.join(SHORT_NAMES)}; default: the config's, or {SHORT_NAMES[0]}",
     )
