@@ -218,8 +218,7 @@ def test_the_c_library_scales_int8_as_well_as_python(
     stored = np.fromfile(paths[2], np.float32).reshape(45, 67).T
 
     def errors(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        found: npt.NDArray[np.float64] = np.square(matrix.astype(np.float64) - weights).sum(axis=1)
-        return found
+        return np.asarray(np.square(matrix.astype(np.float64) - weights).sum(axis=1))
 
     # A product adds two roundings of 2^-24, which are 127 x 2^-22 of the step between two weights.
     assert (errors(stored) <= errors(dtypes.as_stored(weights, "int8")) * (1 + 1e-3)).all()

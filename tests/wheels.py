@@ -89,7 +89,7 @@ def build(source: Path, name: str) -> Path:
         "LDSHARED": f"{compiler} -shared -s",
         "LDCXXSHARED": f"{compiler} -shared -s",
         "AR": f"{zig} ar",
-        "CFLAGS": "-g0",
+        "CFLAGS": "-g0 -Wno-macro-redefined",  # by the headers of this Python
         "SETUPTOOLS_EXT_SUFFIX": f"{suffix}-{'musl' if 'musl' in name else 'gnu'}.so",
     }
     shutil.rmtree(source / "build", ignore_errors=True)
