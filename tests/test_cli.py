@@ -251,7 +251,7 @@ def test_training_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch, capsys: An
         ("linnet bench m", {"matvec"}),
         ("linnet bench matvec --time", {"--time-limit"}),
         ("linnet score --js", {"--json"}),
-        ("linnet export --dtype f", {"float16", "float32"}),
+        ("linnet bench sweep --dtype f", {"float16", "float32"}),
         ("linnet synth --kernels port", {"portable"}),
         ("linnet completion ", {"bash", "zsh", "fish"}),
     ],

@@ -168,6 +168,12 @@ double score(const linnet_model* model, const Config& config, const char* kernel
   Fed stream(model, kernels, 7);
   std::vector<uint16_t> tokens(size_t{config.samples_per_step} * 5);
   double nats = 0.0;
+  if (config.high_classes == 0) {  // nothing is drawn from classes: no token exists
+    size_t made = 1;
+    const linnet_status status = linnet_stream_score(stream.get(), tokens.data(), tokens.size(), &made, &nats);
+    require(status == LINNET_ERROR_ARGUMENT && made == 0, "without classes there is no score");
+    return nats;
+  }
   uint32_t number = 0;
   for (unsigned t = 0; t < stream.frames() && stream.push(); ++t) {
     for (size_t done = 0, made = 1; made != 0 && done < kSamplesPerFrame; done += made) {
