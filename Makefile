@@ -64,7 +64,7 @@ test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm6
 	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ qemu-aarch64
 	LINNET_TEST_ARM=python $(python) -m pytest tests/arm
 
-wheels: $(extension)  ## sdist and wheels for x86-64 and ARM Linux, glibc and musl, checked and tried; build/wheels (PyPI)
+wheels: $(extension)  ## sdist and wheels for x86-64 and ARM Linux, checked and tried; build/wheels (PyPI)
 	PYTHONPATH=tests/arm $(python) tests/wheels.py
 
 phone: $(extension) $(test_packages)  ## folders for `adb push`: static programs, PHONE_VOICE, features of PHONE_CLIP (apt packages)

@@ -4,7 +4,7 @@
 ziglang), which brings the C libraries of every target, so that one machine builds for all of them.
 auditwheel tells which systems a wheel really runs on. What is tried: a wheel of this machine's kind
 in an empty environment, an aarch64 one in Debian's arm64 Python under QEMU; both must make the
-samples that the checkout makes. A musl wheel is only checked: there is no Python on musl here.
+samples that the checkout makes.
 """
 
 from __future__ import annotations
@@ -39,8 +39,6 @@ class Target:
 TARGETS = {
     "manylinux-x86_64": Target("x86_64", "x86_64-linux-gnu.2.17", "manylinux2014_x86_64"),
     "manylinux-aarch64": Target("aarch64", "aarch64-linux-gnu.2.17", "manylinux2014_aarch64"),
-    "musllinux-x86_64": Target("x86_64", "x86_64-linux-musl", "musllinux_1_2_x86_64"),
-    "musllinux-aarch64": Target("aarch64", "aarch64-linux-musl", "musllinux_1_2_aarch64"),
 }
 
 TRIAL = """
@@ -90,7 +88,7 @@ def build(source: Path, name: str) -> Path:
         "LDCXXSHARED": f"{compiler} -shared -s",
         "AR": f"{zig} ar",
         "CFLAGS": "-g0 -Wno-macro-redefined",  # by the headers of this Python
-        "SETUPTOOLS_EXT_SUFFIX": f"{suffix}-{'musl' if 'musl' in name else 'gnu'}.so",
+        "SETUPTOOLS_EXT_SUFFIX": f"{suffix}-gnu.so",
     }
     shutil.rmtree(source / "build", ignore_errors=True)
     folders = ["-d", str(FOLDER), "--plat-name", target.platform]
@@ -126,8 +124,6 @@ def promised(target: Target) -> list[str]:
 def trial(wheel: Path, target: Target) -> str | None:
     """The machine and the hash of samples that the installed wheel makes; None: not tried."""
     environment: dict[str, str] = {}
-    if "musl" in target.platform:
-        return None
     if target.machine == platform.machine():
         place = FOLDER / "empty"
         venv.create(place, clear=True, with_pip=True)
