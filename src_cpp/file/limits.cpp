@@ -18,28 +18,10 @@ uint64_t weights_of(const Matrix& w) {
   return blocks * shape.rows * shape.cols;
 }
 
-// Multiplications of an operation that goes through an operand more than once.
-uint64_t products_of(const Model& model, const Operation& op) {
-  const uint64_t rows = model.config.rows(), a = op.words[1], b = op.words[2];
-  switch (op.code()) {
-    case Code::upsample:
-      return rows * b * op.words[3];  // channels, window
-    case Code::step_up:
-      return a * a;  // order
-    case Code::levinson:
-      return rows * a * a;  // lags
-    case Code::source:
-      return 4 * a * b;  // harmonics, samples
-    case Code::all_pole:
-      return a * b;  // order, samples
-    default:
-      return 0;
-  }
-}
-
 uint64_t work_of(const Model& model, const Operation& op) {
-  uint64_t work = 1 + products_of(model, op);
-  for (const Word* word = row_of(op.code())->words; word->at != 0; ++word) {
+  const OperationRow& row = *row_of(op.code());
+  uint64_t work = 1 + (row.products == nullptr ? 0 : row.products(model, op));
+  for (const Word* word = row.words; word->at != 0; ++word) {
     if (!has(op, *word)) continue;
     const uint32_t value = op.words[word->at];
     if (word->kind == WordKind::operand) work += size_of(model, op, *word);

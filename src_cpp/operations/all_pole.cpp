@@ -58,6 +58,11 @@ void run_levinson(Step& step, const Operation& operation, const Part&) {
   }
 }
 
+uint64_t levinson_products(const Model& model, const Operation& operation) {
+  const uint64_t lags = operation.as<LevinsonWords>().lags;
+  return model.config.rows() * lags * lags;
+}
+
 struct AllPoleWords {
   Code code;
   uint32_t order;
@@ -100,6 +105,11 @@ void run_all_pole(Step& step, const Operation& operation, const Part&) {
   memcpy(past, samples, op.order * sizeof *past);
 }
 
+uint64_t all_pole_products(const Model&, const Operation& operation) {
+  const auto& op = operation.as<AllPoleWords>();
+  return uint64_t{op.order} * op.samples;
+}
+
 }  // namespace
 
 namespace rows {
@@ -112,7 +122,7 @@ constexpr Word kLevinsonWords[] = {number(1, "lags", 2, kMostOrder + 1),
                                    {}};
 
 const OperationRow levinson = {Code::levinson, "levinson", kInFrame,     kLevinsonWords, nullptr,
-                               check_levinson, nullptr,    run_levinson, nullptr};
+                               check_levinson, nullptr,    run_levinson, nullptr,        levinson_products};
 
 constexpr Word kAllPoleWords[] = {number(1, "order", 1, kMostOrder),
                                   number(2, "samples", 1, kMostSamples),
@@ -125,7 +135,7 @@ constexpr Word kAllPoleWords[] = {number(1, "order", 1, kMostOrder),
                                   {}};
 
 const OperationRow all_pole = {Code::all_pole, "all_pole", kEndsSample,  kAllPoleWords, nullptr,
-                               check_all_pole, nullptr,    run_all_pole, nullptr};
+                               check_all_pole, nullptr,    run_all_pole, nullptr,       all_pole_products};
 
 }  // namespace rows
 }  // namespace linnet

@@ -114,6 +114,11 @@ void run_source(Step& step, const Operation& operation, const Part&) {
   memcpy(out, sum, n * sizeof *out);
 }
 
+uint64_t source_products(const Model&, const Operation& operation) {
+  const auto& op = operation.as<SourceWords>();
+  return uint64_t{4} * op.most * op.samples;
+}
+
 }  // namespace
 
 namespace rows {
@@ -139,7 +144,7 @@ constexpr Word kSourceWords[] = {number(1, "most", 1, kMostHarmonics),
                                  {}};
 
 const OperationRow source = {Code::source, "source", kInSample,  kSourceWords, nullptr,
-                             check_source, nullptr,  run_source, nullptr};
+                             check_source, nullptr,  run_source, nullptr,      source_products};
 
 }  // namespace rows
 }  // namespace linnet

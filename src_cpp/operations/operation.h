@@ -12,10 +12,11 @@
 namespace linnet {
 
 // Every operation, in the order of its number in the file, which starts at 1.
-#define LINNET_OPERATIONS(X)                                                                                 \
-  X(linear)                                                                                                  \
-  X(gates) X(history) X(upsample) X(add) X(embedding) X(draw) X(output) X(logistics) X(sub_bands) X(step_up) \
-      X(predict) X(match) X(pitch) X(levinson) X(harmonics) X(source) X(all_pole)
+#define LINNET_OPERATIONS(X)                                                                                   \
+  X(linear)                                                                                                    \
+  X(gates)                                                                                                     \
+  X(history) X(upsample) X(add) X(embedding) X(draw) X(output) X(logistics) X(sub_bands) X(step_up) X(predict) \
+      X(match) X(pitch) X(levinson) X(harmonics) X(source) X(all_pole)
 
 enum class Code : uint32_t {
   none,
@@ -87,8 +88,8 @@ struct Word {
   uint8_t needs_value = 0;
   Size size = {Size::constant, 0, 0};  // floats of an operand or a vector; constant 0: a vector of any size
   float least = 0, most = 0;           // of a number or a real
-  char name[16] = {};             // no pointer: that would have to be relocated when the library is loaded
-  const char* meaning = nullptr;  // for the document; null: the name says it
+  char name[16] = {};                  // no pointer: that would have to be relocated when the library is loaded
+  const char* meaning = nullptr;       // for the document; null: the name says it
 };
 
 constexpr float kMostReal = 3.4028234663852886e38f;  // the greatest finite float
@@ -175,6 +176,8 @@ struct OperationRow {
   void (*run)(Step& step, const Operation& op, const Part& part);
   // How it is dealt out to threads, the product of a linear operation or all but that; null: it is one thread's.
   Items (*items)(const Model& model, const Operation& op, bool product);
+  // Its multiplications, where it goes through an operand more than once; null: it does not.
+  uint64_t (*products)(const Model& model, const Operation& op) = nullptr;
 };
 
 namespace rows {

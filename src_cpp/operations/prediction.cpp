@@ -20,6 +20,11 @@ struct StepUpWords {
   uint32_t unused2[8];
 };
 
+uint64_t step_up_products(const Model&, const Operation& operation) {
+  const uint64_t order = operation.as<StepUpWords>().order;
+  return order * order;
+}
+
 // Reflection coefficients to those of the prediction -sum over i of a[i] s[n - 1 - i], of a filter that is stable.
 void run_step_up(Step& step, const Operation& operation, const Part&) {
   const auto& op = operation.as<StepUpWords>();
@@ -76,7 +81,7 @@ constexpr Word kStepUpWords[] = {
     number(1, "order", 1, kMostOrder), reads(4, "input", {Size::word, 1, 0}), writes(6, "out", {Size::word, 1, 0}), {}};
 
 const OperationRow step_up = {Code::step_up, "step_up", kInFrame,    kStepUpWords, nullptr,
-                              nullptr,       nullptr,   run_step_up, nullptr};
+                              nullptr,       nullptr,   run_step_up, nullptr,      step_up_products};
 
 constexpr Word kPredictWords[] = {number(1, "order", 1, kMostOrder),
                                   reads(4, "input", {Size::word, 1, 0}),

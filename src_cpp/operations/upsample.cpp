@@ -26,6 +26,11 @@ void run(Step& step, const Operation& operation, const Part&) {
                          step.at(op.input), op.row_stride, step.arena + op.out);
 }
 
+uint64_t products(const Model& model, const Operation& operation) {
+  const auto& op = operation.as<UpsampleWords>();
+  return uint64_t{model.config.rows()} * op.channels * op.window;
+}
+
 }  // namespace
 
 namespace rows {
@@ -38,7 +43,7 @@ constexpr Word kUpsampleWords[] = {number(2, "channels", 1, kMostFloats),
                                    {}};
 
 const OperationRow upsample = {Code::upsample, "upsample", kInFrame, kUpsampleWords, nullptr,
-                               check,          nullptr,    run,      nullptr};
+                               check,          nullptr,    run,      nullptr,        products};
 
 }  // namespace rows
 }  // namespace linnet
