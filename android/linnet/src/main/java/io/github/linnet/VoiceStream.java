@@ -1,5 +1,6 @@
 package io.github.linnet;
 
+import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.ReadOnlyBufferException;
@@ -49,7 +50,7 @@ public final class VoiceStream implements AutoCloseable {
       throw new IllegalArgumentException(frames.remaining() + " bytes are not whole frames of " + frameSize);
     }
     long result = Native.push(address, frames, frames.position(), frames.remaining() / frameSize);
-    frames.position(frames.position() + (int) result * frameSize);
+    advance(frames, (int) result * frameSize);
     return Status.count(result);
   }
 
@@ -109,7 +110,7 @@ public final class VoiceStream implements AutoCloseable {
     requireNative(samples);
     if (samples.isReadOnly()) throw new ReadOnlyBufferException();
     long result = Native.pull(address, samples, samples.position(), samples.remaining() / Short.BYTES);
-    samples.position(samples.position() + (int) result * Short.BYTES);
+    advance(samples, (int) result * Short.BYTES);
     return Status.count(result);
   }
 
@@ -177,5 +178,10 @@ public final class VoiceStream implements AutoCloseable {
       throw new IndexOutOfBoundsException(
           "elements " + offset + " .. " + (offset + count) + " of an array of " + length);
     }
+  }
+
+  /** Buffer's own method: older phones know no position(int) that returns a ByteBuffer. */
+  private static void advance(Buffer buffer, int bytes) {
+    buffer.position(buffer.position() + bytes);
   }
 }

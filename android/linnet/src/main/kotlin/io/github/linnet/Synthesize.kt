@@ -1,5 +1,6 @@
 package io.github.linnet
 
+import java.nio.Buffer
 import java.nio.ByteBuffer
 
 /**
@@ -24,9 +25,9 @@ inline fun VoiceStream.synthesize(frames: ByteBuffer, samples: ByteBuffer, play:
 inline fun VoiceStream.pullAll(samples: ByteBuffer, play: (ByteBuffer) -> Unit) {
     require(samples.capacity() >= Short.SIZE_BYTES) { "no sample fits into ${samples.capacity()} bytes" }
     while (true) {
-        samples.clear()
+        (samples as Buffer).clear()
         if (pull(samples) == 0) return
-        samples.flip()
+        (samples as Buffer).flip()
         play(samples)
     }
 }

@@ -7,6 +7,7 @@ import android.widget.TextView
 import io.github.linnet.Linnet
 import io.github.linnet.Voice
 import java.io.IOException
+import java.nio.Buffer
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.util.concurrent.Executors
@@ -46,7 +47,7 @@ class MainActivity : Activity() {
         val bytes = assets.open(asset).use { it.readBytes() }
         val frames = ByteBuffer.allocateDirect(bytes.size).order(ByteOrder.nativeOrder())
         frames.put(bytes)
-        frames.rewind()
+        (frames as Buffer).rewind() // as a Buffer: older phones know no rewind of ByteBuffer
         return frames
     }
 

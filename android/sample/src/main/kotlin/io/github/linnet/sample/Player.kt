@@ -7,6 +7,7 @@ import android.os.Process
 import android.os.SystemClock
 import io.github.linnet.Voice
 import io.github.linnet.pullAll
+import java.nio.Buffer
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 
@@ -45,7 +46,7 @@ class Player(private val voice: Voice) {
             }
             voice.newStream().use { stream ->
                 while (frames.position() < end && !stopped) {
-                    frames.limit(frames.position() + frameSize)
+                    (frames as Buffer).limit(frames.position() + frameSize)
                     stream.push(frames)
                     stream.pullAll(hop, write)
                 }
