@@ -139,7 +139,7 @@ def test_units_that_are_not_those_of_audio_are_refused(
         with pytest.raises(ValueError, match=r"divide 16-bit samples by 32768"):
             voice.features(audio, 16000)
     for rate in (0, -16000, float("nan")):
-        with pytest.raises(ValueError, match="sample rate must be positive"):
+        with pytest.raises(ValueError, match="sample rate must be a positive"):
             voice.features(PCM, rate)  # type: ignore[arg-type]
     soundfile = pytest.importorskip("soundfile")
     soundfile.write("loud.wav", PCM.astype(np.float32), 16000, subtype="FLOAT")

@@ -19,7 +19,7 @@ def resample(samples: NDArray[np.float64], rate: int, wanted: int) -> NDArray[np
     for rates that are not positive whole numbers.
     """
     for each in (rate, wanted):
-        if each != int(each) or each < 1:
+        if not 1 <= each < math.inf or each != int(each):
             raise ValueError(f"a sample rate must be a positive whole number of Hz, not {each}")
     rate, wanted = int(rate), int(wanted)
     if rate == wanted or not len(samples):
