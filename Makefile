@@ -23,7 +23,7 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo bench docs test lint voice study fuzz coverage native clean android wheels test-arm test-arm-python phone mca
+.PHONY: all help demo bench docs test lint voice study fuzz coverage native clean android wheels test-arm test-arm-python test-cross phone mca
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
