@@ -161,4 +161,4 @@ def test_the_command_line_converts(tmp_path: Path, capsys: pytest.CaptureFixture
     expected = voice.synthesize(convert(mel, "hifigan-22k", voice))
     np.testing.assert_array_equal(read_wav(out)[0], expected)
     assert main([*arguments, "--mel-from", "vocos-24k"]) == 1
-    assert "mel.npy: features must have shape (100" in capsys.readouterr().err
+    assert "mel.npy: features of shape (80, 9); 100" in capsys.readouterr().err
