@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = 0x4000  # Android devices with 16 KB pages
-# Bytes, stripped. arm64 has int8 kernels with and without dot products; x86-64, which phones do not have, has four sets.
+# Bytes, stripped. x86-64, which phones do not have, gets kernels of four instruction sets.
 LARGEST = {40: 200_000, 183: 240_000, 62: 450_000}
 
 # Android and newer glibcs have no libpthread.
