@@ -18,8 +18,8 @@ from native import ROOT, build, run
 
 CPUS = [
     "cortex-a53=neon_little,neon,portable",
-    "cortex-a76=neon,portable",
-    "max,sve=off=neon,portable",
+    "cortex-a76=neon_dotprod,neon,portable",
+    "max,sve=off=neon_dotprod,neon,portable",
 ]
 PACKAGES = [
     f"{name}:arm64"
