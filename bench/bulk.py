@@ -6,10 +6,11 @@ The start of workers counts, that of Ray does not.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
-import resource
 import statistics
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def main() -> None:
     )
     seconds: dict[tuple[str, int, int], list[float]] = {c: [] for c in configurations}
     audio = 0.0
+    memory = WorkerMemory()
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder, "corpus")
         make_corpus(corpus, options.voice, options.recording, options.utterances)
@@ -57,10 +59,26 @@ def main() -> None:
         rows.append([engine, str(jobs), str(batch), f"{audio / spent / jobs:.2f}", share])
     print(f"{options.utterances} utterances, {audio:.0f} s of audio")
     print(table(rows))
-    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(
-        f"largest worker: {memory:.0f} MB resident; load of this machine: {os.getloadavg()[0]:.1f}"
-    )
+    print(f"load of this machine: {os.getloadavg()[0]:.1f}; workers: {memory.most} MB resident")
+
+
+class WorkerMemory:
+    """The most that a local worker holds, looked up in Linux's /proc while they work."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while os.path.isdir("/proc/self"):
+            for worker in multiprocessing.active_children():
+                try:
+                    lines = Path(f"/proc/{worker.pid}/status").read_text().splitlines()
+                except OSError:  # it has ended
+                    continue
+                sizes = [int(line.split()[1]) // 1024 for line in lines if "VmHWM" in line]
+                self.most = max([self.most, *sizes])
+            time.sleep(0.05)
 
 
 def make_corpus(folder: Path, voice_path: str, recording: str, count: int) -> None:
