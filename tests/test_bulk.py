@@ -245,11 +245,14 @@ def wait_for(condition: Any, run: subprocess.Popen[str]) -> None:
 
 def workers_of(run: subprocess.Popen[str]) -> list[int]:
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
-    return [
-        int(child)
-        for child in children
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-    ]
+    return [int(child) for child in children if b"spawn_main" in command_of(child)]
+
+
+def command_of(process: str) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:  # it has ended meanwhile
+        return b""
 
 
 @pytest.fixture
