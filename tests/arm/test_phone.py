@@ -47,7 +47,7 @@ def test_static_programs_run_as_the_readme_says(phone: Path, abi: str) -> None:
             timed = [line.split()[0] for line in done.stdout.splitlines() if line.split()]
             assert [timed.count(name) for name in sets] == [19] * len(
                 sets
-            )  # 18 products, the voice
+            )  # products, the voice
     voice = linnet.load(folder / "voice.linnet")
     frames = np.fromfile(folder / "mel.f32", "<f4").reshape(-1, voice.n_mels)
     with wave.open(str(folder / "out.wav")) as file:
