@@ -9,6 +9,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Generator, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any
@@ -81,7 +82,7 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self.group: Group = []
         self._process = context.Process(target=_serve, args=(theirs, arguments), daemon=True)
-        with _environment(ONE_THREAD):
+        with _environment(ONE_THREAD), _without_interrupts():
             self._process.start()
         theirs.close()
 
@@ -118,6 +119,20 @@ class _Worker:
         if self._process.is_alive():
             self._process.terminate()
             self._process.join()
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes that start meanwhile never see Ctrl-C, not even before they can ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # its start would let interrupts through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
