@@ -152,6 +152,15 @@ def test_an_input_is_never_overwritten(folder: Path) -> None:
     assert recording.read_bytes() == b"mine"
 
 
+def test_an_input_is_not_overwritten_through_a_link(folder: Path) -> None:
+    recording = Path("in/voice.wav")
+    recording.write_bytes(b"mine")
+    Path("link").symlink_to("in")
+    with pytest.raises(ValueError, match="voice.wav is an input itself"):
+        vocode("in", "voice.linnet", "link")
+    assert recording.read_bytes() == b"mine"
+
+
 def test_a_stopped_run_goes_on_and_other_settings_are_refused(folder: Path) -> None:
     vocode("in", "voice.linnet", "out", jobs=1)
     expected = hashes(Path("out"))

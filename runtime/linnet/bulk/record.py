@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -34,6 +35,8 @@ def check_settings(output: str, voice: bytes, seed: int, temperature: float) -> 
         raise ValueError(
             f"{path}: not the settings of a bulk run; remove it or choose another folder"
         ) from None
+    if not isinstance(before, dict):
+        before = {}
     if before != settings:
         other = ", ".join(key for key in settings if before.get(key) != settings[key])
         raise ValueError(
@@ -66,7 +69,8 @@ class Errors:
     def close(self, done: set[str]) -> None:
         lines = [line for name, line in self._lines.items() if name not in done]
         if lines:
-            write_atomic(self.path, ("\n".join(lines) + "\n").encode())
+            with contextlib.suppress(OSError):  # the disk is full: what was appended stands there
+                write_atomic(self.path, ("\n".join(lines) + "\n").encode())
         elif os.path.exists(self.path):
             os.unlink(self.path)
 

@@ -129,10 +129,10 @@ def _absolute(utterances: list[Utterance]) -> list[Utterance]:
 
 
 def _check_outputs(utterances: list[Utterance], folder: str) -> None:
-    inputs = {utterance.path for utterance in utterances}
+    inputs = {os.path.realpath(utterance.path) for utterance in utterances}
     for utterance in utterances:
         path = utterance.output(folder)
-        if path in inputs:
+        if os.path.realpath(path) in inputs:
             raise ValueError(f"{path} is an input itself: choose another folder")
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from linnet.audio import write_wav
 from linnet.bulk.utterances import Utterance
-from linnet.cli.synth import load_features
+from linnet.errors import one_line
+from linnet.inputs import load_features
 from linnet.voice import load
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
@@ -94,6 +95,5 @@ class _Result:
         self.stop = False
 
     def failed(self, error: Exception) -> None:
-        text = " ".join(str(error).split())
-        self.error = f"{type(error).__name__}: {text}" if text else type(error).__name__
+        self.error = one_line(error)
         self.stop = isinstance(error, OSError) and error.errno in NO_SPACE

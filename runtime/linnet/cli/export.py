@@ -15,7 +15,6 @@ import numpy.typing as npt
 from linnet.cli.arguments import (
     add_transpose,
     kept,
-    load_mel,
     n_bytes,
     sparsity,
     storage_type,
@@ -32,6 +31,7 @@ from linnet.files import (
 from linnet.format.blocks import BLOCKS, DENSE
 from linnet.format.dtypes import DTYPES, STORAGE_TYPES
 from linnet.format.reading import is_voice
+from linnet.inputs import load_mel
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from linnet.arguments import oriented
 from linnet.audio import score_recording
-from linnet.cli.arguments import add_transpose, add_voice, load_mel, load_voice
+from linnet.cli.arguments import add_transpose, add_voice, load_voice
+from linnet.inputs import load_mel
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy.typing as npt
-
-from linnet.arguments import checked_mel, oriented
-from linnet.audio import ENDINGS, RAW, WAV, decode, encode, sound_format
+from linnet.audio import ENDINGS, RAW, WAV, encode, sound_format
 from linnet.cli.arguments import (
     add_transpose,
     add_voice,
     load_voice,
-    mel_of,
     require_folder_of,
     seed,
     temperature,
 )
-from linnet.features import PRESETS, complete, convert
-from linnet.files import STANDARD, read_bytes, require_apart, write_bytes
+from linnet.features import PRESETS
+from linnet.files import STANDARD, require_apart, write_bytes
+from linnet.inputs import load_features
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
-    from linnet.voice import Voice
 
 
 def add(parsers: Parsers) -> None:
@@ -83,34 +77,6 @@ def run(options: argparse.Namespace) -> None:
         write_bytes(path, encode(samples, voice.sample_rate, ending))
         seconds = f"{samples.size / voice.sample_rate:.2f} s at {voice.sample_rate} Hz"
         print(f"{path}: {seconds}", file=sys.stderr if path == STANDARD else sys.stdout)
-
-
-def load_features(
-    voice: Voice, path: str, source: str | None = None, transpose: bool = False
-) -> npt.NDArray[Any]:
-    """Features (n_mels, n_frames) from a file of them, converted where they are another project's,
-    or of a recording."""
-    data = read_bytes(path)
-    mel = mel_of(data, path)
-    if mel is None:
-        recording, rate = decode(data, path)
-        with _named(path):
-            return voice.features(recording, rate)
-    with _named(path):
-        if source is not None:
-            n_mels = complete(PRESETS[source])["n_mels"]
-            return convert(oriented(mel, n_mels, transpose), source, voice)
-        mel = oriented(mel, voice.n_mels, transpose)
-        checked_mel(mel, voice.n_mels)
-    return mel
-
-
-@contextlib.contextmanager
-def _named(path: str) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def output_paths(inputs: list[str], output: str, raw: bool = False) -> list[str]:
