@@ -63,9 +63,9 @@ def hashes(folder: Path) -> dict[str, bytes]:
 
 
 def actors() -> list[int]:
-    """The processes that vocode."""
+    """The processes that vocode, and, for a moment, what they fork: those come later in the list."""
     titles = ((int(p.parent.name), p.read_bytes()) for p in Path("/proc").glob("[0-9]*/cmdline"))
-    return [process for process, title in titles if title.startswith(b"ray::MapWorker(MapBatches")]
+    return sorted(process for process, title in titles if title.startswith(b"ray::MapWorker(MapBatches"))
 
 
 def test_a_killed_actor_loses_nothing_and_doubles_nothing(corpus: Path, cluster: str) -> None:
@@ -84,7 +84,7 @@ def test_a_killed_actor_loses_nothing_and_doubles_nothing(corpus: Path, cluster:
         assert work.is_alive()
         time.sleep(0.05)
     victims = actors()
-    assert len(victims) == 2
+    assert len(victims) >= 2
     os.kill(victims[0], signal.SIGKILL)
     work.join()
     assert len(hashes(output)) == 500
