@@ -41,9 +41,10 @@ def sources() -> list[Path]:
     return [*sorted(SOURCES.glob("*.cpp")), *found]
 
 
-def exports() -> list[str]:
-    """What linnet.js calls."""
-    return sorted(set(re.findall(r"\blinnet_\w+", (WEB / "linnet.js").read_text(encoding="utf-8"))))
+def exports(*scripts: Path) -> list[str]:
+    """The functions of C that scripts call."""
+    text = "".join(script.read_text(encoding="utf-8") for script in scripts)
+    return sorted(set(re.findall(r"\.(linnet_\w+)\(", text)))
 
 
 def compile_with_zig(build: str, more: list[str | Path], output: Path) -> Path:
@@ -57,9 +58,9 @@ def compile_with_zig(build: str, more: list[str | Path], output: Path) -> Path:
     return output
 
 
-def module(build: str, folder: Path) -> Path:
-    """The library as linnet.js loads it."""
-    wanted = [f"-Wl,--export={name}" for name in exports()]
+def module(build: str, folder: Path, *scripts: Path) -> Path:
+    """The library as linnet.js loads it, with what other scripts call."""
+    wanted = [f"-Wl,--export={name}" for name in exports(WEB / "linnet.js", *scripts)]
     glue = SOURCES / "bindings" / "web" / "web.cpp"
     more = ["-mexec-model=reactor", *wanted, glue]
     return compile_with_zig(build, more, folder / f"linnet-{build}.wasm")
