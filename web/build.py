@@ -27,7 +27,7 @@ BUILDS = {
     "relaxed": ["-msimd128", "-mrelaxed-simd"],
 }
 FLAGS = [
-    *("-target", "wasm32-wasi", "-std=c++17", "-O2", "-DNDEBUG"),
+    *("-target", "wasm32-wasi", "-std=c++17", "-Os", "-DNDEBUG"),
     *("-ffp-contract=off", "-fno-math-errno", "-fno-rtti", "-fno-exceptions"),
     *("-fno-threadsafe-statics", "-Wall", "-Wextra", "-Werror", "-Wl,--gc-sections", "-s"),
     *("-I", str(SOURCES), "-I", str(SOURCES / "include")),

@@ -4,7 +4,8 @@ import { Picture } from "./drawing.js";
 import { Linnet } from "./linnet.js";
 
 const LONGEST = 30; // seconds of a sound that are taken
-const DECODED = 48000; // Hz, of files that do not say their rate where it is known how to look
+const DECODED = 48000; // Hz, that browsers bring files to
+const FAST_ENOUGH = 1.2; // times real time, to play while samples are made
 
 const element = (id) => document.getElementById(id);
 const say = (text) => (element("status").textContent = text);
@@ -26,28 +27,47 @@ async function voiceOf(name) {
   return voices.get(name);
 }
 
-/** The rate that a wav file states, so that nobody but linnet resamples it. */
-function rateOf(bytes) {
+/** The channels of a wav file of 16 bits, at the rate that it has; null for other files. */
+function readWav(bytes) {
   const view = new DataView(bytes);
-  const isWav = bytes.byteLength > 28 && view.getUint32(0) === 0x52494646 && view.getUint32(12) === 0x666d7420;
-  const rate = isWav ? view.getUint32(24, true) : DECODED;
-  return rate >= 8000 && rate <= 96000 ? rate : DECODED;
+  const tag = (at) => String.fromCharCode(...new Uint8Array(bytes, at, 4));
+  if (bytes.byteLength < 44 || tag(0) !== "RIFF" || tag(8) !== "WAVE") return null;
+  let format = null;
+  for (let at = 12; at + 8 <= bytes.byteLength; ) {
+    const [size, start] = [view.getUint32(at + 4, true), at + 8];
+    if (tag(at) === "fmt ") format = { pcm: view.getUint16(start, true) === 1, bits: view.getUint16(start + 14, true), at: start };
+    if (tag(at) === "data") {
+      if (!format?.pcm || format.bits !== 16) return null;
+      const n = view.getUint16(format.at + 2, true);
+      const length = Math.floor(Math.min(size, bytes.byteLength - start) / 2 / n);
+      const channel = (c) => Float32Array.from({ length }, (_, i) => view.getInt16(start + 2 * (i * n + c), true) / 32768);
+      return { channels: Array.from({ length: n }, (_, c) => channel(c)), rate: view.getUint32(format.at + 4, true) };
+    }
+    at = start + size + (size % 2);
+  }
+  return null;
+}
+
+/** The channels of any file that the browser knows, at a rate that it brings them to. */
+async function decode(bytes) {
+  const decoded = await new OfflineAudioContext(1, 1, DECODED).decodeAudioData(bytes);
+  const channels = Array.from({ length: decoded.numberOfChannels }, (_, c) => decoded.getChannelData(c));
+  return { channels, rate: DECODED };
 }
 
 async function load(bytes, name) {
   stop();
-  const rate = rateOf(bytes);
-  const decoded = await new OfflineAudioContext(1, 1, rate).decodeAudioData(bytes);
-  const samples = new Float32Array(Math.min(decoded.length, LONGEST * rate));
-  for (let channel = 0; channel < decoded.numberOfChannels; ++channel) {
-    const data = decoded.getChannelData(channel);
-    for (let i = 0; i < samples.length; ++i) samples[i] += data[i] / decoded.numberOfChannels;
+  // Browsers turn 16 bits into floats in ways of their own.
+  const { channels, rate } = readWav(bytes) ?? (await decode(bytes));
+  const samples = channels[0].slice(0, LONGEST * rate);
+  for (let i = 0; channels.length > 1 && i < samples.length; ++i) {
+    samples[i] = channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length;
   }
   if (samples.length === 0) throw new Error(`${name} has no samples`);
   sound = { samples, rate };
   new Picture(element("original-wave"), element("original-spectrogram"), samples.length).add(samples);
   element("play-original").disabled = element("make").disabled = false;
-  const cut = decoded.length > samples.length ? `, the first ${LONGEST} s of it` : "";
+  const cut = channels[0].length > samples.length ? `, the first ${LONGEST} s of it` : "";
   say(`${name}: ${(samples.length / rate).toFixed(1)} s at ${rate} Hz${cut}.`);
 }
 
@@ -67,27 +87,48 @@ function play({ samples, rate }) {
 }
 
 /**
- * Let the worklet make all samples in `context`; `heard` gets { samples, busy, missing } as they are made. Resolves at
+ * How many seconds of sound this thread makes in a second: audio threads have no clock fine enough. The first part of
+ * the time is for the engine to compile.
+ */
+function speedOf(voice, frames) {
+  const stream = voice.stream();
+  const start = performance.now();
+  let [from, made] = [start, 0];
+  for (let end = start; end < start + 500; end = performance.now()) {
+    if (stream.available === 0) {
+      stream.reset();
+      stream.push(frames);
+      stream.finish();
+    }
+    if (from === start && end > start + 200) [from, made] = [performance.now(), 0];
+    made += stream.pull(voice.hopLength).length;
+  }
+  stream.close();
+  return made / voice.sampleRate / ((performance.now() - from) / 1000);
+}
+
+/**
+ * Let the worklet make all samples in `context`; `heard` gets { samples, missing } as they are made. Resolves at
  * the end.
  */
 async function stream(context, bytes, frames, seed, heard) {
   await context.audioWorklet.addModule("worklet.js");
   const processorOptions = { bytes, module: await module, seed };
   const node = new AudioWorkletNode(context, "linnet", { numberOfInputs: 0, outputChannelCount: [1], processorOptions });
-  const ended = new Promise((resolve, reject) => {
+  node.connect(context.destination);
+  node.port.postMessage({ frames });
+  node.port.postMessage("finish");
+  await new Promise((resolve, reject) => {
+    let started = false;
     node.onprocessorerror = () => reject(new Error("the worklet failed"));
     node.port.onmessage = ({ data }) => {
       if (data.error) return reject(new Error(data.error));
       heard(data);
-      if (data.ended) resolve();
+      if (data.ended) return resolve();
+      if (!started && context instanceof OfflineAudioContext) context.startRendering();
+      started = true;
     };
   });
-  node.port.postMessage({ frames });
-  node.port.postMessage("finish");
-  node.connect(context.destination);
-  if (context instanceof OfflineAudioContext) await context.startRendering();
-  else await context.resume();
-  await ended;
 }
 
 async function make() {
@@ -95,32 +136,34 @@ async function make() {
   element("make").disabled = true;
   const name = document.querySelector("input[name=voice]:checked").value;
   const seed = element("seed").valueAsNumber;
-  const live = element("live").checked;
   try {
     say(`Loading ${name}.`);
     const voice = await voiceOf(name);
     const { sampleRate: rate, lookahead, hopLength } = voice;
-    say("Features.");
+    say("Listening.");
     const frames = voice.features(sound.samples, sound.rate);
+    const speed = speedOf(voice, frames);
+    const live = element("live").checked && speed > FAST_ENOUGH;
+    element("speed").textContent = `${speed.toFixed(1)} × real time`;
     const total = (frames.length / voice.nFeatures) * hopLength;
     const picture = new Picture(element("made-wave"), element("made-spectrogram"), total);
     const samples = new Int16Array(total);
     let count = 0;
-    let busy = 0;
     let missing = 0;
     const heard = (news) => {
       samples.set(news.samples, count);
       count += news.samples.length;
-      busy += news.busy;
       missing += news.missing;
       picture.add(Float32Array.from(news.samples, (sample) => sample / 32768));
       if (live) say(`Made and played: ${(count / rate).toFixed(1)} of ${(total / rate).toFixed(1)} s.`);
-      element("speed").textContent = busy > 0 ? `${(count / rate / (busy / 1000)).toFixed(1)} × real time` : "–";
       element("gaps").textContent = missing > 0 ? `${((1000 * missing) / rate).toFixed(0)} ms` : "none";
     };
     say("Making samples.");
     const context = live ? new AudioContext({ sampleRate: rate }) : new OfflineAudioContext(1, total + 128, rate);
-    if (live) playing = context;
+    if (live) {
+      playing = context;
+      await context.resume();
+    }
     await stream(context, files.get(name), frames, seed, heard);
     made = { samples: Float32Array.from(samples, (sample) => sample / 32768), rate };
     if (!live) play(made);

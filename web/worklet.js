@@ -1,9 +1,9 @@
 // A voice in the audio thread: it makes each block of samples when the sound card asks for it. The context must run at
 // the voice's sample rate. processorOptions: { bytes, module, seed }, as for `new Linnet` and `stream`.
 //
-// Messages to it: { frames } to push, "finish", "stop". From it, now and then and at the end:
-//   { samples, busy, missing, ended }    Int16Array of those made since, ms that making them took, samples that were
-//                                        asked for before their frames had come
+// Messages to it: { frames } to push, "finish", "stop". From it, as soon as it is finished (an offline context may be
+// started then), now and then, and at the end:
+//   { samples, missing, ended }    Int16Array of those made since, how many were asked for before their frames had come
 // or { error }, a sentence.
 
 import { Linnet } from "./linnet.js";
@@ -14,7 +14,6 @@ class Player extends AudioWorkletProcessor {
   #stream;
   #made = new Int16Array(REPORT);
   #count = 0;
-  #busy = 0;
   #missing = 0;
   #finished = false;
   #ended = false;
@@ -44,6 +43,7 @@ class Player extends AudioWorkletProcessor {
     } else if (message === "finish") {
       this.#finished = true;
       this.#stream.finish();
+      this.#report();
     } else {
       this.#stream.push(message.frames);
     }
@@ -55,10 +55,8 @@ class Player extends AudioWorkletProcessor {
   }
 
   #make(channel) {
-    const start = now();
     const block = this.#made.subarray(this.#count, this.#count + channel.length);
     const n = this.#stream.pullInto(block);
-    this.#busy += now() - start;
     for (let i = 0; i < n; ++i) channel[i] = block[i] / 32768;
     this.#count += n;
     if (n < channel.length) {
@@ -71,17 +69,11 @@ class Player extends AudioWorkletProcessor {
   #report() {
     this.port.postMessage({
       samples: this.#made.slice(0, this.#count),
-      busy: this.#busy,
       missing: this.#missing,
       ended: this.#ended,
     });
-    this.#count = this.#busy = this.#missing = 0;
+    this.#count = this.#missing = 0;
   }
-}
-
-// Whole milliseconds where the audio thread has no better clock: over many blocks that evens out.
-function now() {
-  return globalThis.performance?.now() ?? Date.now();
 }
 
 registerProcessor("linnet", Player);
