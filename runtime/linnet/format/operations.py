@@ -459,10 +459,9 @@ class Subscale(Operation):
     sub_tensors: int = _word(1)
     future: int = _word(2)
     past: int = _word(3)
-    value: Operand = _operand(4, "1")
+    conditions: Operand = _operand(4, "size")
     out: Operand = _operand(6, "window")
-    conditions: Operand = _operand(8, "size")
-    size: int = _word(10)
+    size: int = _word(8)
 
     @property
     def window(self) -> int:
