@@ -27,7 +27,6 @@ from linnet_training.networks.subscale import (  # noqa: E402
     folded,
 )
 from linnet_training.networks.wavernn import SILENCE, StepLoop  # noqa: E402
-from linnet_training.quantiser import Quantiser  # noqa: E402
 
 HOP = 24
 U = 2.0**-24
@@ -138,7 +137,8 @@ def test_it_is_the_plain_network_of_each_sub_tensor_that_looks() -> None:
             for place, token in enumerate(tokens[0, s :: model.sub_tensors].tolist()):
                 window = torch.tensor(seen(signal, place, s, model)).float()
                 looked = torch.relu(model.look(window))
-                given = torch.cat([frames[place // (HOP // model.sub_tensors)], looked])
+                given = frames[place // (HOP // model.sub_tensors)]
+                cell.b_ih = model.gru.bias_ih_l0 + model.look_gates(looked)
                 coarse = cell.coarse(previous, given).log_softmax(-1)[token >> 8]
                 fine = cell.fine(token >> 8).log_softmax(-1)[token & 255]
                 torch.testing.assert_close(-torch.stack([coarse, fine]), found[:, s, place])
@@ -162,14 +162,19 @@ def test_sixteen_sequences_at_a_time_have_the_same_gradients() -> None:
         assert error <= 18 * 40 * U * max(1.0, float(wanted.abs().max())), name
 
 
-def test_int8_rounds_what_enters_by_frames_and_by_places_apart() -> None:
-    model, rounded = network(), network()
-    Quantiser(model, "wavernn-dual-softmax", 3, 11).round_weights(rounded, model)
-    before, after = model.gru.weight_ih_l0, rounded.gru.weight_ih_l0
-    assert torch.equal(before[:, :3], after[:, :3])
-    for part in (slice(3, 11), slice(11, None)):
-        steps = after[:, part] / (after[:, part].abs().amax(1, keepdim=True) / 127)
-        torch.testing.assert_close(steps, steps.round(), atol=1e-3, rtol=0)
+def test_fused_gru_of_a_gpu_sees_what_the_scan_sees() -> None:
+    """On the CPU here."""
+    model = network()
+    inputs, conditioning, looked = torch.rand(18, 4, 3), torch.rand(3, 4, 8), torch.rand(18, 4, 12)
+    h = torch.rand(1, 4, 16) - 0.5
+    with torch.no_grad():
+        fused, last = model.fused_looking(inputs, conditioning, looked, h)
+        gru = model.gru
+        frames = conditioning @ gru.weight_ih_l0[:, 3:].t() + gru.bias_ih_l0
+        given = frames.repeat_interleave(6, 0) + model.look_gates(looked)
+        states = model.scan(given, inputs, h[0], None)
+    torch.testing.assert_close(fused, states)
+    torch.testing.assert_close(last, states[-1:])
 
 
 @pytest.fixture(scope="module")
@@ -243,10 +248,3 @@ def test_sub_tensors_divide_the_hop(corpus: Path, tmp_path: Path) -> None:
     wrong = replace(config(corpus, 1), model=replace(config(corpus, 1).model, sub_tensors=5))
     with pytest.raises(ValueError, match="divide the hop of 24, not 5"):
         start(wrong, tmp_path)
-
-
-def test_hours_of_the_process_are_not_those_of_the_clock(corpus: Path, tmp_path: Path) -> None:
-    own = replace(config(corpus, 0).training, hours=1e-4, clock="cpu")
-    trainer = start(replace(config(corpus, 0), training=own), tmp_path)
-    trainer.run(quiet=True)
-    assert trainer.progress >= 1 and trainer.step > 0

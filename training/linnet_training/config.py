@@ -79,7 +79,6 @@ class Pruning:
 class Training:
     start: str = ""  # weights to begin with: a run's model.pt, or an lpc-wavernn's .linnet
     hours: float = 2.0  # of training time, added up over resumes; the schedule follows it
-    clock: str = "wall"  # or "cpu": which time the hours are, that of the clock or the process's
     steps: int = 0  # if not 0, the schedule follows the updates instead
     batch: int = 16
     frames: int = 2  # per segment, hop_length samples each

@@ -26,47 +26,37 @@ INPUT_WEIGHTS = "gru.weight_ih_l0"
 class Quantiser:
     """Rounds the weights of a network that its family stores as int8.
 
-    parts: where, among the columns of the GRU's input weights, a matrix begins that a voice stores
-        by itself; those before the first stay as they are.
+    inputs: the first columns of the GRU's input weights, which a voice stores apart.
     """
 
-    def __init__(self, network: nn.Module, architecture: str, *parts: int) -> None:
+    def __init__(self, network: nn.Module, architecture: str, inputs: int) -> None:
         spared = next(f.spared for f in known.FAMILIES if f.name == architecture)
         self._parts = {
-            name: parts if name == INPUT_WEIGHTS else (0,)
+            name: inputs if name == INPUT_WEIGHTS else 0
             for name, weight in network.named_parameters()
             if weight.dim() >= 2
             and weight[0].numel() >= LEAST_INT8_COLUMNS
             and not any(fnmatchcase(name, pattern) for pattern in spared)
         }
-        self._scales: dict[str, list[Tensor]] = {}
+        self._scales: dict[str, Tensor] = {}
         self._calls = 0
 
     @torch.no_grad()
     def round_weights(
-        self, network: nn.Module, source: nn.Module, scales: dict[str, list[Tensor]] | None = None
+        self, network: nn.Module, source: nn.Module, scales: dict[str, Tensor] | None = None
     ) -> None:
-        """Puts the weights of `source`, rounded, into a network of its shape; scales (rows, 1) of
-        every part by name, None for the exporter's choice."""
+        """Puts the weights of `source`, rounded, into a network of its shape; scales (rows, 1) by
+        name, None for the exporter's choice."""
         weights = dict(source.named_parameters())
         for name, target in network.named_parameters():
             if name in self._parts:
-                found = self._scales_of(name, weights[name]) if scales is None else scales[name]
-                parts = zip(
-                    self._matrices(name, weights[name]), self._matrices(name, target), found,
-                    strict=True,
-                )  # fmt: skip
-                for matrix, rounded, scale in parts:
-                    steps = (matrix / scale).round().clamp(-INT8_MOST, INT8_MOST)
-                    rounded.copy_(steps * scale)
+                matrix = self._matrix(name, weights[name])
+                scale = self._scale(matrix) if scales is None else scales[name]
+                steps = (matrix / scale).round().clamp(-INT8_MOST, INT8_MOST)
+                self._matrix(name, target).copy_(steps * scale)
 
-    def _matrices(self, name: str, weight: Tensor) -> list[Tensor]:
-        matrix, starts = weight.view(len(weight), -1), self._parts[name]
-        ends = (*starts[1:], matrix.shape[1])
-        return [matrix[:, start:end] for start, end in zip(starts, ends, strict=True)]
-
-    def _scales_of(self, name: str, weight: Tensor) -> list[Tensor]:
-        return [self._scale(matrix) for matrix in self._matrices(name, weight)]
+    def _matrix(self, name: str, weight: Tensor) -> Tensor:
+        return weight.view(len(weight), -1)[:, self._parts[name] :]
 
     @contextlib.contextmanager
     def rounded(self, network: nn.Module) -> Iterator[None]:
@@ -74,7 +64,7 @@ class Quantiser:
         weights = {n: p for n, p in network.named_parameters() if n in self._parts}
         with torch.no_grad():
             if self._calls % EVERY == 0:
-                self._scales = {n: self._scales_of(n, w) for n, w in weights.items()}
+                self._scales = {n: self._scale(self._matrix(n, w)) for n, w in weights.items()}
             before = {name: weight.clone() for name, weight in weights.items()}
         self._calls += 1
         self.round_weights(network, network, self._scales)

@@ -44,7 +44,7 @@ class LpcTrainer(Trainer):
     """On an `LpcCorpus`; the loss is that of the excitation's token."""
 
     parts = ("token",)
-    input_parts = (excitation.INPUTS,)
+    inputs = excitation.INPUTS
     corpus: LpcCorpus
 
     def build(self) -> None:

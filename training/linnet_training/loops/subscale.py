@@ -13,7 +13,6 @@ from linnet_export.config import read_signal
 from linnet_training.data.corpus import Utterance
 from linnet_training.loops.wavernn import WaveRNNTrainer
 from linnet_training.networks.subscale import OUTSIDE, SubscaleWaveRNN, folded
-from linnet_training.networks.wavernn import BYTES
 
 CHUNK = 20  # frames that are scored at a time, which bounds the memory
 GROUP = 4  # utterances that are scored together
@@ -24,10 +23,6 @@ class SubscaleTrainer(WaveRNNTrainer):
 
     A stream of the batch is an utterance, so batch x B sequences are computed together.
     """
-
-    def build(self) -> None:
-        self.input_parts = (BYTES, BYTES + self.config.model.channels)
-        super().build()
 
     def network(self) -> SubscaleWaveRNN:
         m = self.config.model

@@ -56,7 +56,7 @@ class Trainer(ABC):
     """
 
     parts: tuple[str, ...]  # of the loss
-    input_parts: tuple[int, ...]  # where the GRU's input weights divide, as in `Quantiser`
+    inputs: int  # of the GRU beside the conditioning
     blocks: Blocks | None  # of the recurrent matrix
     model: Any
     average: Any  # of the model's weights: what is saved
@@ -155,7 +155,7 @@ class Trainer(ABC):
             return None
         for network in (self.model, self.average):
             round_operands(network)
-        return Quantiser(self.model, self.config.model.architecture, *self.input_parts)
+        return Quantiser(self.model, self.config.model.architecture, self.inputs)
 
     def find_blocks(self, sequences: int) -> Blocks | None:
         """The blocks of the recurrent matrix, where so many sequences are computed with them."""
@@ -343,23 +343,22 @@ class Trainer(ABC):
     def _train(self, log: Log, bar: Any, losses: list[list[float]], stopped: list[int]) -> None:
         """Until the schedule's end or a signal; leaves the losses that are not in the log yet."""
         t = self.config.training
-        clock = time.process_time if t.clock == "cpu" else time.monotonic
-        last = saved = logged = evaluated = clock()
+        last = saved = logged = evaluated = time.monotonic()
         while self.progress < 1 and not stopped:
             self._note_before_pruning()
             losses.append(self.update())
             row: tuple[float, ...] = ()
-            now = clock()
+            now = time.monotonic()
             if t.evaluate_seconds and now - evaluated > t.evaluate_seconds:
                 row = self._noted(self.evaluate())
-                evaluated = now = clock()
+                evaluated = now = time.monotonic()
             if row or now - logged > t.log_seconds:
                 self._report(log, bar, np.mean(losses, axis=0), row)
                 losses.clear()
                 logged = now
             if now - saved > t.checkpoint_seconds:
                 self.write()
-                saved = now = clock()
+                saved = now = time.monotonic()
             self.seconds += now - last
             last = now
             bar.n = self.step if t.steps else round(self.seconds)

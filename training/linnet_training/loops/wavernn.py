@@ -18,7 +18,7 @@ class WaveRNNTrainer(Trainer):
     """On a `Corpus`; the losses are those of the coarse and the fine byte."""
 
     parts = ("coarse", "fine")
-    input_parts: tuple[int, ...] = (BYTES,)
+    inputs = BYTES
 
     def build(self) -> None:
         config, corpus, t = self.config, self.corpus, self.config.training

@@ -19,11 +19,14 @@ import csv
 import dataclasses
 import json
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
 
 from linnet_training import config as configuration
 from linnet_training.config import Config, Rule
@@ -40,21 +43,29 @@ else:
     import tomli as tomllib
 
 
+ROUNDS, UPDATES = 5, 4  # that a network's cost is measured with
+
+
 @dataclass(frozen=True)
 class Run:
     """One training of the study; noted: what its result says of the network."""
 
-    name: str
+    network: str
     noted: dict[str, Any]
     seed: int
     config: Config
+
+    @property
+    def name(self) -> str:
+        return f"{self.network}-seed{self.seed}"
 
 
 @dataclass(frozen=True)
 class Study(ABC):
     """A base config and its `runs`, every seed in turn.
 
-    units: of the network whose weights all others have.
+    units: of the network whose weights all others have. seconds: of one core that every training
+    takes; 0 where the config says how long.
     """
 
     report: ClassVar[Any]  # a module that makes a table and a picture of the results
@@ -63,6 +74,7 @@ class Study(ABC):
     units: int
     seeds: tuple[int, ...]
     runs: tuple[str, ...]
+    seconds: float = 0.0
 
     def __iter__(self) -> Iterator[Run]:
         for run in self.runs:
@@ -104,7 +116,7 @@ class PruningStudy(Study):
         rules = tuple(Rule(n, block, s) for n, s in sparsity.items()) if block != DENSE else ()
         config = self.changed(f"{block} {units}", seed, {"rules": rules}, hidden_size=units)
         noted = {"block": block, "hidden_size": units}
-        return Run(f"{block}-{units}-seed{seed}", noted, seed, config)
+        return Run(f"{block}-{units}", noted, seed, config)
 
 
 class SubscaleStudy(Study):
@@ -117,7 +129,7 @@ class SubscaleStudy(Study):
         if run == "plain":
             noted = {"sub_tensors": 1, "future": 0, "look_units": 0}
             config = self.changed(run, seed, {}, hidden_size=self.units)
-            return Run(f"plain-seed{seed}", noted, seed, config)
+            return Run("plain", noted, seed, config)
         numbers = run.split(" ")
         if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
             raise ValueError(f"a run reads like 'plain' or '4 16', not {run!r}")
@@ -125,7 +137,7 @@ class SubscaleStudy(Study):
         noted = {"sub_tensors": sub_tensors, "future": future}
         noted["look_units"] = self.look_units(**noted)
         config = self.changed(run, seed, {}, architecture="wavernn-subscale", **noted)
-        return Run(f"{sub_tensors}-{future}-seed{seed}", noted, seed, config)
+        return Run(f"{sub_tensors}-{future}", noted, seed, config)
 
     def look_units(self, sub_tensors: int, future: int) -> int:
         """As many as make the weights those of the plain network. Raises ValueError where that has
@@ -158,7 +170,7 @@ def load(path: Path) -> Study:
         values = tomllib.load(file)
     section = values.pop("study", {})
     named = [key for key in KINDS if key in section]
-    if len(named) != 1 or set(section) != {named[0], "seeds", "runs"}:
+    if len(named) != 1 or set(section) - {"seconds"} != {named[0], "seeds", "runs"}:
         raise ValueError(
             f"{path} [study]: needs seeds, runs and either of {' and '.join(KINDS)}, has "
             f"{', '.join(section) or 'nothing'}"
@@ -168,6 +180,7 @@ def load(path: Path) -> Study:
         int(section[named[0]]),
         tuple(section["seeds"]),
         tuple(section["runs"]),
+        float(section.get("seconds", 0)),
     )
 
 
@@ -206,8 +219,15 @@ def conduct(
     folder.mkdir(parents=True, exist_ok=True)
     missing = [r for r in study if not _result_path(folder, r).exists()]
     missing = [r for r in missing if seeds is None or r.seed in seeds]
+    costs = measured_costs(study, folder) if study.seconds and missing else {}
     for run in missing:
-        trainer = start(run.config, folder / run.name)
+        config = run.config
+        if costs:
+            steps = round(study.seconds / costs[run.network])
+            config = dataclasses.replace(
+                config, training=dataclasses.replace(config.training, steps=steps)
+            )
+        trainer = start(config, folder / run.name)
         trainer.corpus.held_out = trainer.corpus.unseen or trainer.corpus.held_out
         trainer.run()
         if trainer.progress < 1:
@@ -222,6 +242,28 @@ def conduct(
         (folder / "table.md").write_text(study.report.table(results) + "\n")
         study.report.draw(results, folder / study.picture)
     return results
+
+
+def measured_costs(study: Study, folder: Path) -> dict[str, float]:
+    """Seconds of one core per update of every network, which costs.json keeps.
+
+    Their updates are measured in turns, so that what else runs on the machine slows down all of
+    them alike; the median counts.
+    """
+    path = folder / "costs.json"
+    if not path.exists():
+        trainers = {run.network: start(run.config, folder / run.name) for run in study}
+        taken: dict[str, list[float]] = {name: [] for name in trainers}
+        for _ in range(ROUNDS):
+            for name, trainer in trainers.items():
+                trainer.update()  # caches hold the network's own memory afterwards
+                before = time.process_time()
+                for _ in range(UPDATES):
+                    trainer.update()
+                taken[name].append((time.process_time() - before) / UPDATES)
+        path.write_text(json.dumps({n: float(np.median(t)) for n, t in taken.items()}, indent=1))
+    costs: dict[str, float] = json.loads(path.read_text())
+    return costs
 
 
 def _result_path(folder: Path, run: Run) -> Path:

@@ -55,12 +55,11 @@ class SubscaleWaveRNN(WaveRNN):
             )
         if future < 0 or past < 0 or look_units < 1:
             raise ValueError(f"future {future}, past {past} or look_units {look_units}: too few")
-        super().__init__(
-            hidden_size, n_mels, hop_length, channels, head_size, more_inputs=look_units, **more
-        )
+        super().__init__(hidden_size, n_mels, hop_length, channels, head_size, **more)
         self.sub_tensors, self.future, self.past = sub_tensors, future, past
         self.scale = scale
         self.look = nn.Linear((sub_tensors - 1) * (past + future + 1) + sub_tensors, look_units)
+        self.look_gates = nn.Linear(look_units, 3 * hidden_size, bias=False)
 
     @property
     def before(self) -> int:
@@ -107,24 +106,32 @@ class SubscaleWaveRNN(WaveRNN):
             for x in (context[:, :, before:end], told[:, :, before - 1 : end - 1])
         )
         window = self.window(values(told[:, :, before - self.past :], self.scale))
-        looked = torch.relu(self.look(window))
-        looked = looked.flatten(0, 1).transpose(0, 1)  # (n, N, look_units)
+        looked = torch.relu(self.look(window)).flatten(0, 1).transpose(0, 1)
         conditioning = self.condition(features).repeat_interleave(n_sub, 0).transpose(0, 1)
-        per_frame = len(looked) // len(conditioning)
         inputs = self.bytes(tokens, shifted)
         if context.is_cuda:
-            repeated = conditioning.repeat_interleave(per_frame, 0)
-            together = torch.cat([inputs, repeated, looked], -1).transpose(0, 1).contiguous()
-            fused, h = gru(together, h)
-            states, last = fused.transpose(0, 1), h.detach()
+            states, last = self.fused_looking(inputs, conditioning, looked, h)
         else:
-            split = gru.weight_ih_l0.shape[1] - looked.shape[2]
-            of_frames = gru.weight_ih_l0[:, BYTES:split]
+            of_frames = gru.weight_ih_l0[:, BYTES:]
             frames = nn.functional.linear(conditioning, of_frames, gru.bias_ih_l0)
-            places = nn.functional.linear(looked, gru.weight_ih_l0[:, split:])
-            given = (places.unflatten(0, (-1, per_frame)) + frames[:, None]).flatten(0, 1)
-            states = self.scan(given, inputs, h[0], blocks)
+            places = self.look_gates(looked).unflatten(0, (len(frames), -1))
+            states = self.scan((places + frames[:, None]).flatten(0, 1), inputs, h[0], blocks)
             last = states[-1:].detach()
         coarse, fine = self.token_nats(states, tokens)
         shape = (len(context), n_sub, -1)
         return coarse.reshape(shape), fine.reshape(shape), last
+
+    def fused_looking(
+        self, inputs: Tensor, conditioning: Tensor, looked: Tensor, h: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The states (n, N, H) of torch's GRU, which is one cuDNN call on a GPU, and the last;
+        inputs (n, N, 3), conditioning (S, N, channels), looked (n, N, look_units)."""
+        repeated = conditioning.repeat_interleave(len(inputs) // len(conditioning), 0)
+        gru = self.gru
+        weight = torch.cat([gru.weight_ih_l0, self.look_gates.weight], 1)
+        parameters = [weight, gru.weight_hh_l0, gru.bias_ih_l0, gru.bias_hh_l0]
+        states, last = torch._VF.gru(  # type: ignore[attr-defined]  # nn.GRU has one matrix only
+            torch.cat([inputs, repeated, looked], -1), h.contiguous(), parameters,
+            True, 1, 0.0, self.training, False, False,
+        )  # fmt: skip
+        return states, last.detach()

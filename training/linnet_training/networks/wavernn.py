@@ -37,7 +37,6 @@ class WaveRNN(nn.Module):
         channels: int = 96,
         head_size: int = 128,
         kernel_sizes: tuple[int, ...] = (3, 3, 3),
-        more_inputs: int = 0,
     ) -> None:
         super().__init__()
         if hidden_size % 2:
@@ -52,7 +51,7 @@ class WaveRNN(nn.Module):
         self.conditioning = nn.ModuleList(
             nn.Conv1d(i, channels, k) for i, k in zip(inputs, kernel_sizes, strict=True)
         )
-        self.gru = nn.GRU(BYTES + channels + more_inputs, hidden_size, batch_first=True)
+        self.gru = nn.GRU(BYTES + channels, hidden_size, batch_first=True)
         half = hidden_size // 2
         self.O1, self.O2 = nn.Linear(half, head_size), nn.Linear(head_size, 256)
         self.O3, self.O4 = nn.Linear(half, head_size), nn.Linear(head_size, 256)
