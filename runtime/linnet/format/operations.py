@@ -470,8 +470,8 @@ class Subscale(Operation):
         return (b - 1) * (self.past + self.future + 1) + b
 
     @property
-    def delay(self) -> int:
-        """Places between the first sub-tensor and the last one, which lags behind."""
+    def lag(self) -> int:
+        """Places of the last sub-tensor behind the first."""
         return (self.sub_tensors - 1) * (self.future + 1)
 
     def label(self, tensors: Tensors) -> str:
