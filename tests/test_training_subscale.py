@@ -17,9 +17,12 @@ torch = pytest.importorskip("torch", reason="training needs torch (extra: train)
 pytest.importorskip("tqdm", reason="training needs tqdm (extra: train)")
 pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audio)")
 
+from linnet.signal import decode, encode  # noqa: E402
 from linnet_training import config as configuration  # noqa: E402
+from linnet_training.data.corpus import Utterance  # noqa: E402
 from linnet_training.data.preparation import prepare  # noqa: E402
 from linnet_training.loops.starting import start  # noqa: E402
+from linnet_training.measures.evaluate import open_voice  # noqa: E402
 from linnet_training.networks import block_scan  # noqa: E402
 from linnet_training.networks.subscale import (  # noqa: E402
     OUTSIDE,
@@ -248,3 +251,16 @@ def test_sub_tensors_divide_the_hop(corpus: Path, tmp_path: Path) -> None:
     wrong = replace(config(corpus, 1), model=replace(config(corpus, 1).model, sub_tensors=5))
     with pytest.raises(ValueError, match="divide the hop of 24, not 5"):
         start(wrong, tmp_path)
+
+
+def test_the_exported_voice_scores_as_the_training_does(corpus: Path, tmp_path: Path) -> None:
+    """The weights as stored, in the runtime, of every utterance whole."""
+    trainer = start(config(corpus, 6), tmp_path)
+    trainer.run(quiet=True)
+    signal, voice = trainer.signal(), open_voice(tmp_path)
+    for u in trainer.corpus.train:
+        mel, pcm = u.features[:, 3:-3], decode(u.tokens, signal)
+        heard = Utterance(u.features, encode(pcm, signal).astype(np.int32))
+        trainer.corpus.held_out = [heard]
+        expected = sum(trainer.held_out(None, 10**6))
+        assert float(np.mean(voice.score(mel, pcm))) == pytest.approx(expected, rel=1e-5)
