@@ -51,7 +51,7 @@ typedef enum linnet_status
   LINNET_ERROR_ALIGNMENT = 5, /* memory handed over does not start at a multiple of 64 bytes */
   LINNET_ERROR_KERNELS = 6,   /* this CPU has no kernel set of that name */
   LINNET_ERROR_FEATURES = 7,  /* a feature is NaN or infinite; the frame was not taken */
-  LINNET_ERROR_STATE = 8      /* push after finish, or score after a pull that left samples of a step */
+  LINNET_ERROR_STATE = 8      /* push after finish, score after a pull that left samples of a step, and see score */
 } linnet_status;
 
 /* A short English sentence for a status, whatever its number; never null. */
@@ -148,7 +148,8 @@ LINNET_API linnet_status linnet_streams_pull(linnet_stream* const* streams, size
  * that filters pulses and noise lacks all. Where a step makes several samples, in sub-bands, tokens are the bands'
  * samples + 32768, all bands of a step in turn, and n_tokens is a multiple of them. Of a model of excitations, tokens
  * are the recording's samples + 32768. A model that matches its samples to the features is scored before that, and only
- * from the start of a stream, which then goes on without matching until it is reset. */
+ * from the start of a stream, which then goes on without matching until it is reset; so is one of sub-tensors (n_tokens
+ * as above, nats some places later, but all with the last token of all frames), where nothing can then be pulled. */
 LINNET_API linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens, size_t n_tokens,
                                              size_t* made, double* nats);
 

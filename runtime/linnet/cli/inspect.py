@@ -70,6 +70,18 @@ def summary(info: dict[str, Any]) -> list[tuple[str, object]]:
         *(
             [
                 (
+                    "sub-tensors",
+                    f"{info['sub_tensors']}, the first ahead of the last by "
+                    f"{info['lead_samples']} samples, "
+                    f"{1000 * info['lead_samples'] / info['sample_rate']:g} ms",
+                )
+            ]
+            if info["sub_tensors"] > 1
+            else []
+        ),
+        *(
+            [
+                (
                     "matching",
                     f"{info['matching']} frames at each hop, rounds: {info['matching_rounds']}",
                 )

@@ -128,7 +128,7 @@ class ReferenceVoice:
         n = len(conditions.frames) * self.header.hop_length
         if run.tokens is not None and len(run.tokens) != n:
             raise ValueError(f"{len(run.tokens)} tokens: a subscale voice scores all {n}")
-        signal = SubTensors(run.again, conditions)
+        signal = SubTensors(run, conditions)
         if run.tokens is not None:
             run.nats = list(signal.nats.T.ravel())
         return signal.samples()
@@ -155,6 +155,12 @@ class Run(State):
         tokens: list[int] | None = None,
     ) -> None:
         super().__init__(voice.file, voice.tensors, seed, stream, temperature, tokens)
+        self.voice = voice
+
+    def again(self) -> Run:
+        """Another run with the same numbers and tokens."""
+        numbers = (self.seed, self.stream, float(self.temperature))
+        return type(self)(self.voice, *numbers, self.tokens)
 
     def frame(self, features: Floats) -> None:
         """Take one frame (n_features)."""

@@ -59,11 +59,6 @@ class State:
                 self.slots[operation.slot] = operation.initial_token
                 self.arena[operation.out.offset] = operation.initial_value
 
-    def again(self) -> State:
-        """Another one as a reset leaves it, with the same numbers and tokens."""
-        numbers = (self.seed, self.stream, float(self.temperature))
-        return State(self.file, self.tensors, *numbers, self.tokens)
-
     def at(self, operand: Operand, i: int, size: int) -> Floats:
         """The floats of an operand, in row i."""
         start = operand.offset + operand.stride * i

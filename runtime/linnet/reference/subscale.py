@@ -6,7 +6,7 @@ same shows that they do not depend on the order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ import numpy.typing as npt
 from linnet.format.operations import Output, Subscale
 from linnet.reference import functions, operations
 from linnet.reference.state import State
+
+if TYPE_CHECKING:
+    from linnet.reference.engine import Run
 
 Floats = npt.NDArray[np.float32]
 
@@ -39,23 +42,21 @@ class Conditions:
 class SubTensors:
     """The sub-tensors of one utterance: their tokens, and those tokens' likelihoods.
 
-    new_state: a state as a reset leaves it, teacher-forced by the tokens of the whole signal where
-    they are given: those of all places, sub-tensor by sub-tensor within a place.
+    run: whose frames have given the conditions; teacher-forced, it knows all tokens of the signal.
     """
 
-    def __init__(self, new_state: Callable[[], State], conditions: Conditions) -> None:
-        first = new_state()
-        self.file, self.conditions = first.file, conditions
+    def __init__(self, run: Run, conditions: Conditions) -> None:
+        self.file, self.conditions = run.file, conditions
         self.subscale = conditions.subscale
-        assert isinstance(first.output, Output)
-        self.output = first.output
+        assert isinstance(run.output, Output)
+        self.output = run.output
         self.places = len(conditions.frames) * self.file.header.steps
         shape = (self.subscale.sub_tensors, self.places)
         self.tokens = np.zeros(shape, np.int64)
         self.values = np.zeros(shape, np.float32)  # companded
         self.nats = np.zeros(shape)
         for number in range(self.subscale.sub_tensors):
-            self._generate(number, new_state())
+            self._generate(number, run.again())
 
     def samples(self) -> list[int]:
         """The signal, signed 16-bit numbers."""
@@ -69,7 +70,7 @@ class SubTensors:
             samples.append(functions.to_pcm(kept))
         return samples
 
-    def _generate(self, number: int, state: State) -> None:
+    def _generate(self, number: int, state: Run) -> None:
         header, n = self.file.header, self.subscale.sub_tensors
         for place in range(self.places):
             frame, step = divmod(place, header.steps)
@@ -81,7 +82,7 @@ class SubTensors:
             seen = self._seen(number, place)
             state.at(self.subscale.out, row, len(seen))[:] = seen
             for operation in self.file.sample_program[1:-1]:
-                operations.execute(state, operation, row)
+                state.execute(operation, row)
             token = operations.token(self.output, state)
             self.tokens[number, place] = token
             self.values[number, place] = operations.companded(self.output, token)
