@@ -104,6 +104,19 @@ def test_subscale_networks_have_the_weights_of_the_plain_one(
         study.run("4 x 16", 0)
 
 
+def test_networks_that_cost_more_take_fewer_updates(prepared: Path, tmp_path: Path) -> None:
+    text = SUBSCALE.replace("plain = 16", "plain = 16\nseconds = 1.0")
+    study, folder = loaded(text, prepared), tmp_path / "runs"
+    folder.mkdir()
+    costs = {"plain": 0.5, "2-1": 0.25, "8-4": 1.0}
+    (folder / "costs.json").write_text(json.dumps(costs))
+    assert [r["steps"] for r in studies.conduct(study, folder)] == [2, 4, 1]
+    (folder / "costs.json").unlink()
+    measured = studies.measured_costs(study, folder)
+    assert measured == studies.measured_costs(study, folder)  # kept
+    assert set(measured) == set(costs) and min(measured.values()) > 0
+
+
 def test_a_study_says_what_it_lacks(tmp_path: Path) -> None:
     path = tmp_path / "study.toml"
     path.write_text(TOML.format(prepared="").replace("seeds = [0, 1]", ""))

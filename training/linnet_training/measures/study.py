@@ -26,8 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from linnet_training import config as configuration
 from linnet_training.config import Config, Rule
 from linnet_training.loops.starting import start
@@ -43,7 +41,7 @@ else:
     import tomli as tomllib
 
 
-ROUNDS, UPDATES = 5, 4  # that a network's cost is measured with
+ROUNDS, UPDATES = 8, 2  # that a network's cost is measured with
 
 
 @dataclass(frozen=True)
@@ -247,8 +245,8 @@ def conduct(
 def measured_costs(study: Study, folder: Path) -> dict[str, float]:
     """Seconds of one core per update of every network, which costs.json keeps.
 
-    Their updates are measured in turns, so that what else runs on the machine slows down all of
-    them alike; the median counts.
+    Their updates are measured in turns, and the fastest count: what else runs on the machine slows
+    down some of them more than others.
     """
     path = folder / "costs.json"
     if not path.exists():
@@ -261,7 +259,7 @@ def measured_costs(study: Study, folder: Path) -> dict[str, float]:
                 for _ in range(UPDATES):
                     trainer.update()
                 taken[name].append((time.process_time() - before) / UPDATES)
-        path.write_text(json.dumps({n: float(np.median(t)) for n, t in taken.items()}, indent=1))
+        path.write_text(json.dumps({n: min(t) for n, t in taken.items()}, indent=1))
     costs: dict[str, float] = json.loads(path.read_text())
     return costs
 
