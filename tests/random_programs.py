@@ -255,9 +255,7 @@ def _subscale(
     size = build.pick(1, most)
     if future is None:
         future = build.pick(0, 4)
-    subscale = Subscale(
-        build.sub_tensors, future, build.pick(0, 3), conditions, Operand(0), size
-    )
+    subscale = Subscale(build.sub_tensors, future, build.pick(0, 3), conditions, Operand(0), size)
     out = build.take(subscale.window, build.pick(0, subscale.window))
     subscale = replace(subscale, out=out[0])
     build.program.append(subscale)

@@ -54,10 +54,21 @@ Step step_of(const Stream& stream, Lane* lane, uint64_t place) {
   return Step{stream.model, &stream.kernels, lane->arena, &lane->sampler, row, nullptr, nullptr, 0.0};
 }
 
+// Rows of a frame that differ.
+uint32_t rows_of_conditions(const Model& model) {
+  return model.subscale->conditions.stride == 0 ? 1 : model.config.rows();
+}
+
+// Those of a frame, (rows, size), among the newest.
+float* kept_conditions(const Stream& stream, uint64_t frame) {
+  const size_t size = size_t{stream.model->subscale->size} * rows_of_conditions(*stream.model);
+  return stream.lanes->conditions + size * (frame % stream.lanes->kept_frames);
+}
+
 void take_conditions(const Stream& stream, const Lane& lane, uint64_t frame) {
   const SubscaleWords& op = *stream.model->subscale;
-  const uint32_t rows = stream.model->config.rows();
-  const float* kept = stream.lanes->conditions + size_t{op.size} * rows * (frame % stream.lanes->kept_frames);
+  const uint32_t rows = rows_of_conditions(*stream.model);
+  const float* kept = kept_conditions(stream, frame);
   float* to = lane.arena + op.conditions.offset;
   for (uint32_t row = 0; row < rows; ++row)
     memcpy(to + size_t{op.conditions.stride} * row, kept + size_t{op.size} * row, op.size * sizeof *to);
@@ -232,7 +243,7 @@ Lanes* make_lanes(const Model& model, uint32_t n_threads, BumpAllocator* allocat
   lanes.kept = op.lag() + op.past + 2;
   // Of generation, those from the last lane's to the first's; of a score, which is behind the frame that is next.
   lanes.kept_frames = frames_ahead(model) + 1 + op.future / places_of_frame(model.config);
-  lanes.conditions = allocator->take<float>(size_t{lanes.kept_frames} * model.config.rows() * op.size);
+  lanes.conditions = allocator->take<float>(size_t{lanes.kept_frames} * rows_of_conditions(model) * op.size);
   for (uint32_t t = 0; t < lanes.n_threads; ++t) lay_thread(model, t, &lanes, allocator);
   return taken;
 }
@@ -258,9 +269,8 @@ void keep_conditions(Stream* stream) {
   const SubscaleWords& op = *model.subscale;
   const uint32_t known_after = model.config.lookahead - frames_ahead(model);  // frames
   if (stream->frames_run <= known_after) return;
-  const uint64_t frame = stream->frames_run - 1 - known_after;
-  const uint32_t rows = model.config.rows();
-  float* kept = stream->lanes->conditions + size_t{op.size} * rows * (frame % stream->lanes->kept_frames);
+  const uint32_t rows = rows_of_conditions(model);
+  float* kept = kept_conditions(*stream, stream->frames_run - 1 - known_after);
   const float* from = stream->arena + op.conditions.offset;
   for (uint32_t row = 0; row < rows; ++row)
     memcpy(kept + size_t{op.size} * row, from + size_t{op.conditions.stride} * row, op.size * sizeof *kept);

@@ -31,8 +31,8 @@ struct Lanes {
   uint32_t kept_frames;
   Lane* lanes[kMostSubTensors];
   float* packed[kMaxThreads];  // (kTogether, most_cols) scratch of products
-  float* conditions;           // (kept_frames, rows, size): what the newest frames give to the lanes
-  float state;                 // of the output
+  float* conditions;  // (kept_frames, rows, size): what the newest frames give to the lanes, in the rows that differ
+  float state;        // of the output
 };
 
 // For a model that has a subscale. Null where the allocator only measures.
