@@ -149,7 +149,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.describe:
         print(linnet_export.describe(options.source, **limits))
         if options.suggest_names:
-            require_apart(options.suggest_names, [options.source])
+            require_apart([options.suggest_names], [options.source])
             names = linnet_export.suggest_names(options.source, **limits)
             write_atomic(options.suggest_names, names.encode())
             print(f"a names map to edit: {options.suggest_names}")

@@ -75,7 +75,7 @@ OTHERS = (
     ),
     Level("windows", "windows", ("wine",), tuple(linnet.kernels()), ".exe"),
 )
-_CHOSEN = OTHERS if os.environ.get("LINNET_TEST_ARM") == "cross" else (*ARM64, *ARMV7, *X86)
+_CHOSEN = OTHERS if os.environ.get("LINNET_TEST_CROSS") == "others" else (*ARM64, *ARMV7, *X86)
 LEVELS = {level.name: level for level in _CHOSEN}
 
 
