@@ -64,8 +64,8 @@ test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm6
 	$(python) tests/cross/packages.py aarch64-linux-gnu-g++ qemu-aarch64
 	LINNET_TEST_CROSS=python $(python) -m pytest tests/cross
 
-wheels: $(extension)  ## sdist and wheels for x86-64 and ARM Linux, checked and tried; build/wheels (PyPI)
-	PYTHONPATH=tests/cross $(python) tests/wheels.py
+wheels: $(extension)  ## sdist, wheels for Linux and the CPythons of this machine, checked, tried; build/wheels (PyPI)
+	PYTHONPATH=tests:tests/cross $(python) tests/wheels.py
 
 phone: $(extension) $(test_packages)  ## folders for `adb push`: static programs, PHONE_VOICE, features of PHONE_CLIP (apt packages)
 	$(python) tests/cross/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++
