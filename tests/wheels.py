@@ -2,9 +2,9 @@
 
 `python tests/wheels.py` makes all of TARGETS, or those named, for every CPython of this machine
 that linnet supports. The compiler is zig's, so that one machine builds for all of them. auditwheel
-tells which systems a wheel really runs on. What is tried: a wheel of this machine's kind in an empty
-environment of its Python, an aarch64 one in Debian's arm64 Python under QEMU; both must make the
-samples that the checkout makes.
+tells which systems a wheel really runs on. What is tried: a wheel of this machine's kind in an
+empty environment of its Python, an aarch64 one in Debian's arm64 Python under QEMU; both must make
+the samples that the checkout makes.
 """
 
 from __future__ import annotations
