@@ -19,7 +19,7 @@ import pytest
 
 import linnet
 from linnet.cli import main
-from linnet.cli.bench import MODES
+from linnet.cli.bench import MODES, with_mode
 from voices import tiny_config, tiny_tensors, tiny_voice
 
 FEATURES = {"mel_norm": "none", "log": "ln"}
@@ -286,6 +286,15 @@ def test_shells_complete(
     if shell == "zsh":  # which itself leaves out what does not begin as what was typed
         found = {word for word in found if word.startswith(typed.split(" ")[-1])}
     assert (found, done.stderr) == (words, "")
+
+
+def test_voices_that_come_with_linnet_are_exported_and_timed_by_name(folder: Path) -> None:
+    assert main(["export", "tiny", "-o", "small.linnet", "--dtype", "int8"]) == 0
+    before = linnet.load("tiny").info()["file_bytes"]
+    assert linnet.load("small.linnet").info()["file_bytes"] < before
+    assert with_mode(["bench", "tiny"]) == ["bench", "sample", "tiny"]
+    assert with_mode(["bench", "tiny.linnet"]) == ["bench", "sample", "tiny.linnet"]
+    assert with_mode(["bench", "huge"]) == ["bench", "huge"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pipe")

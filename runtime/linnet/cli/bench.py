@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from linnet.bundled import voices
 from linnet.cli.arguments import add_kernels, positive, seconds, sparsity
 from linnet.format.blocks import BLOCKS, DENSE
 from linnet.format.dtypes import DTYPES
@@ -35,7 +36,7 @@ def with_mode(arguments: Sequence[str]) -> list[str]:
     """`bench VOICE` as `bench sample VOICE`."""
     words = list(arguments)
     if words[:1] == ["bench"] and len(words) > 1 and words[1] not in MODES:
-        if words[1].endswith(".linnet") or os.path.isfile(words[1]):
+        if words[1].endswith(".linnet") or os.path.isfile(words[1]) or words[1] in voices():
             words.insert(1, "sample")
     return words
 
