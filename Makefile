@@ -23,7 +23,7 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo bench docs test lint voice study fuzz coverage native clean android wheels test-arm test-arm-python test-cross phone mca
+.PHONY: all help demo bench docs test lint voice study fuzz coverage native clean android wheels test-arm test-arm-python test-cross test-riscv64 phone mca
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -53,12 +53,18 @@ test-arm: $(extension) $(test_packages)  ## cross-compile for ARM and compare wi
 	$(python) tests/jni/arm64.py
 	@echo "make test-arm: all passed"
 
-test-cross: $(extension) $(test_packages)  ## other systems: RISC-V, POWER under QEMU, Windows under Wine (apt packages)
+test-cross: $(extension) $(test_packages)  ## RISC-V, POWER, Windows, musl run; macOS compiled (apt packages, PyPI)
 	$(python) tests/cross/packages.py riscv64-linux-gnu-g++ powerpc64le-linux-gnu-g++ qemu-aarch64 \
-	  x86_64-w64-mingw32-g++-posix wine
+	  x86_64-w64-mingw32-g++-posix wine clang
 	$(python) tests/native.py native riscv64 ppc64le windows
 	LINNET_TEST_CROSS=others $(python) -m pytest tests/cross
 	@echo "make test-cross: all passed"
+
+test-riscv64: $(extension) $(test_packages)  ## of these RISC-V alone: seconds (apt packages)
+	$(python) tests/cross/packages.py riscv64-linux-gnu-g++ qemu-aarch64
+	$(python) tests/native.py native riscv64
+	LINNET_TEST_CROSS=others $(python) -m pytest tests/cross/test_hashes.py -k riscv64
+	@echo "make test-riscv64: all passed"
 
 test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm64 Python under QEMU (apt packages, PyPI)
 	$(python) tests/cross/packages.py aarch64-linux-gnu-g++ qemu-aarch64

@@ -42,7 +42,5 @@ def test_microsofts_flags_are_known(more: list[str], accepted: bool, tmp_path: P
     source.write_text("int main() { return 0; }\n")
     command = ["clang", "--driver-mode=cl", "--target=x86_64-pc-windows-msvc", "-fsyntax-only"]
     command += ["-Werror=unknown-argument", "-Werror=unused-command-line-argument", "/WX"]
-    done = subprocess.run(
-        [*command, *sorted(flags), *more, source], capture_output=True, text=True
-    )
+    done = subprocess.run([*command, *sorted(flags), *more, source], capture_output=True, text=True)
     assert (done.returncode == 0) == accepted, done.stderr
