@@ -25,7 +25,10 @@
 
 #include "kernels/arithmetic.h"
 
-#if defined(__clang__)
+#if defined(__clang__) && __clang_major__ >= 18 && __clang_major__ <= 20  // zig's leave 512 bits out unasked
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,evex512,avx2,fma,f16c"))), \
+                             apply_to = function)
+#elif defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"))), \
                              apply_to = function)
 #elif defined(__GNUC__)
