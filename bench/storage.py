@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from linnet.format.reading import read
 from linnet.pruning import prune
 from linnet.speed import sample_timer
 from linnet.table import table
-from linnet_bench.timing import interleaved, pinned
+from linnet_bench.timing import Timer, interleaved, pinned
 from linnet_export import export
 from linnet_export.families import lpc
 
@@ -42,8 +43,8 @@ def main(kernels: str | None) -> None:
     tensors, config = lpc.checkpoint(voice), {**voice.metadata, "matching": 4}
     with tempfile.TemporaryDirectory() as folder, pinned():
         random = np.random.default_rng(0)
-        timers = {}
-        sizes = {}
+        timers: dict[str, Timer] = {}
+        sizes: dict[str, int] = {}
         for name, (block, output, dtype) in STEPS.items():
             path = Path(folder) / f"{len(sizes)}.linnet"
             shapes = {"gru.weight_hh_l0": block, "O1.weight": output, "O2.weight": output}
@@ -52,7 +53,8 @@ def main(kernels: str | None) -> None:
                 for key, shape in shapes.items()
                 if shape != "dense"
             }
-            np.savez(path.with_suffix(".npz"), **{**tensors, **pruned})
+            weights: dict[str, Any] = {**tensors, **pruned}
+            np.savez(path.with_suffix(".npz"), **weights)
             asked = block if block == "dense" else None  # else as the zeros say
             report = export(path.with_suffix(".npz"), path, config=config, dtype=dtype, block=asked)
             found = {layer.name: layer.block for layer in report.layers}["gru.recurrent"]
