@@ -85,10 +85,15 @@ bool all_finite(const float* features, size_t n) {
   return true;
 }
 
-// Whether samples were made that are to be matched: they lag behind the engine, so that a score would skip some.
-bool is_matching(const linnet_stream& stream) {
-  return stream.matching != nullptr && !stream.scored && stream.sampler.step != 0;
+// Whether samples were made, and a score can no longer begin: those that are matched lag behind the engine, and the
+// lanes of a subscale behind each other, so that it would skip some.
+bool has_made(const linnet_stream& stream) {
+  const bool lags = stream.matching != nullptr || stream.lanes != nullptr;
+  return lags && !stream.scored && stream.sampler.step != 0;
 }
+
+// Whether its lanes stand where a score has left them, which is not where samples are made from.
+bool has_scored(const linnet_stream& stream) { return stream.lanes != nullptr && stream.scored; }
 
 }  // namespace
 
@@ -221,6 +226,8 @@ size_t linnet_stream_available(const linnet_stream* stream) {
 
 linnet_status linnet_stream_pull(linnet_stream* stream, int16_t* samples, size_t capacity, size_t* made) {
   if (stream == nullptr || made == nullptr || (samples == nullptr && capacity != 0)) return LINNET_ERROR_ARGUMENT;
+  *made = 0;
+  if (has_scored(*stream)) return LINNET_ERROR_STATE;
   const linnet::IeeeFloatMode mode;
   *made = linnet::pull_samples(stream, capacity, samples);
   return LINNET_OK;
@@ -235,6 +242,10 @@ linnet_status linnet_streams_pull(linnet_stream* const* streams, size_t n_stream
     for (size_t k = 0; k < i; ++k) {
       if (streams[k] == streams[i]) return LINNET_ERROR_ARGUMENT;
     }
+  }
+  for (size_t i = 0; i < n_streams; ++i) {
+    made[i] = 0;
+    if (has_scored(*streams[i])) return LINNET_ERROR_STATE;
   }
   const linnet::IeeeFloatMode mode;
   const size_t n_groups = (n_streams + linnet::kTogether - 1) / linnet::kTogether;
@@ -253,7 +264,7 @@ linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens,
   *made = 0;
   const uint32_t per_step = stream->model->config.samples_per_step;
   if (n_tokens % per_step != 0) return LINNET_ERROR_ARGUMENT;
-  if (stream->position % per_step != 0 || is_matching(*stream)) return LINNET_ERROR_STATE;
+  if (stream->position % per_step != 0 || has_made(*stream)) return LINNET_ERROR_STATE;
   for (size_t i = 0; i < n_tokens; ++i) {
     if (!linnet::token_exists(*stream, tokens[i])) return LINNET_ERROR_ARGUMENT;
   }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from linnet.format import blocks, dtypes
@@ -25,6 +27,7 @@ from linnet.format.operations import (
     Source,
     StepUp,
     SubBands,
+    Subscale,
     Upsample,
     sub_bands_state_size,
 )
@@ -34,13 +37,20 @@ from linnet_export.writing.writer import to_bytes
 
 Vector = tuple[Operand, int]  # where, floats
 
+SUB_TENSORS = (2, 3, 4, 8, 16)
+
 
 class _Builder:
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, sub_tensors: int | None) -> None:
         self.rng = rng
+        if sub_tensors is None:
+            sub_tensors = int(rng.choice(SUB_TENSORS)) if self.chance(0.2) else 1
+        self.sub_tensors = sub_tensors
         self.levels = self.pick(0, 3) if self.chance(0.4) else None  # of bands
         self.values = self.levels is None and self.chance(0.4)  # or else tokens
         self.samples_per_step = self.pick(1, 64) if self.values else 1 << (self.levels or 0)
+        if sub_tensors > 1:
+            self.levels, self.values, self.samples_per_step = None, False, sub_tensors
         self.steps_per_row = 1 if self.values else self.pick(1, 3)
         self.rows = self.pick(1, 4)
         self.arena_size = 0
@@ -171,10 +181,14 @@ class _Builder:
         return self.linear(newest, self.pick(1, other[1]), other if kind == 2 else None)
 
 
-def random_program(seed: int) -> bytes:
-    """The file of a random voice: up to 96 samples per frame, 1 to 20 features, and 1 or 2 draws, a
-    mixture of logistics or a source and a filter, with or without linear prediction and a match."""
-    build = _Builder(np.random.default_rng(seed))
+def random_program(
+    seed: int, sub_tensors: int | None = None, future: int | None = None, match: bool | None = None
+) -> bytes:
+    """The file of a random voice: up to 192 samples per frame, 1 to 20 features, and 1 or 2 draws, a
+    mixture of logistics or a source and a filter, with or without linear prediction, sub-tensors
+    and a match. The arguments fix what is else left to chance; one sub-tensor is the whole signal.
+    """
+    build = _Builder(np.random.default_rng(seed), sub_tensors)
     pick = build.pick
     features = build.take(pick(1, 20))
 
@@ -197,7 +211,11 @@ def random_program(seed: int) -> bytes:
     excitation = _excitation(build, frame_values) if build.values else None
     frame_program, build.program = tuple(build.program), []
 
-    if excitation is not None:
+    ahead = 0
+    if build.sub_tensors > 1:
+        ahead, *seen = _subscale(build, frame_values[-1], upsampled, future)
+        n_slots = _tokens(build, features, [*seen, frame_values[-1], *upsampled])
+    elif excitation is not None:
         n_slots = _values(build, excitation, [features, frame_values[-1], *upsampled])
     elif build.levels is None:
         n_slots = _tokens(build, features, [frame_values[-1], *upsampled])
@@ -210,7 +228,7 @@ def random_program(seed: int) -> bytes:
         sample_rate=16000,
         hop_length=build.rows * build.steps_per_row * build.samples_per_step,
         n_features=features[1],
-        lookahead=pick(0, 3),
+        lookahead=ahead + pick(0, 3),
         priming=pick(0, 3),
         arena_size=build.arena_size,
         n_slots=n_slots,
@@ -219,11 +237,30 @@ def random_program(seed: int) -> bytes:
         steps_per_row=build.steps_per_row,
         silence=silence,
     )
-    match = _match(build, features[1], header.hop_length) if build.chance(0.4) else None
+    matches = build.chance(0.4) if match is None else match
+    after = _match(build, features[1], header.hop_length) if matches else None
     program = tuple(build.program)
     return to_bytes(
-        VoiceFile(header, {}, tuple(build.tensors), frame_program, program, match=match)
+        VoiceFile(header, {}, tuple(build.tensors), frame_program, program, match=after)
     )
+
+
+def _subscale(
+    build: _Builder, frame: Vector, upsampled: list[Vector], future: int | None
+) -> tuple[int, Vector, Vector]:
+    """Sub-tensors: frames that the first is ahead of the last, what lanes get, and what they see."""
+    conditions, most = frame
+    if upsampled and build.chance(0.7):
+        conditions, most = upsampled[-1]
+    size = build.pick(1, most)
+    if future is None:
+        future = build.pick(0, 4)
+    subscale = Subscale(build.sub_tensors, future, build.pick(0, 3), conditions, Operand(0), size)
+    out = build.take(subscale.window, build.pick(0, subscale.window))
+    subscale = replace(subscale, out=out[0])
+    build.program.append(subscale)
+    places = build.rows * build.steps_per_row
+    return -(-subscale.lag // places), (conditions, size), out
 
 
 def _match(build: _Builder, n_features: int, hop: int) -> Match:
@@ -341,7 +378,7 @@ def _tokens(build: _Builder, features: Vector, others: list[Vector]) -> int:
     """The sample program of one or two draws; the number of slots."""
     pick = build.pick
     dual = build.chance(0.5)
-    excitation = not dual and build.chance(0.5)
+    excitation = not dual and build.sub_tensors == 1 and build.chance(0.5)
     classes = [pick(1, 200), pick(1, 256)] if dual else [pick(1, 600)]
     drawn = [build.take(1) for _ in classes]
     expanded = build.take(1)  # the state of the output: logits that depend on it show its last bit

@@ -129,7 +129,7 @@ def test_blocks_made_of_4x4_are_computed_as_such(
     rules = (configuration.Rule("gru.weight_hh_l0", block, 0.5),)
     trainer = LpcTrainer(with_changes(config(3), pruning={"rules": rules}), corpus, tmp_path)
     trainer.run(quiet=True)
-    blocks, kept = trainer.find_blocks(), trainer.pruner.masks["gru.weight_hh_l0"]
+    blocks, kept = trainer.find_blocks(16), trainer.pruner.masks["gru.weight_hh_l0"]
     assert float(kept.mean()) == 0.5
     if block == "16x1":
         assert blocks is None

@@ -11,7 +11,7 @@ from linnet_export.matching import matched
 from linnet_export.writing.writer import to_bytes
 from logistic_voices import logistic_voice
 from source_filter_voices import source_filter_voice
-from voices import tiny_config, tiny_voice
+from voices import SUBSCALE, tiny_config, tiny_voice
 
 SINGLE = "wavernn-softmax"
 OFFSET = 7.0  # of a logarithm
@@ -33,8 +33,17 @@ def varied_voices() -> dict[str, bytes]:
         "bands-4x4-fp16": logistic_voice(2, seed=6),
         "excitation-4x4-fp16": excitation_voice(seed=7),
         "source-filter-4x4-fp16": source_filter_voice(seed=10),
+        "subscale-4x4-fp16": tiny_voice(seed=13, architecture=SUBSCALE),
+        "subscale-1x16-int8": tiny_voice(
+            block="1x16",
+            dtype="int8",
+            seed=14,
+            architecture=SUBSCALE,
+            config={"network": {"sub_tensors": 10, "future": 0, "past": 0}},
+        ),
         "matched-once": with_match(tiny_voice(seed=8), 1),
         "matched-thrice": with_match(logistic_voice(2, seed=9), 3),
+        "matched-subscale": with_match(tiny_voice(seed=15, architecture=SUBSCALE), 2),
     }
 
 

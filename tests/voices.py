@@ -16,11 +16,19 @@ from linnet_export.writing.writer import to_bytes
 Tensors = dict[str, npt.NDArray[np.float32]]
 
 
+SUBSCALE = "wavernn-subscale"
+
+
+def is_dual(architecture: str) -> bool:
+    """Whether samples are drawn as two bytes."""
+    return architecture in ("wavernn-dual-softmax", SUBSCALE)
+
+
 def tiny_config(architecture: str = "wavernn-dual-softmax", **changes: Any) -> dict[str, Any]:
     """The config of a small voice; changes: "signal" and "features" entries are merged, others
     replaced."""
     signal: dict[str, Any] = {"bits": 16, "companding": "mu-law", "mu": 255.0, "pre_emphasis": 0.85}
-    if architecture != "wavernn-dual-softmax":
+    if not is_dual(architecture):
         signal = {"bits": 8, "companding": "linear", "mu": 0.0, "pre_emphasis": 0.0}
     config: dict[str, Any] = {
         "architecture": architecture,
@@ -49,6 +57,8 @@ def tiny_config(architecture: str = "wavernn-dual-softmax", **changes: Any) -> d
         "conditioning_padding": "valid",
         "training": {"description": "random weights"},
     }
+    if architecture == SUBSCALE:
+        config["network"] = {"sub_tensors": 4, "future": 2, "past": 1}
     for key, value in changes.items():
         config[key] = {**config[key], **value} if isinstance(value, dict) else value
     return config
@@ -65,11 +75,13 @@ def tiny_tensors(
     window: int = 0,
     sparsity: float = 0.75,
     head: int = 24,
+    look: int = 12,
 ) -> Tensors:
     """Random weights under the canonical names; recurrent and head matrices pruned in `block`s
     (None: dense).
 
-    embedding: its size, 0 for a scalar; window: frames of the upsampling, 0 for repetition.
+    embedding: its size, 0 for a scalar; window: frames of the upsampling, 0 for repetition; look:
+    units that look at other sub-tensors.
     """
     random = np.random.default_rng(seed)
     tensors: Tensors = {}
@@ -91,7 +103,7 @@ def tiny_tensors(
         config["features"]["hop_length"],
         config["signal"]["bits"],
     )
-    dual = config["architecture"] == "wavernn-dual-softmax"
+    dual = is_dual(config["architecture"])
     width = n_mels
     for i, k in enumerate(kernels):
         layer(f"conditioning.{i}.weight", channels, width, k)
@@ -108,6 +120,11 @@ def tiny_tensors(
         tensors["gru.weight_ih_l0"].reshape(3, hidden, -1)[:, : hidden // 2, 2] = 0
     bias("gru.bias_ih_l0", 3 * hidden)
     bias("gru.bias_hh_l0", 3 * hidden)
+    if config["architecture"] == SUBSCALE:
+        b, future, past = (config["network"][key] for key in ("sub_tensors", "future", "past"))
+        layer("look.weight", look, (b - 1) * (past + future + 1) + b, pruned=True)
+        bias("look.bias", look)
+        layer("look_gates.weight", 3 * hidden, look, pruned=True)
     names = ("O1", "O2", "O3", "O4") if dual else ("fc1", "fc2")
     for i, name in enumerate(names):
         rows = (256 if dual else 2**bits) if i % 2 else head

@@ -93,7 +93,7 @@ def export(
     """
     path = Path(checkpoint_path)
     files = [f for f in (names, config) if isinstance(f, (str, os.PathLike))]
-    require_apart(out_path, [path, score, calibrate, *files])
+    require_apart([out_path], [path, score, calibrate, *files])
     own_names, overrides = _table(names), _table(config)
     checkpoint = read_checkpoint(path, key, max_unpacked)
     given = {"temperature": temperature, "matching": matching, "matching_rounds": rounds}
@@ -159,7 +159,7 @@ def restore(
     the layers in `keep` change. Raises FormatError or ValueError for what does not fit, OSError
     from the system.
     """
-    require_apart(out_path, [voice_path, score, calibrate])
+    require_apart([out_path], [voice_path, score, calibrate])
     before = read(Path(voice_path).read_bytes())
     family = families.of_voice(before)
     usual = {} if dtype is not None else {t.name: t.dtype for t in before.tensors}

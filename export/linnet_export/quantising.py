@@ -88,7 +88,7 @@ def calibrated(
     if not any(tensor.dtype == "int8" for tensor in voice.tensors):
         raise ValueError("only int8 voices are calibrated (--dtype int8)")
     speaker = linnet.load(to_bytes(exact))
-    if exact.header.samples_per_step > 1:
+    if exact.header.samples_per_step > 1 and exact.subscale is None:
         raise ValueError("a voice that makes samples in sub-bands is not calibrated: " + _UNTOLD)
     samples, rate = read_wav(recording)
     if rate != speaker.sample_rate:
@@ -126,8 +126,11 @@ def observe(voice: VoiceFile, mel: npt.ArrayLike, tokens: npt.ArrayLike) -> dict
             operations.execute(self, operation, i)
 
     reference = ReferenceVoice(to_bytes(voice))
-    told = [int(token) for token in np.asarray(tokens)[: STEPS * voice.header.samples_per_step]]
     hop = voice.header.hop_length
+    most = min(len(np.asarray(tokens)), STEPS * voice.header.samples_per_step)
+    if voice.subscale is not None:  # is told whole frames, of which every sample is a run
+        most = min(most, STEPS) // hop * hop
+    told = [int(token) for token in np.asarray(tokens)[:most]]
     frames, n = np.asarray(mel, np.float32)[:, :FRAMES], -(-len(told) // hop)
     watched = Watched(reference, 0, 0, 1.0, told)
     reference.scored(watched, frames[:, :n])

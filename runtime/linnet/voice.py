@@ -155,6 +155,8 @@ class Voice:
         Keys: name, architecture, sample_rate (Hz), hop_length (samples), samples_per_step (what the
         network makes at a time), n_mels, lookahead_frames,
         latency_ms (from a frame's arrival to its first sample, frames arriving one per hop),
+        sub_tensors (that the signal is folded into, 1 where it is not) and
+        lead_samples (by which the first is ahead of the last, within the latency),
         matching (how many frames of the samples each hop brings nearer to the features; 0: not),
         matching_rounds (how often it does so),
         hidden_size, and of the recurrent matrix: sparsity, block, dtype; file_bytes,
@@ -295,17 +297,19 @@ class Voice:
 
         Teacher-forced, at temperature 1, of the network: matching its samples to the features
         comes afterwards. mel: (n_mels, n_frames). pcm: int16 (n,), where n is
-        n_frames * hop_length or less by less than one hop. Raises ValueError for anything else,
-        for a voice that makes samples in sub-bands: a recording does not tell those, and for one
-        without a network of samples, which draws none.
+        n_frames * hop_length or less by less than one hop, which for a voice of sub-tensors is
+        filled up with silence. Raises ValueError for anything else, for a voice that makes samples
+        in sub-bands: a recording does not tell those, and for one without a network of samples,
+        which draws none.
         """
         from linnet.signal import encode
 
-        if isinstance(self.file().sample_program[-1], AllPole):
+        file = self.file()
+        if isinstance(file.sample_program[-1], AllPole):
             raise ValueError(
                 "this voice filters pulses and noise, and so gives no likelihood to a recording"
             )
-        if self._model.samples_per_step > 1:
+        if self._model.samples_per_step > 1 and file.subscale is None:
             raise ValueError(
                 f"this voice makes {self._model.samples_per_step} samples at a time, in sub-bands,"
                 " and so gives no likelihood to a recording"
@@ -313,6 +317,8 @@ class Voice:
         frames = checked_mel(mel, self.n_mels)
         self._guard(frames, strict=False)
         samples = checked_pcm(pcm, len(frames), self.hop_length)
+        if file.subscale is not None:
+            samples = np.pad(samples, (0, -len(samples) % self.hop_length))
         signal = self._metadata["signal"]
         if signal.get("companding") == "excitation":  # what it is depends on the features
             tokens = (samples.astype(np.int32) + 32768).astype(np.uint16)

@@ -3,6 +3,7 @@
 #include "matching/matching.h"
 #include "operations/match.h"
 #include "operations/operation.h"
+#include "operations/subscale.h"
 #include "run/stream.h"
 #include "run/team.h"
 
@@ -47,11 +48,11 @@ bool within(Errors& errors, uint64_t at, const Limit& limit, const char* what, u
                                              printable(needed), printable(limit.most));
 }
 
-// Adds up the work of `n` operations until it is too much: adding takes time too.
-bool check_work(Errors& errors, const Model& model, const Operation* operations, uint32_t n, uint64_t offset,
-                const Limit& limit, const char* what, uint64_t* work) {
+// Adds up the work of `n` operations, each of which runs `times`, until it is too much: adding takes time too.
+bool check_work(Errors& errors, const Model& model, const Operation* operations, uint32_t n, uint32_t times,
+                uint64_t offset, const Limit& limit, const char* what, uint64_t* work) {
   for (uint32_t i = 0; i < n; ++i) {
-    *work += work_of(model, operations[i]);
+    *work += times * work_of(model, operations[i]);
     if (!within(errors, offset + uint64_t{i} * sizeof(Operation), limit, what, *work)) return false;
   }
   return true;
@@ -79,11 +80,15 @@ bool check_sections(Errors& errors, const Bytes& file, uint64_t tensors_offset, 
 bool check_limits(Errors& errors, uint64_t operations_offset, const Model& model) {
   const Config& config = model.config;
   const uint64_t sample_offset = operations_offset + uint64_t{config.n_frame_operations} * sizeof(Operation);
+  const SubscaleWords* subscale = model.subscale;
+  const uint32_t lanes = subscale == nullptr ? 1 : subscale->sub_tensors;
+  const uint64_t ahead = subscale == nullptr ? 0 : subscale->lag();
   uint64_t frame = match_work(model), step = 0;
-  if (!check_work(errors, model, model.sample_program, config.n_sample_operations, sample_offset, kStepWork,
+  if (!check_work(errors, model, model.sample_program, config.n_sample_operations, lanes, sample_offset, kStepWork,
                   "the sample program", &step) ||
+      !within(errors, sample_offset, kAheadWork, "the lead of the first sub-tensor", ahead * step) ||
       !within(errors, sample_offset, kFrameWork, "the match", frame) ||
-      !check_work(errors, model, model.frame_program, config.n_frame_operations, operations_offset, kFrameWork,
+      !check_work(errors, model, model.frame_program, config.n_frame_operations, 1, operations_offset, kFrameWork,
                   "the frame program", &frame))
     return false;
   const uint64_t silent = uint64_t{config.priming} + lookahead_of(model);

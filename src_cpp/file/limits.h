@@ -16,9 +16,10 @@ struct Limit {
 };
 
 // Each beside the most that a known voice needs: fatchord's WaveRNN per step, Lyra's WaveGRU per frame and of memory.
-constexpr Limit kStepWork = {"step_work", uint64_t{1} << 26};        // 4 * 10^6
-constexpr Limit kFrameWork = {"frame_work", uint64_t{1} << 26};      // 3 * 10^6
-constexpr Limit kSilentWork = {"silent_work", uint64_t{1} << 28};    // 6 * 10^6
+constexpr Limit kStepWork = {"step_work", uint64_t{1} << 26};      // 4 * 10^6
+constexpr Limit kAheadWork = {"ahead_work", uint64_t{1} << 35};    // 1 * 10^10 (16 lanes of 3 * 10^5, 129 places apart)
+constexpr Limit kFrameWork = {"frame_work", uint64_t{1} << 26};    // 3 * 10^6
+constexpr Limit kSilentWork = {"silent_work", uint64_t{1} << 28};  // 6 * 10^6
 constexpr Limit kStreamBytes = {"stream_bytes", uint64_t{1} << 26};  // 3 * 10^5 (1 thread)
 
 // Whether the sections of all tensors together are no longer than the file, as those are that do not overlap. Before

@@ -36,6 +36,7 @@ struct Config {
 
 struct Operation;
 struct MatchWords;
+struct SubscaleWords;
 
 struct Model {
   Config config;
@@ -46,6 +47,7 @@ struct Model {
   const Operation* frame_program;   // (n_frame_operations), in the file
   const Operation* sample_program;  // (n_sample_operations), in the file; the last one gives the samples
   const MatchWords* match;          // in the file; null without one
+  const SubscaleWords* subscale;    // in the file; null without one: then a step makes its samples at once
 
   const float* floats(uint32_t vector) const { return static_cast<const float*>(tensors[vector].values); }
 };

@@ -62,6 +62,7 @@ struct SourceWords {
 bool check_source(Checks& checks, const Operation& operation) {
   if (operation.as<SourceWords>().samples != checks.config().samples_per_step)
     return checks.fail("its samples are not those of a step");
+  if (checks.model.subscale != nullptr) return checks.fail("a source of sub-tensors");
   return checks.config().steps_per_row == 1 || checks.fail("several steps see one row");
 }
 

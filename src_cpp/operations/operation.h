@@ -12,11 +12,12 @@
 namespace linnet {
 
 // Every operation, in the order of its number in the file, which starts at 1.
-#define LINNET_OPERATIONS(X)                                                                                   \
-  X(linear)                                                                                                    \
-  X(gates)                                                                                                     \
-  X(history) X(upsample) X(add) X(embedding) X(draw) X(output) X(logistics) X(sub_bands) X(step_up) X(predict) \
-      X(match) X(pitch) X(levinson) X(harmonics) X(source) X(all_pole)
+#define LINNET_OPERATIONS(X)                                                                                          \
+  X(linear)                                                                                                           \
+  X(gates)                                                                                                            \
+  X(history)                                                                                                          \
+  X(upsample) X(add) X(embedding) X(draw) X(output) X(logistics) X(sub_bands) X(step_up) X(predict) X(match) X(pitch) \
+      X(levinson) X(harmonics) X(source) X(all_pole) X(subscale)
 
 enum class Code : uint32_t {
   none,
@@ -66,6 +67,7 @@ struct Size {
     padded_cols,  // its columns, up to a whole block
     frame_rows,   // rows of a frame times word a
     spaced_rows,  // rows of a frame of word a floats each, as far apart as the operand's second word says
+    sub_tensors,  // what a lane sees of the sub-tensors before it: words a, b and b + 1 say how many, and how far
     merge_state,  // what merging 2 to the power of word a sub-bands keeps, with the filters that word b names
   } form;
   uint8_t a, b;

@@ -7,6 +7,7 @@
 #include "file/validation.h"
 #include "kernels/fused.h"
 #include "operations/pcm.h"
+#include "operations/subscale.h"
 
 namespace linnet {
 namespace {
@@ -32,7 +33,10 @@ bool check(Checks& checks, const Operation& operation) {
   const auto& op = operation.as<OutputWords>();
   Config& config = checks.config();
   const bool two = op.low != kNone;
-  if (config.samples_per_step != 1) return checks.fail("one sample where a step has several");
+  const uint32_t made = checks.model.subscale == nullptr ? 1 : checks.model.subscale->sub_tensors;
+  if (config.samples_per_step != made) {
+    return checks.fail(made == 1 ? "one sample where a step has several" : "its sub-tensors are not a step's samples");
+  }
   if (checks.logistics != nullptr) return checks.fail("a mixture of logistics that is not in the output");
   if (op.low == op.high) return checks.fail("the low slot is the high slot");
   if (two && checks.classes[op.low] > 256) return checks.fail("the low slot has more than 256 classes");
@@ -41,24 +45,21 @@ bool check(Checks& checks, const Operation& operation) {
   if (uint64_t{config.high_classes} * (two ? 256 : 1) > 65536) return checks.fail("tokens beyond 65535");
   if (config.n_slots != (two ? 2u : 1u)) return checks.fail("a slot is neither high nor low");
   if (op.companding != Companding::excitation) return true;
+  if (made != 1) return checks.fail("an excitation of sub-tensors");
   if (two) return checks.fail("an excitation of two slots");
   if (!(op.scale > 0.0f) || !(op.log1p_mu > 0.0f)) return checks.fail("scale or log(1 + mu) is not positive");
   config.high_classes = 65536;  // of the recording that a score is given
   return true;
 }
 
-// The value that the slots' tokens stand for, expanded.
-float value_of(const Step& step, const OutputWords& op) {
-  uint32_t token = step.sampler->slots[op.high];
-  if (op.low != kNone) token = token * 256 + step.sampler->slots[op.low];
-  const float v = fused(static_cast<float>(token), op.scale, op.offset);
+float expanded(const OutputWords& op, float v) {
   if (op.companding == Companding::linear) return v;
   return copysignf((exp_scalar(fabsf(v) * op.log1p_mu) - 1.0f) * op.inverse_mu, v);
 }
 
 void run(Step& step, const Operation& operation, const Part&) {
   const auto& op = operation.as<OutputWords>();
-  float value = value_of(step, op);
+  float value = expanded(op, companded(operation, token_of(operation, step.sampler->slots)));
   if (op.companding == Companding::excitation) {
     const float* predicted = step.at(op.predicted);
     value = clamped(fused(value, predicted[1], predicted[0]), -kMostSignal, kMostSignal);
@@ -83,6 +84,21 @@ uint32_t forced_token(Step& step, uint32_t slot, uint32_t classes) {
   const float size = log_scalar(fused(fabsf(u), op.mu, 1.0f)) / op.log1p_mu;
   const float v = u > 0.0f ? size : -size;
   return static_cast<uint32_t>(nearest(clamped((v - op.offset) / op.scale, 0.0f, static_cast<float>(classes - 1))));
+}
+
+uint32_t token_of(const Operation& output, const uint32_t* slots) {
+  const auto& op = output.as<OutputWords>();
+  return op.low == kNone ? slots[op.high] : 256 * slots[op.high] + slots[op.low];
+}
+
+float companded(const Operation& output, uint32_t token) {
+  const auto& op = output.as<OutputWords>();
+  return fused(static_cast<float>(token), op.scale, op.offset);
+}
+
+int16_t sample_of(const Operation& output, uint32_t token, float* state) {
+  const auto& op = output.as<OutputWords>();
+  return to_pcm(expanded(op, companded(output, token)), op.pre_emphasis, state);
 }
 
 const Operand* predicted_of(const Operation& last) {

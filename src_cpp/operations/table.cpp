@@ -46,6 +46,8 @@ uint64_t size_of(const Model& model, const Operation& op, const Word& word) {
       return model.config.rows() * a;
     case Size::spaced_rows:
       return uint64_t{op.words[word.at + 1]} * (model.config.rows() - 1) + a;
+    case Size::sub_tensors:
+      return (a - 1) * (b + op.words[size.b + 1] + 1) + a;
     case Size::merge_state:
       if (a == 0 || op.words[size.b] == kNone) return 1;
       return 1 + ((uint64_t{1} << a) - 1) * (uint64_t{model.tensors[b].rows} + 2);

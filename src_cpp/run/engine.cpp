@@ -2,8 +2,9 @@
 
 #include <string.h>
 
-#include "operations/linear.h"
+#include "run/lanes.h"
 #include "run/team.h"
+#include "run/together.h"
 
 namespace linnet {
 namespace {
@@ -66,20 +67,12 @@ void run_parts(Stream* stream, uint32_t thread) {
 }
 
 // What is asked for of `count` streams of one model and one thread each, operation by operation.
-void run_together(Stream* const* streams, uint32_t count) {
+void run_streams(Stream* const* streams, uint32_t count) {
   const Stream& first = *streams[0];
   for (uint32_t n = 0; n < first.request.n; ++n) {
     Step steps[kTogether];
     for (uint32_t l = 0; l < count; ++l) steps[l] = step_of(streams[l], n);
-    for (uint32_t k = 0; k < first.plan.n_tasks; ++k) {
-      const Task& task = first.plan.tasks[k];
-      Part part = first.plan.part(k, 0);
-      if (task.operation->code() == Code::linear) {
-        multiply_together(*task.operation, steps, count, first.packed);
-        part.product = false;
-      }
-      for (uint32_t l = 0; l < count; ++l) task.row->run(steps[l], *task.operation, part);
-    }
+    for (uint32_t k = 0; k < first.plan.n_tasks; ++k) run_together(first.plan, k, steps, count, first.packed);
     for (uint32_t l = 0; l < count; ++l) end_step(streams[l], steps[l]);
   }
 }
@@ -117,8 +110,8 @@ void ask(Stream* stream, uint32_t n, int16_t* samples, const uint16_t* tokens, d
 }
 
 void run_asked(Stream* stream) {
-  if (stream->plan.n_threads == 1) {
-    run_parts(stream, 0);
+  if (stream->n_threads == 1) {
+    run_request(stream, 0);
   } else {
     stream->team->run();
   }
@@ -127,8 +120,11 @@ void run_asked(Stream* stream) {
 void advance_frame(Stream* stream, const float* features) {
   run_frame(stream, features);
   stream->frames_run += 1;
+  if (stream->lanes != nullptr) keep_conditions(stream);
   stream->frame_ready = stream->frames_run > stream->model->config.lookahead;
 }
+
+}  // namespace
 
 void reset_operations(const Step& step, const Operation* operations, uint32_t n) {
   for (uint32_t i = 0; i < n; ++i) {
@@ -137,9 +133,11 @@ void reset_operations(const Step& step, const Operation* operations, uint32_t n)
   }
 }
 
-}  // namespace
-
-void run_request(void* stream, uint32_t thread) { run_parts(static_cast<Stream*>(stream), thread); }
+void run_request(void* context, uint32_t thread) {
+  auto* stream = static_cast<Stream*>(context);
+  if (stream->lanes != nullptr) return run_lanes(stream, thread);
+  run_parts(stream, thread);
+}
 
 void reset_engine(Stream* stream) {
   const Model& model = *stream->model;
@@ -151,6 +149,7 @@ void reset_engine(Stream* stream) {
   const Step step = step_at(stream, 0);
   reset_operations(step, model.sample_program, model.config.n_sample_operations);
   reset_operations(step, model.frame_program, model.config.n_frame_operations);
+  if (stream->lanes != nullptr) reset_lanes(stream);
   for (uint32_t n = 0; n < model.config.priming; ++n) run_frame(stream, nullptr);
 }
 
@@ -165,8 +164,8 @@ bool prepare_sample(Stream* stream) {
   return stream->frame_ready;
 }
 
-// A step may make more of them than
-// are asked for: the others stay in `pending`, and are handed out before the next step.
+// A step may make more of them than are asked for: the others stay in `pending`, and are handed out before the next
+// step.
 uint32_t make_samples(Stream* stream, size_t most, int16_t* samples) {
   const uint32_t per_step = stream->model->config.samples_per_step;
   const uint32_t n = up_to_frame(*stream, most);
@@ -197,7 +196,7 @@ uint32_t make_samples_together(Stream* const* streams, uint32_t count, size_t mo
   }
   if (steps != 0) {
     for (uint32_t l = 0; l < count; ++l) ask(streams[l], steps, samples[l] + made[l], nullptr, nullptr);
-    run_together(streams, count);
+    run_streams(streams, count);
   }
   // What is left is less than two steps, where the streams do not stand at the same place of a step.
   for (uint32_t l = 0; l < count; ++l) {

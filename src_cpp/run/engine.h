@@ -30,7 +30,10 @@ uint32_t score_samples(Stream* stream, size_t most, const uint16_t* tokens, doub
 uint64_t engine_available(const Stream& stream);
 
 // One thread's part of what is asked for.
-void run_request(void* stream, uint32_t thread);
+void run_request(void* context, uint32_t thread);  // a stream
+
+// What a reset does of the operations of a program, in an arena of zeros.
+void reset_operations(const Step& step, const Operation* operations, uint32_t n);
 
 // Back to the start of an utterance: arena, slots, histories, counts.
 void reset_engine(Stream* stream);

@@ -7,6 +7,7 @@
 #include "operations/categorical.h"
 #include "run/arena.h"
 #include "run/engine.h"
+#include "run/lanes.h"
 #include "run/team.h"
 
 namespace linnet {
@@ -25,6 +26,7 @@ Stream* layout_stream(const Model& model, uint32_t n_threads, BumpAllocator* all
   laid.packed = allocator->take<float>(size_t{kTogether} * config.most_cols);
   laid.plan.tasks = allocator->take<Task>(n_tasks);
   laid.plan.parts = allocator->take<Part>(size_t{n_tasks} * n_threads);
+  if (model.subscale != nullptr) laid.lanes = make_lanes(model, n_threads, allocator);
   if (n_threads > 1) laid.team = allocator->take<Team>(1);
   if (model.match != nullptr) {
     const uint32_t capacity = lookahead_of(model) + 1;
@@ -54,6 +56,9 @@ bool prepare(Stream* stream) {
   }
   return prepare_sample(stream);
 }
+
+// Whether its samples are made by itself, whatever other streams of the model do.
+bool is_alone(const Stream& stream) { return stream.n_threads > 1 || stream.lanes != nullptr; }
 
 // After the engine made samples: hands a whole hop on.
 void match_hop(Stream* stream, const int16_t* made) {
@@ -120,17 +125,18 @@ Stream* make_stream(const Model& model, const Kernels& kernels, const Sampling& 
   stream->sampler.sampling = sampling;
   const float inverse = 1.0f / sampling.temperature;
   stream->sampler.inverse_temperature = isfinite(inverse) ? inverse : 0.0f;
-  make_plan(model, threading, &stream->plan);
-  if (stream->plan.n_threads > 1) {
+  make_plan(model, stream->lanes == nullptr ? threading : Threading{1, 0}, &stream->plan);
+  stream->n_threads = stream->lanes == nullptr ? stream->plan.n_threads : stream->lanes->n_threads;
+  if (stream->n_threads > 1) {
     new (stream->team) Team();
-    if (!stream->team->start(stream->plan.n_threads, run_request, stream)) return nullptr;
+    if (!stream->team->start(stream->n_threads, run_request, stream)) return nullptr;
   }
   reset_stream(stream, sampling.seed, sampling.stream_number);
   return stream;
 }
 
 void end_threads(Stream* stream) {
-  if (stream->plan.n_threads > 1) stream->team->stop();
+  if (stream->n_threads > 1) stream->team->stop();
 }
 
 void reset_stream(Stream* stream, uint64_t seed, uint32_t stream_number) {
@@ -180,7 +186,7 @@ size_t pull_samples(Stream* stream, size_t most, int16_t* samples) {
 void pull_together(Stream* const* streams, uint32_t n_streams, int16_t* const* samples, size_t most, size_t* made) {
   for (uint32_t i = 0; i < n_streams; ++i) {
     made[i] = 0;
-    if (streams[i]->plan.n_threads > 1) made[i] = pull_samples(streams[i], most, samples[i]);
+    if (is_alone(*streams[i])) made[i] = pull_samples(streams[i], most, samples[i]);
   }
   for (;;) {
     Stream* ready[kTogether];
@@ -190,7 +196,7 @@ void pull_together(Stream* const* streams, uint32_t n_streams, int16_t* const* s
     size_t each = hop_of(*streams[0]);  // make_samples_together stops where a frame ends
     for (uint32_t i = 0; i < n_streams; ++i) {
       Stream* stream = streams[i];
-      if (stream->plan.n_threads > 1) continue;
+      if (is_alone(*stream)) continue;
       if (matches(*stream)) {
         if (!prepare_matched(stream, most, samples[i], &made[i])) continue;
         at[n] = stream->made + stream->position;

@@ -13,6 +13,7 @@
 namespace linnet {
 
 class Team;
+struct Lanes;
 
 // What the threads are to do together.
 struct Request {
@@ -43,8 +44,10 @@ struct linnet_stream {
   linnet::Sampler sampler;
   bool owned;  // the memory is the library's own
 
-  linnet::Plan plan;   // of the sample program
-  linnet::Team* team;  // where the plan is for several threads
+  linnet::Plan plan;     // of the sample program
+  uint32_t n_threads;    // that share the work
+  linnet::Team* team;    // where there are several
+  linnet::Lanes* lanes;  // of a subscale, which the threads share; else they share the plan. Null without one
   linnet::Request request;
   linnet::Observer observer;
 

@@ -11,6 +11,7 @@
 #include "file/checksum.h"
 #include "file/header.h"
 #include "operations/match.h"
+#include "operations/subscale.h"
 #include "run/arena.h"
 #include "run/stream.h"
 
@@ -49,7 +50,9 @@ Memory aligned_memory(size_t size) {
 bool quick(const Model& model) {
   const Config& config = model.config;
   const uint64_t operations = uint64_t{config.n_frame_operations} + config.n_sample_operations;
-  const uint64_t runs = uint64_t{config.priming} + lookahead_of(model) + kFrames * kSamplesPerFrame;
+  const SubscaleWords* subscale = model.subscale;
+  const uint64_t ahead = subscale == nullptr ? 0 : uint64_t{subscale->lag()} * subscale->sub_tensors;
+  const uint64_t runs = uint64_t{config.priming} + lookahead_of(model) + kFrames * kSamplesPerFrame + ahead;
   const uint32_t rounds = model.match == nullptr ? 0 : model.match->rounds;
   return (model.match == nullptr || lookahead_of(model) <= 32) && rounds <= 2 && config.arena_size <= (1u << 18) &&
          config.hop_length <= 1024 && operations * runs <= 20000 && config.n_features <= 4096;

@@ -49,7 +49,8 @@ class Shared {
     const Config& config = stream_->model->config;
     const size_t n = kFrames * config.hop_length;
     samples->assign(n, 0);
-    const std::vector<uint16_t> tokens(piece, 0);
+    const size_t per_step = config.samples_per_step;
+    const std::vector<uint16_t> tokens((piece + per_step - 1) / per_step * per_step, 0);
     for (int scoring = 0; scoring < (config.high_classes == 0 ? 1 : 2); ++scoring) {
       reset_stream(stream_, 7, 0);
       std::vector<float> frame(config.n_features);
@@ -59,7 +60,7 @@ class Shared {
         take_frame(stream_, frame.data());
         if (t + 1 == kFrames) stream_->finished = true;
         while (prepare_sample(stream_)) {
-          done += scoring ? score_samples(stream_, piece, tokens.data(), nats)
+          done += scoring ? score_samples(stream_, tokens.size(), tokens.data(), nats)
                           : make_samples(stream_, std::min(piece, n - done), samples->data() + done);
         }
       }

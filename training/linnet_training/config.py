@@ -39,10 +39,14 @@ class Signal:
 
 @dataclass(frozen=True)
 class Network:
-    architecture: str = "wavernn-dual-softmax"  # or lpc-wavernn, source-filter
+    architecture: str = "wavernn-dual-softmax"  # or wavernn-subscale, lpc-wavernn, source-filter
     hidden_size: int = 384
     channels: int = 96
     head_size: int = 128
+    sub_tensors: int = 4  # of a wavernn-subscale: every so manyth sample makes one
+    future: int = 16  # places of the earlier sub-tensors that it sees, behind its own
+    past: int = 8  # and before
+    look_units: int = 64  # of the layer that sees them
     order: int = 16  # of the filter, in an lpc-wavernn
     envelope_steps: int = 6000  # updates of the envelope before those of the network
     temperature: float = 1.0  # of the voice's draws: the exporter divides the logits by it
@@ -144,5 +148,8 @@ def from_dict(values: dict[str, Any], where: str = "config") -> Config:
 
 
 def load(path: Path) -> Config:
+    """A config's TOML file, or a study's, whose section [study] is for `measures.study` alone."""
     with path.open("rb") as file:
-        return from_dict(tomllib.load(file), str(path))
+        values = tomllib.load(file)
+    values.pop("study", None)
+    return from_dict(values, str(path))

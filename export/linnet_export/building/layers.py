@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from linnet.format.operations import ACTIVATIONS, Add, Embedding, Gates, History, Linear, Upsample
+from dataclasses import replace
+
+from linnet.format.blocks import ceil_div
+from linnet.format.operations import (
+    ACTIVATIONS,
+    Add,
+    Embedding,
+    Gates,
+    History,
+    Linear,
+    Operand,
+    Subscale,
+    Upsample,
+)
 from linnet_export.building.buffers import Buffer, Layer, Slot
 from linnet_export.building.program import Program, expect
 from linnet_export.building.tensors import Weights
@@ -122,6 +135,15 @@ class Layers(Program):
         vector = self.vector(name, weights)
         out = self.rows(channels)
         self.emit(Upsample(vector, channels, window, input.operand, out.operand))
+        return out
+
+    def subscale(self, sub_tensors: int, future: int, past: int, conditions: Buffer) -> Buffer:
+        """What a sub-tensor sees of those before it: makes the sample program that of each of them,
+        and the voice's look-ahead longer by the frames between the first and the last."""
+        first = Subscale(sub_tensors, future, past, conditions.operand, Operand(0), conditions.size)
+        out = self.buffer(first.window)
+        self.emit(replace(first, out=out.operand))
+        self.lookahead += ceil_div(first.lag * sub_tensors, self.hop_length)
         return out
 
     def add(self, a: Buffer, b: Buffer, out: Buffer, activation: str = "none") -> None:

@@ -11,7 +11,7 @@ from linnet.format.operations import ACTIVATIONS, Gates, Linear, Operand, Operat
 from linnet.format.voice_file import VoiceFile
 
 # Operands that are only read; whatever else an operation names, it writes.
-_READ = {"input", "add", "recurrent", "gain", "means", "scales", "predicted"}
+_READ = {"input", "add", "recurrent", "gain", "means", "scales", "predicted", "conditions"}
 _BOUNDED = {ACTIVATIONS.index("tanh"), ACTIVATIONS.index("sigmoid")}  # to -1 .. 1
 
 

@@ -15,6 +15,7 @@ from linnet_export.families import (
     lyra,
     softmax,
     source_filter,
+    subscale,
     wavernn,
     workload,
 )
@@ -24,6 +25,7 @@ from linnet_export.writing.storage import Storage
 
 FAMILIES: tuple[Family, ...] = (
     wavernn.FAMILY,
+    subscale.FAMILY,
     softmax.FAMILY,
     lpc.FAMILY,
     source_filter.FAMILY,

@@ -99,8 +99,8 @@ class DualSoftmax:
         self.builder.draw(slot, logits, out, scale=BYTE_SCALE, offset=-1.0, initial_token=initial)
 
 
-def _gru(tensors: Tensors, channels: int) -> Gru:
-    """The GRU, its rows as `to_halves` gives them."""
+def read_halved_gru(tensors: Tensors, channels: int) -> Gru:
+    """The GRU, its rows as `to_halves` gives them. Raises ValueError naming the tensor."""
     hidden = tensors.get("gru.weight_hh_l0", None, None).shape[1]
     if hidden % 2:
         raise ValueError(f"gru.weight_hh_l0: {hidden} units do not make two halves")
@@ -138,34 +138,49 @@ def _conditions(
     return [rows[0:size], rows[size : 2 * size]], [*biases]
 
 
+def read_heads(tensors: Tensors, hidden: int) -> list[tuple[str, Weights, Weights]]:
+    """Name, weight and bias of the two layers of the coarse byte and of the fine one."""
+    found: list[tuple[str, Weights, Weights]] = []
+    for name in HEADS:
+        rows, cols = (None, hidden // 2) if len(found) % 2 == 0 else (CLASSES, len(found[-1][1]))
+        weight = tensors.get(f"{name}.weight", rows, cols)
+        found.append((name, weight, tensors.get(f"{name}.bias", len(weight))))
+    return found
+
+
+def require_network(tensors: Tensors, *more: str) -> int:
+    """Note the network's tensors, and `more`, as known; the number of convolutions. Raises
+    UnknownTensors."""
+    n_convolutions = require_conditioning(tensors)
+    tensors.require(*GRU, *(f"{head}.{kind}" for head in HEADS for kind in ("weight", "bias")))
+    tensors.require(*more)
+    tensors.finish()
+    return n_convolutions
+
+
+def require_16_bits(config: Config) -> None:
+    """Raise ValueError for samples that are not two bytes."""
+    if config.signal.bits != 16:
+        raise ValueError(f"config signal.bits is {config.signal.bits}; a dual softmax makes 16")
+
+
 def build(
     tensors: Tensors, config: Config, storage: Storage, metadata: dict[str, Any]
 ) -> VoiceFile:
     """The voice of a checkpoint. Raises ValueError naming the tensor or the config's key."""
-    n_convolutions = require_conditioning(tensors)
-    tensors.require(*GRU, *(f"{head}.{kind}" for head in HEADS for kind in ("weight", "bias")))
-    tensors.finish()
-    if config.signal.bits != 16:
-        raise ValueError(f"config signal.bits is {config.signal.bits}; a dual softmax makes 16")
-
+    n_convolutions = require_network(tensors)
+    require_16_bits(config)
     conditioning = read_conditioning(tensors, n_convolutions, config.n_features, config.hop_length)
-    gru = _gru(tensors, conditioning.channels)
-    hidden = gru.hidden
-    size = 3 * hidden // 2
-
-    def head(name: str, rows: int | None, cols: int) -> tuple[str, Weights, Weights]:
-        weight = tensors.get(f"{name}.weight", rows, cols)
-        return name, weight, tensors.get(f"{name}.bias", weight.shape[0])
-
+    gru = read_halved_gru(tensors, conditioning.channels)
+    size, heads = 3 * gru.hidden // 2, read_heads(tensors, gru.hidden)
     builder = Builder(config.sample_rate, config.hop_length, config.n_features, storage)
     conditions, biases = _conditions(builder, conditioning, gru)
-    network = DualSoftmax(builder, hidden, config.temperature)
+    network = DualSoftmax(builder, gru.hidden, config.temperature)
     sums = network.begin(gru.recurrent, gru.recurrent_bias)
     for i, name in enumerate(("coarse", "fine")):
-        first = head(HEADS[2 * i], None, hidden // 2)
-        second = head(HEADS[2 * i + 1], CLASSES, first[1].shape[0])
         byte_inputs = gru.inputs[i * size : (i + 1) * size, : 2 + i]
-        network.byte(name, sums, byte_inputs, conditions[i], [first, second], biases[i])
+        layers = heads[2 * i : 2 * i + 2]
+        network.byte(name, sums, byte_inputs, conditions[i], layers, biases[i])
     builder.output(config.signal, network.coarse, network.fine)
     return builder.voice(metadata)
 

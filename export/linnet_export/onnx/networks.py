@@ -12,6 +12,9 @@ The step network computes what is drawn from. Its inputs:
         (batch, rows, n), the row of the step, each of which serves `steps_per_row` steps
     previous_sample   (batch, 1): s of the step before (export/FORMAT.md, "output of an
         excitation"), in networks that predict samples; 0 at first
+    window            (batch, n): in networks of a sub-tensor, what it sees of the earlier ones, and
+        which it is (export/FORMAT.md, "subscale"); tokens and states are then those of the
+        sub-tensor, and a step is one of its places
     output            (batch, n): what the engine's output left after the step before, in networks
         that hear it
 
@@ -41,7 +44,15 @@ import numpy.typing as npt
 
 from linnet.errors import install
 from linnet.files import require_apart, write_atomic
-from linnet.format.operations import SCALE_ACTIVATIONS, History, Operand, Operation, Upsample
+from linnet.format.blocks import ceil_div
+from linnet.format.operations import (
+    SCALE_ACTIVATIONS,
+    History,
+    Operand,
+    Operation,
+    Subscale,
+    Upsample,
+)
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
 from linnet_export.onnx.arena import Arena, Piece, Place, Writes
@@ -76,7 +87,7 @@ def export_onnx(voice: str | os.PathLike[str], out_path: str | os.PathLike[str])
     if found.frame is not None:
         models.append((path.with_name(f"{path.stem}-frame{path.suffix}"), found.frame))
     for where, _ in models:
-        require_apart(where, [voice])
+        require_apart([where], [voice])
     for where, model in models:
         write_atomic(where, model.SerializeToString())
     return [where for where, _ in models]
@@ -97,6 +108,9 @@ def networks(file: VoiceFile) -> Networks:
     frame.translate()
     step.translate()
     places = {**step.states, **step.imported, **step.drawn.places()}
+    for op in file.sample_program:
+        if isinstance(op, Subscale):
+            places["window"] = Place(op.out, op.window)
     properties = {"linnet": json.dumps(_properties(file, frame.states, step.drawn))}
     return Networks(
         step.graph.model(properties, "One step: see linnet_export.onnx.networks."),
@@ -287,6 +301,12 @@ def _properties(file: VoiceFile, states: dict[str, Place], drawn: Drawn) -> dict
             "spread": SCALE_ACTIVATIONS[mixture.scale_activation],
             "least_scale": mixture.least_scale,
         }
+    for op in file.sample_program:
+        if isinstance(op, Subscale):
+            keys = ("sub_tensors", "future", "past")
+            properties["subscale"] = {key: getattr(op, key) for key in keys}
+            # Without the lag of the last sub-tensor: that is the caller's.
+            properties["lookahead"] -= ceil_div(op.lag * op.sub_tensors, header.hop_length)
     if header.silence is not None:
         properties["silence"] = file.tensors[header.silence].dense.tolist()
     arena = np.zeros(header.arena_size, np.float32)

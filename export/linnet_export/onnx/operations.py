@@ -29,6 +29,7 @@ from linnet.format.operations import (
     Predict,
     StepUp,
     SubBands,
+    Subscale,
     Upsample,
     sub_bands_state_size,
 )
@@ -249,6 +250,11 @@ def _embedding(t: Translator, op: Embedding) -> None:
     t.memory.write(op.out, t.graph.value("Gather", inputs, size, axis=0))
 
 
+def _subscale(t: Translator, op: Subscale) -> None:
+    """Other lanes are steps of their own: their values come from the caller."""
+    t.memory.write(op.out, t.graph.floats_in("window", op.window))
+
+
 def _draw(t: Translator, op: Draw) -> None:
     t.graph.output(f"{t.drawn.labels[op.slot]}_logits", t.memory.read(op.input, op.classes))
     t.memory.write(op.out, t.drawn.drawn_value(op.slot))
@@ -325,6 +331,7 @@ _TRANSLATIONS: dict[type[Any], Callable[[Translator, Any], None]] = {
     Upsample: _upsample,
     Add: _add,
     Embedding: _embedding,
+    Subscale: _subscale,
     Draw: _draw,
     Output: _output,
     Logistics: _logistics,

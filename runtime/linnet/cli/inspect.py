@@ -31,7 +31,7 @@ def add(parsers: Parsers) -> None:
 
 def run(options: argparse.Namespace) -> None:
     if options.plot:
-        require_apart(options.plot, [options.voice])
+        require_apart([options.plot], [options.voice])
     voice = load_voice(options)
     info, file = voice.info(), voice.file()
     if options.plot:
@@ -67,6 +67,18 @@ def summary(info: dict[str, Any]) -> list[tuple[str, object]]:
         ),
         ("features", f"{info['n_mels']} per frame, {info['features'].get('kind', 'unknown')}"),
         ("look-ahead", f"{info['lookahead_frames']} frames, {info['latency_ms']:g} ms"),
+        *(
+            [
+                (
+                    "sub-tensors",
+                    f"{info['sub_tensors']}, the first ahead of the last by "
+                    f"{info['lead_samples']} samples, "
+                    f"{1000 * info['lead_samples'] / info['sample_rate']:g} ms",
+                )
+            ]
+            if info["sub_tensors"] > 1
+            else []
+        ),
         *(
             [
                 (

@@ -14,6 +14,7 @@ def describe(file: VoiceFile) -> dict[str, Any]:
     """The dict that `Voice.info` documents, without the kernel set."""
     header, metadata = file.header, file.metadata
     recurrent = recurrent_matrix(file)
+    subscale = file.subscale
     stored = sum(t.packed.stored_weights for t in file.tensors if t.layout != VECTOR)
     return {
         "name": metadata.get("name", ""),
@@ -24,6 +25,8 @@ def describe(file: VoiceFile) -> dict[str, Any]:
         "n_mels": header.n_features,
         "lookahead_frames": file.lookahead,
         "latency_ms": 1000 * file.lookahead * header.hop_length / header.sample_rate,
+        "sub_tensors": subscale.sub_tensors if subscale else 1,
+        "lead_samples": subscale.lag * subscale.sub_tensors if subscale else 0,
         "matching": file.match.iterations if file.match else 0,
         "matching_rounds": max(file.match.rounds, 1) if file.match else 0,
         "hidden_size": recurrent.packed.cols if recurrent else 0,

@@ -447,6 +447,37 @@ class AllPole(Operation):
         return str(self.order)
 
 
+@dataclass(frozen=True)
+class Subscale(Operation):
+    """out = what a sub-tensor sees of those before it, nearest first, and which one it is.
+
+    The sample program runs once for each of `sub_tensors`, in lanes; `size` floats of each row of
+    `conditions` are what a frame gives to its lanes.
+    """
+
+    number: ClassVar[int] = 19
+    sub_tensors: int = _word(1)
+    future: int = _word(2)
+    past: int = _word(3)
+    conditions: Operand = _operand(4, "size")
+    out: Operand = _operand(6, "window")
+    size: int = _word(8)
+
+    @property
+    def window(self) -> int:
+        """Floats of `out`."""
+        b = self.sub_tensors
+        return (b - 1) * (self.past + self.future + 1) + b
+
+    @property
+    def lag(self) -> int:
+        """Places of the last sub-tensor behind the first."""
+        return (self.sub_tensors - 1) * (self.future + 1)
+
+    def label(self, tensors: Tensors) -> str:
+        return f"{self.sub_tensors}, {self.future} ahead"
+
+
 _KINDS: dict[int, type[Operation]] = {kind.number: kind for kind in Operation.__subclasses__()}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from linnet.format.blocks import ceil_div
-from linnet.format.operations import Match, Operation, Tensors
+from linnet.format.operations import Match, Operation, Subscale, Tensors
 from linnet.format.tensor import Tensor
 
 
@@ -52,6 +52,8 @@ class VoiceFile:
     @property
     def minor(self) -> int:
         """The format's minor version: the least that has all that the file holds."""
+        if self.subscale is not None:
+            return 4
         new = any(op.number > 13 for op in (*self.frame_program, *self.sample_program))
         if new or any(tensor.dtype == "int8" for tensor in self.tensors):
             return 3
@@ -59,6 +61,17 @@ class VoiceFile:
         if later or any(tensor.layout == "8x4" for tensor in self.tensors):
             return 2
         return 0 if self.match is None else 1
+
+    @property
+    def subscale(self) -> Subscale | None:
+        """What says how its samples are made in sub-tensors."""
+        first = self.sample_program[0]
+        return first if isinstance(first, Subscale) else None
+
+    @property
+    def ahead(self) -> int:
+        """Frames, within the look-ahead, that the first sub-tensor is ahead of the last."""
+        return 0 if self.subscale is None else ceil_div(self.subscale.lag, self.header.steps)
 
     @property
     def delay(self) -> int:

@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from linnet.format.blocks import Packed
 from linnet.format.dtypes import widen
-from linnet.format.operations import Match, Operation
+from linnet.format.operations import Match, Operation, Subscale
 from linnet.format.reading import read
 from linnet.reference import functions, matching, operations
 from linnet.reference.products import Matrix
 from linnet.reference.state import State
+from linnet.reference.subscale import Conditions, SubTensors
 
 Floats = npt.NDArray[np.float32]
 
@@ -61,6 +62,8 @@ class ReferenceVoice:
     def score(self, mel: npt.ArrayLike, tokens: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """The negative log-likelihood of each step's tokens, in nats, given those before it.
 
+        Of a subscale voice, of each sample's, and all samples of the frames are to be given.
+
         mel (n_features, n_frames); tokens (n <= n_frames * hop_length), the companded samples, or
         all bands of a step in turn; of a voice of excitations the samples + 32768.
         """
@@ -99,6 +102,8 @@ class ReferenceVoice:
             silence = self.tensors[header.silence]
         for _ in range(header.priming):
             run.frame(silence)
+        if self.file.subscale is not None:
+            return self._in_sub_tensors(run, self.file.subscale, features, silence)
         samples: list[int] = []
         frames = [*features.T, *[silence] * header.lookahead]
         for t, frame in enumerate(frames):
@@ -109,6 +114,24 @@ class ReferenceVoice:
                         return samples
                     samples += run.step(step // header.steps_per_row)
         return samples
+
+
+    def _in_sub_tensors(
+        self, run: Run, subscale: Subscale, features: Floats, silence: Floats
+    ) -> list[int]:
+        conditions = Conditions(subscale, self.header.rows)
+        own = self.header.lookahead - self.file.ahead
+        for t, frame in enumerate([*features.T, *[silence] * own]):
+            run.frame(frame)
+            if t >= own:
+                conditions.keep(run)
+        n = len(conditions.frames) * self.header.hop_length
+        if run.tokens is not None and len(run.tokens) != n:
+            raise ValueError(f"{len(run.tokens)} tokens: a subscale voice scores all {n}")
+        signal = SubTensors(run, conditions)
+        if run.tokens is not None:
+            run.nats = list(signal.nats.T.ravel())
+        return signal.samples()
 
 
 def _prepare(packed: Packed) -> Matrix | Floats:
@@ -132,6 +155,12 @@ class Run(State):
         tokens: list[int] | None = None,
     ) -> None:
         super().__init__(voice.file, voice.tensors, seed, stream, temperature, tokens)
+        self.voice = voice
+
+    def again(self) -> Run:
+        """Another run with the same numbers and tokens."""
+        numbers = (self.seed, self.stream, float(self.temperature))
+        return type(self)(self.voice, *numbers, self.tokens)
 
     def frame(self, features: Floats) -> None:
         """Take one frame (n_features)."""

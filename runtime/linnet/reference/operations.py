@@ -165,13 +165,27 @@ def _bands(state: State, op: SubBands, i: int) -> list[int]:
     )
 
 
-def _output(state: State, op: Output, i: int) -> list[int]:
-    token = state.slots[op.high]
-    if op.low is not None:
-        token = 256 * token + state.slots[op.low]
-    v = np.float32(functions.affine(token, np.float32(op.scale), np.float32(op.offset)))
+def token(op: Output, state: State) -> int:
+    """The token that the slots hold."""
+    high = state.slots[op.high]
+    return high if op.low is None else 256 * high + state.slots[op.low]
+
+
+def companded(op: Output, token: int) -> np.float32:
+    """The value that a token stands for."""
+    return np.float32(functions.affine(token, np.float32(op.scale), np.float32(op.offset)))
+
+
+def expanded(op: Output, token: int) -> np.float32:
+    """The expanded value of a token."""
+    v = companded(op, token)
     if op.companding != 0:
         v = np.float32(functions.expand(v, np.float32(op.log1p_mu), np.float32(op.inverse_mu)))
+    return v
+
+
+def _output(state: State, op: Output, i: int) -> list[int]:
+    v = expanded(op, token(op, state))
     if op.excites:
         v = np.float32(prediction.excited(state.at(op.predicted, i, 2), v))
         state.at(op.past, i, 1)[0] = v

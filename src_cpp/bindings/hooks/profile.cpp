@@ -140,7 +140,8 @@ py::dict profile(const py::bytes& file, const py::array& frames, uint64_t seed, 
     std::fill_n(array.mutable_data(), array.size(), 0.0);
     return array;
   };
-  const uint64_t chunk = std::max<uint64_t>(kChunk, config.samples_per_step);  // both are powers of two
+  const uint64_t per_step = config.samples_per_step;
+  const uint64_t chunk = (kChunk + per_step - 1) / per_step * per_step;
   const size_t n_chunks = (config.hop_length + chunk - 1) / chunk;
   Array frame_parts = table(n_pairs, config.n_frame_operations), frame_whole = table(n_pairs, 1);
   Array sample_parts = table(n_pairs * n_chunks, config.n_sample_operations);

@@ -38,6 +38,8 @@ std::string size_text(const OperationRow& row, const Size& size) {
       return "rows of a frame x " + a;
     case Size::spaced_rows:
       return "rows of a frame, of " + a + " each, as far apart as the second word says";
+    case Size::sub_tensors:
+      return "(" + a + " - 1) (" + name_of(row, size.b + 1) + " + 1 + " + b + ") + " + a;
     case Size::merge_state:
       return "1 + (2^" + a + " - 1) (size of " + b + " + 2)";
   }

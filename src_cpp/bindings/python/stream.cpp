@@ -76,7 +76,8 @@ class Stream {
     const auto n_tokens = static_cast<size_t>(tokens.size());
     double nats = 0;
     const size_t scored = run(frames, std::move(progress), [&](size_t done, SignalCheck& check_signals) {
-      const size_t chunk = std::max<size_t>(kChunk, info_.samples_per_step);  // both are powers of two
+      const size_t per_step = info_.samples_per_step;
+      const size_t chunk = (kChunk + per_step - 1) / per_step * per_step;
       size_t made = chunk;
       size_t total = done;
       while (total < n_tokens && made == chunk) {

@@ -53,6 +53,7 @@ class Corpus:
 
         self.train = [read(name) for name in self.index["train"]]
         self.held_out = [read(name) for name in self.index["held_out"]]
+        self.unseen = [read(name) for name in self.index.get("unseen", [])]
 
     def counts(self) -> Tensor:
         """How often each byte occurs in training, (2, 256): coarse, fine."""

@@ -9,16 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from linnet.pruning import block_size
 from linnet_training.data.corpus import Streams
 from linnet_training.data.lpc import LpcCorpus, Recording
 from linnet_training.loops.held_out import stored
 from linnet_training.loops.trainer import Trainer, save
-from linnet_training.networks import block_scan, envelope, excitation
-from linnet_training.networks.block_scan import STREAMS, Blocks
+from linnet_training.networks import envelope, excitation
+from linnet_training.networks.block_scan import STREAMS
 from linnet_training.networks.lpc import LpcWaveRNN
 
-RECURRENT = "gru.weight_hh_l0"
 CHUNK = 10  # frames that are scored at a time, which bounds the memory
 
 
@@ -68,8 +66,6 @@ class LpcTrainer(Trainer):
         )
         self.h = torch.zeros(t.batch, m.hidden_size, device=self.device)
         self.past = Past(t.batch, m.order)
-        self.kept = -1
-        self.blocks: Blocks | None = None
         if not begun:
             self.model.start_from(self.counts())
         self.model.to(self.device)
@@ -118,21 +114,6 @@ class LpcTrainer(Trainer):
         tokens, inputs = (torch.from_numpy(x).to(self.device) for x in found)
         return tokens, inputs, torch.from_numpy(features).to(self.device)
 
-    def find_blocks(self) -> Blocks | None:
-        """The blocks of the recurrent matrix, where they are what it is computed with."""
-        rules = [rule for rule in self.config.pruning.rules if rule.name == RECURRENT]
-        sizes = [size for rule in rules for size in block_size(rule.block)]
-        fits = not any(size % 4 for size in (*sizes, self.config.model.hidden_size))
-        if not block_scan.AVAILABLE or self.device.type != "cpu" or not fits:
-            return None
-        if not rules:
-            return self.blocks or Blocks(torch.ones_like(self.model.gru.weight_hh_l0))
-        mask = self.pruner.masks[RECURRENT]
-        kept = int(mask.sum())
-        if kept != self.kept or self.blocks is None:
-            self.kept, self.blocks = kept, Blocks(mask != 0)
-        return self.blocks
-
     def losses(self) -> list[Tensor]:
         t = self.config.training
         places = self.segments.places()
@@ -143,7 +124,7 @@ class LpcTrainer(Trainer):
             self.h[torch.rand(t.batch, device=self.device) < t.forget] = 0.0
         cuts = [recording.cut(at, t.frames) for recording, at in places]
         tokens, inputs, features = self.told(cuts, t.input_noise, self.past)
-        blocks = self.find_blocks() if t.batch % STREAMS == 0 else None
+        blocks = self.find_blocks(t.batch)
         nats, self.h = self.model.nats(tokens, inputs, features, self.h, blocks)
         self.h = self.h.clone()
         return [nats.mean()]
@@ -168,7 +149,7 @@ class LpcTrainer(Trainer):
         lengths = [min(len(r.gains), frames) for r in group]
         group = group + [group[0]] * (STREAMS - len(group))
         lengths += [0] * (STREAMS - len(lengths))
-        past, blocks = Past(STREAMS, self.config.model.order), self.find_blocks()
+        past, blocks = Past(STREAMS, self.config.model.order), self.find_blocks(STREAMS)
         average = self.stored()
         h = torch.zeros(STREAMS, self.config.model.hidden_size, device=self.device)
         total = 0.0

@@ -26,11 +26,17 @@ def start(config: Config, folder: Path) -> Trainer:
         from linnet_training.loops.wavernn import WaveRNNTrainer
 
         return WaveRNNTrainer(config, Corpus(prepared, config.signal_dict(), REACH), folder)
+    if name == "wavernn-subscale":
+        from linnet_training.data.corpus import Corpus
+        from linnet_training.loops.subscale import SubscaleTrainer
+
+        return SubscaleTrainer(config, Corpus(prepared, config.signal_dict(), REACH), folder)
     if name == "source-filter":
         from linnet_training.data.pitch import PitchCorpus
         from linnet_training.loops.source_filter import SourceFilterTrainer
 
         return SourceFilterTrainer(config, PitchCorpus(prepared), folder)
     raise ValueError(
-        f"architecture {name!r} is none of wavernn-dual-softmax, lpc-wavernn, source-filter"
+        f"architecture {name!r} is none of wavernn-dual-softmax, wavernn-subscale, lpc-wavernn, "
+        "source-filter"
     )

@@ -15,6 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from linnet.features import complete
+from linnet.pruning import block_size
 from linnet_training.config import Config, Network
 from linnet_training.loops.held_out import stored
 from linnet_training.loops.log import Log
 from linnet_training.loops.weights import read_weights
+from linnet_training.networks import block_scan
+from linnet_training.networks.block_scan import STREAMS, Blocks
 from linnet_training.pruner import Pruner
 from linnet_training.quantiser import Quantiser, round_operands
+
+RECURRENT = "gru.weight_hh_l0"
 
 
 def save(value: dict[str, Any], path: Path) -> None:
@@ -51,6 +57,7 @@ class Trainer(ABC):
 
     parts: tuple[str, ...]  # of the loss
     inputs: int  # of the GRU beside the conditioning
+    blocks: Blocks | None  # of the recurrent matrix
     model: Any
     average: Any  # of the model's weights: what is saved
     segments: Any
@@ -66,6 +73,7 @@ class Trainer(ABC):
         self.step, self.seconds, self.skipped = 0, 0.0, 0
         self.interrupted = False
         self.notes: dict[str, Any] = {}
+        self.kept, self.blocks = -1, None
         self.checkpoint = folder / "checkpoint.pt"
         self.build()
         self.average.load_state_dict(self.model.state_dict())
@@ -133,6 +141,10 @@ class Trainer(ABC):
     def signal(self) -> dict[str, Any]:
         """The signal's definition for the exporter."""
 
+    def described(self) -> dict[str, Any]:
+        """What else the exporter is told of the network."""
+        return {}
+
     def find_quantiser(self) -> Quantiser | None:
         """What rounds the weights, where the config asks for it. Raises ValueError for a type that
         is not trained for."""
@@ -144,6 +156,23 @@ class Trainer(ABC):
         for network in (self.model, self.average):
             round_operands(network)
         return Quantiser(self.model, self.config.model.architecture, self.inputs)
+
+    def find_blocks(self, sequences: int) -> Blocks | None:
+        """The blocks of the recurrent matrix, where so many sequences are computed with them."""
+        rules = [rule for rule in self.config.pruning.rules if fnmatchcase(RECURRENT, rule.name)]
+        sizes = [size for rule in rules for size in block_size(rule.block)]
+        fits = not any(size % 4 for size in (*sizes, self.config.model.hidden_size))
+        fits = fits and sequences % STREAMS == 0 and self.device.type == "cpu"
+        if not (block_scan.AVAILABLE and fits):
+            return None
+        if not rules:
+            self.blocks = self.blocks or Blocks(torch.ones_like(self.model.gru.weight_hh_l0))
+            return self.blocks
+        mask = self.pruner.masks[RECURRENT]
+        kept = int(mask.sum())
+        if kept != self.kept or self.blocks is None:
+            self.kept, self.blocks = kept, Blocks(mask != 0)
+        return self.blocks
 
     @property
     def progress(self) -> float:
@@ -252,6 +281,7 @@ class Trainer(ABC):
                 "name": c.name,
                 "architecture": c.model.architecture,
                 "hidden_size": c.model.hidden_size,
+                **self.described(),
                 "features": c.features,
                 "signal": self.signal(),
                 "conditioning_padding": "valid",

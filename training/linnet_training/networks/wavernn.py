@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from linnet_training.networks.block_scan import STREAMS, Blocks, BlockScan
 from linnet_training.networks.scan import GruScan
 
 SILENCE = 32768  # the 16-bit token of a zero sample: coarse 128, fine 0
+BYTES = 3  # a sample's first inputs: the two bytes before, and its own coarse byte
 
 
 def scaled(byte: Tensor) -> Tensor:
@@ -49,7 +51,7 @@ class WaveRNN(nn.Module):
         self.conditioning = nn.ModuleList(
             nn.Conv1d(i, channels, k) for i, k in zip(inputs, kernel_sizes, strict=True)
         )
-        self.gru = nn.GRU(3 + channels, hidden_size, batch_first=True)
+        self.gru = nn.GRU(BYTES + channels, hidden_size, batch_first=True)
         half = hidden_size // 2
         self.O1, self.O2 = nn.Linear(half, head_size), nn.Linear(head_size, 256)
         self.O3, self.O4 = nn.Linear(half, head_size), nn.Linear(head_size, 256)
@@ -119,33 +121,61 @@ class WaveRNN(nn.Module):
         features: Tensor,
         h: Tensor,
         noise: Tensor | None = None,
+        blocks: Blocks | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """States (T, B, H), time first, and the last; on a GPU by the fused GRU, else by GruScan.
+        """States (T, B, H), time first, and the last; on a GPU by the fused GRU, else by `scan`.
 
-        With GruScan the conditioning enters once per frame, not once per sample: half of the input
-        product. noise (B, T) integers: what the network is told of the sample before is off by so
-        many tokens.
+        noise (B, T) integers: what the network is told of the sample before is off by so many
+        tokens. blocks: of the recurrent matrix.
         """
-        gru, (batch, steps) = self.gru, tokens.shape
         shifted = torch.cat([previous[:, None], tokens[:, :-1]], dim=1)
         if noise is not None:
             shifted = (shifted + noise).clamp(0, 65535)
         if tokens.is_cuda:
             states, last = self.fused(tokens, shifted, features, h)
             return states.transpose(0, 1), last.detach()
-        weight = gru.weight_ih_l0
-        frames = nn.functional.linear(self.condition(features), weight[:, 3:], gru.bias_ih_l0)
-        shifted = shifted.t()
-        bytes_ = torch.stack(
-            [scaled(shifted >> 8), scaled(shifted & 255), scaled(tokens.t() >> 8)], -1
-        )
-        samples = nn.functional.linear(bytes_, weight[:, :3])
-        products = samples.view(-1, self.hop_length, batch, 3 * self.hidden_size)
-        products = products + frames.transpose(0, 1)[:, None]
-        states = GruScan.apply(  # type: ignore[no-untyped-call]
-            products.view(steps, batch, -1), h[0], gru.weight_hh_l0, gru.bias_hh_l0
-        )
+        gru = self.gru
+        weight = gru.weight_ih_l0[:, BYTES:]
+        frames = nn.functional.linear(self.condition(features), weight, gru.bias_ih_l0)
+        states = self.scan(frames.transpose(0, 1), self.bytes(tokens, shifted), h[0], blocks)
         return states, states[-1:].detach()
+
+    def bytes(self, tokens: Tensor, shifted: Tensor) -> Tensor:
+        """A sample's first inputs (T, B, 3) of its token and the one before, both (B, T)."""
+        tokens, shifted = tokens.t(), shifted.t()
+        return torch.stack([scaled(shifted >> 8), scaled(shifted & 255), scaled(tokens >> 8)], -1)
+
+    def scan(self, frames: Tensor, inputs: Tensor, h: Tensor, blocks: Blocks | None) -> Tensor:
+        """States (T, B, H) on a CPU.
+
+        frames (S, B, 3 H): what the input products of T / S samples have in common, which need not
+        be computed for each; inputs (T, B, 3); h (B, H). With `blocks` of the recurrent matrix by
+        BlockScan, 16 streams at a time, else by GruScan.
+        """
+        gru, (steps, batch, _) = self.gru, inputs.shape
+        weight = gru.weight_ih_l0[:, :BYTES]
+        if blocks is None:
+            samples = nn.functional.linear(inputs, weight)
+            products = samples.view(len(frames), -1, batch, len(weight)) + frames[:, None]
+            states: Tensor = GruScan.apply(  # type: ignore[no-untyped-call]
+                products.view(steps, batch, -1), h, gru.weight_hh_l0, gru.bias_hh_l0
+            )
+            return states
+        found = [
+            BlockScan.apply(  # type: ignore[no-untyped-call]
+                f.transpose(1, 2),
+                x.transpose(1, 2),
+                h0.t(),
+                weight,
+                gru.weight_hh_l0,
+                gru.bias_hh_l0,
+                blocks,
+            )
+            for f, x, h0 in zip(
+                frames.split(STREAMS, 1), inputs.split(STREAMS, 1), h.split(STREAMS), strict=True
+            )
+        ]
+        return torch.cat([s[1:].transpose(1, 2) for s in found], 1)
 
     def nats(
         self,
@@ -154,15 +184,21 @@ class WaveRNN(nn.Module):
         features: Tensor,
         h: Tensor,
         noise: Tensor | None = None,
+        blocks: Blocks | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Negative log-likelihood of coarse and fine byte, each (B, T) in nats, and the state."""
-        states, h = self.states(tokens, previous, features, h, noise)
+        states, h = self.states(tokens, previous, features, h, noise, blocks)
+        coarse, fine = self.token_nats(states, tokens)
+        return coarse, fine, h
+
+    def token_nats(self, states: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Nats (B, T) of the coarse and the fine byte; states (T, B, H), tokens (B, T)."""
         coarse, fine = self.heads(states)
         target = tokens.t()
         loss = nn.functional.cross_entropy
         c = loss(coarse.flatten(0, 1), (target >> 8).flatten(), reduction="none")
         f = loss(fine.flatten(0, 1), (target & 255).flatten(), reduction="none")
-        return c.view(target.shape).t(), f.view(target.shape).t(), h
+        return c.view(target.shape).t(), f.view(target.shape).t()
 
     @torch.no_grad()
     def generate(self, features: Tensor, generator: torch.Generator, limit: int = 0) -> Tensor:
