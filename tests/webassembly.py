@@ -63,11 +63,16 @@ def built(build: str) -> Path:
 
 @functools.cache
 def program(build: str, name: str) -> Path:
-    """A test's program, tests/NAME.cpp."""
+    """A test's program, as its build by CMake is called: tests/cross/hashes, tests/kernels_exact."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (FOLDER / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return build_page.program(build, ROOT / "tests" / f"{name}.cpp", FOLDER)
+        return build_page.program(build, _source(name), FOLDER)
+
+
+def _source(name: str) -> Path:
+    inner = ROOT / f"{name}.cpp"
+    return inner if inner.exists() else ROOT / "tests" / "cpp" / f"{Path(name).name}.cpp"
 
 
 def answers(build: str, requests: Sequence[dict[str, Any]], folder: Path) -> list[Any]:
