@@ -14,7 +14,10 @@ from playwright.sync_api import Page, sync_playwright
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 # A container has no sandbox of its own to give, and a test does not click before it plays.
-ARGUMENTS = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+ARGUMENTS = [
+    *("--no-sandbox", "--autoplay-policy=no-user-gesture-required"),
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),  # beeps
+]
 
 
 class _Quiet(SimpleHTTPRequestHandler):

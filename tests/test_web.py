@@ -82,7 +82,9 @@ def test_kernels_of_each_build(build: str, tmp_path: Path) -> None:
     assert webassembly.answers(build, [request], tmp_path) == [webassembly.KERNELS[build]]
 
 
-FEATURES = [("default", {}, rate) for rate in (8000, 11025, 16000, 44100, 48000)]
+FEATURES: list[tuple[str, dict[str, Any], int]] = [
+    ("default", {}, rate) for rate in (8000, 11025, 16000, 44100, 48000)
+]
 FEATURES += [(name, preset, 24000) for name, preset in PRESETS.items()]
 FEATURES += [
     ("late", {"center": False, "n_fft": 1000, "win_length": 600, "power": 1.5}, 16000),
@@ -95,7 +97,8 @@ def test_features_are_those_of_python(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     speech = read_wav(VOICES / "human.wav")[0] / 32768.0
     sounds = {"speech": speech, "noise": rng.normal(0, 0.1, 5003), "silence": np.zeros(3000)}
-    requests, expected = [], []
+    requests: list[dict[str, Any]] = []
+    expected = []
     for sound, audio in sounds.items():
         path = tmp_path / sound
         path.write_bytes(audio.astype("<f8").tobytes())

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,12 +48,11 @@ def exports(*scripts: Path) -> list[str]:
     return sorted(set(re.findall(r"\.(linnet_\w+)\(", text)))
 
 
-def compile_with_zig(build: str, more: list[str | Path], output: Path) -> Path:
+def compile_with_zig(build: str, more: Sequence[str | Path], output: Path) -> Path:
     output.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "ziglang", "c++", *FLAGS, *BUILDS[build]]
-    done = subprocess.run(
-        [*command, *map(str, [*sources(), *more]), "-o", str(output)], capture_output=True, text=True
-    )
+    command += [*map(str, [*sources(), *more]), "-o", str(output)]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
     return output
@@ -62,7 +62,7 @@ def module(build: str, folder: Path, *scripts: Path) -> Path:
     """The library as linnet.js loads it, with what other scripts call."""
     wanted = [f"-Wl,--export={name}" for name in exports(WEB / "linnet.js", *scripts)]
     glue = SOURCES / "bindings" / "web" / "web.cpp"
-    more = ["-mexec-model=reactor", *wanted, glue]
+    more = ["-mexec-model=reactor", *wanted, str(glue)]
     return compile_with_zig(build, more, folder / f"linnet-{build}.wasm")
 
 

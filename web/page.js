@@ -2,9 +2,11 @@
 
 import { Picture } from "./drawing.js";
 import { Linnet } from "./linnet.js";
+import { resample } from "./resampling.js";
 
 const LONGEST = 30; // seconds of a sound that are taken
 const DECODED = 48000; // Hz, that browsers bring files to
+const SHOWN = 16000; // Hz, of the original's pictures: the bundled voices' rate
 const FAST_ENOUGH = 1.2; // times real time, to play while samples are made
 
 const element = (id) => document.getElementById(id);
@@ -65,7 +67,9 @@ async function load(bytes, name) {
   }
   if (samples.length === 0) throw new Error(`${name} has no samples`);
   sound = { samples, rate };
-  new Picture(element("original-wave"), element("original-spectrogram"), samples.length).add(samples);
+  const shown = resample(Float64Array.from(samples), rate, SHOWN);
+  new Picture(element("original-wave"), element("original-spectrogram"), shown.length).add(shown);
+  element("name").textContent = name;
   element("play-original").disabled = element("make").disabled = false;
   const cut = channels[0].length > samples.length ? `, the first ${LONGEST} s of it` : "";
   say(`${name}: ${(samples.length / rate).toFixed(1)} s at ${rate} Hz${cut}.`);
@@ -155,10 +159,9 @@ async function make() {
       count += news.samples.length;
       missing += news.missing;
       picture.add(Float32Array.from(news.samples, (sample) => sample / 32768));
-      if (live) say(`Made and played: ${(count / rate).toFixed(1)} of ${(total / rate).toFixed(1)} s.`);
       element("gaps").textContent = missing > 0 ? `${((1000 * missing) / rate).toFixed(0)} ms` : "none";
     };
-    say("Making samples.");
+    say(live ? "Playing while samples are made." : "Making samples.");
     const context = live ? new AudioContext({ sampleRate: rate }) : new OfflineAudioContext(1, total + 128, rate);
     if (live) {
       playing = context;
@@ -218,7 +221,7 @@ async function record() {
     recorder = null;
     button.textContent = "Record";
     button.ariaPressed = "false";
-    guarded(async () => load(await new Blob(pieces).arrayBuffer(), "Recording"));
+    guarded(() => loadFile(new File(pieces, "recording")));
   };
   recorder.start();
   button.textContent = "Stop";
@@ -242,7 +245,11 @@ async function loadClip() {
   await load(await response.arrayBuffer(), option.textContent);
 }
 
-const loadFile = async (file) => file && load(await file.arrayBuffer(), file.name);
+async function loadFile(file) {
+  if (!file) return;
+  await load(await file.arrayBuffer(), file.name);
+  element("clip").selectedIndex = -1; // so that any clip can be chosen next
+}
 
 function listen() {
   const drop = element("drop");

@@ -23,7 +23,7 @@ KERNEL_SETS = {*X86_SETS, *ARM_SETS, *WASM_SETS, "portable"}
 @dataclass(frozen=True)
 class Level:
     name: str
-    preset: str  # of src_cpp/CMakePresets.json; a target of zig's, which names a Linux; or wasm-BUILD
+    preset: str  # of src_cpp/CMakePresets.json; a Linux among zig's targets; or wasm-BUILD
     emulator: tuple[str, ...]
     kernels: tuple[str, ...]  # best first
     ending: str = ""  # of programs

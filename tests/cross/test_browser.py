@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ import linnet
 from linnet.audio import read_wav
 from native import ROOT
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra: browser)")
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytest.importorskip("playwright", reason="needs playwright (extra: browser)")
 browser = pytest.importorskip("browser")
 pytestmark = pytest.mark.skipif(browser.program() is None, reason="needs Chromium")
 
@@ -23,7 +27,7 @@ WITH_ONE_VOICE = 1_500_000  # bytes that the page may have
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[playwright.Page]:
+def page() -> Iterator[Page]:
     with browser.opened(SITE) as (page, wrong):
         yield page
         assert wrong == []
@@ -34,10 +38,15 @@ def samples_of(name: str, clip: str, seed: int) -> np.ndarray:
     return voice.synthesize(voice.features(*read_wav(ROOT / "voices" / clip)), seed=seed)
 
 
+def says(page: Page, pattern: str) -> None:
+    """Wait until the page's status has a text."""
+    page.wait_for_function(f"/{pattern}/.test(document.getElementById('status').textContent)")
+
+
 @pytest.mark.parametrize("live", [False, True])
 @pytest.mark.parametrize(("voice", "seed"), [("tiny", 0), ("slt", 2**53 - 1)])
 def test_the_page_makes_the_samples_of_python(
-    page: playwright.Page, voice: str, seed: int, live: bool
+    page: Page, voice: str, seed: int, live: bool
 ) -> None:
     figures = browser.vocode(page, voice, live, seed)
     pcm = samples_of(voice, "slt-heldout.wav", seed)
@@ -49,20 +58,31 @@ def test_the_page_makes_the_samples_of_python(
     assert figures["kernels"].startswith("wasm_")
 
 
-def test_another_clip_and_a_dropped_file(page: playwright.Page, tmp_path: Path) -> None:
+def test_a_recording(page: Page) -> None:
+    page.click("#record")
+    page.wait_for_timeout(1500)
+    page.click("#record")
+    says(page, "^recording: \\d")
+    figures = browser.vocode(page, "tiny", False)
+    assert figures["status"].startswith("tiny made ") and len(figures["hash"]) == 64
+    page.select_option("#clip", "voices/slt-heldout.wav")
+    says(page, "^a synthetic")
+
+
+def test_another_clip_and_a_file(page: Page, tmp_path: Path) -> None:
     page.select_option("#clip", "voices/human.wav")
-    page.wait_for_function("/^a person: 2\\.7 s/.test(document.getElementById('status').textContent)")
+    says(page, "^a person: 2\\.7 s")
     expected = hashlib.sha256(samples_of("tiny", "human.wav", 1).astype("<i2").tobytes())
     assert browser.vocode(page, "tiny", False, 1)["hash"] == expected.hexdigest()
     page.set_input_files("#file", ROOT / "voices" / "slt-heldout.wav")
-    page.wait_for_function("/^slt-heldout/.test(document.getElementById('status').textContent)")
+    says(page, "^slt-heldout")
     noise = tmp_path / "noise.wav"
     noise.write_bytes(b"no sound at all")
     page.set_input_files("#file", noise)
-    page.wait_for_function("/decode/.test(document.getElementById('status').textContent)")
+    says(page, "decode")
 
 
-def test_the_pictures_show_something(page: playwright.Page) -> None:
+def test_the_pictures_show_something(page: Page) -> None:
     browser.vocode(page, "slt", False)
     for name in ("original-wave", "original-spectrogram", "made-wave", "made-spectrogram"):
         data = page.evaluate(f"document.getElementById('{name}').toDataURL()").partition(",")[2]
@@ -100,14 +120,12 @@ RENDER = """async ({ name, seed, frames, length }) => {
 
 
 @pytest.mark.parametrize("name", ["tiny", "slt"])
-def test_the_worklet_leaves_no_gap(page: playwright.Page, name: str) -> None:
+def test_the_worklet_leaves_no_gap(page: Page, name: str) -> None:
     voice = linnet.load(name)
     mel = voice.features(*read_wav(ROOT / "voices" / "slt-heldout.wav"))[:, 30:90]
     frames, pcm = mel.T.ravel().tolist(), voice.synthesize(mel, seed=5)
     length = len(pcm) + 200  # silence follows
-    found = page.evaluate(
-        RENDER, {"name": name, "seed": 5, "frames": frames, "length": length}
-    )
+    found = page.evaluate(RENDER, {"name": name, "seed": 5, "frames": frames, "length": length})
     assert found["missing"] == 0
     expected = np.pad(pcm / 32768, (0, 200)).astype(np.float32)
     assert np.array_equal(np.array(found["rendered"], np.float32), expected)

@@ -38,8 +38,8 @@ inline v128_t last_bits(D4 v) { return wasm_i32x4_shl(wasm_i32x4_shuffle(v.low, 
 inline v128_t ties(v128_t last_bits) { return wasm_i32x4_eq(last_bits, wasm_i32x4_splat(kTie)); }
 
 inline bool any_tie(D4 a, D4 b, D4 c, D4 d) {
-  const v128_t least = wasm_i32x4_min(wasm_i32x4_min(last_bits(a), last_bits(b)),
-                                      wasm_i32x4_min(last_bits(c), last_bits(d)));
+  const v128_t least =
+      wasm_i32x4_min(wasm_i32x4_min(last_bits(a), last_bits(b)), wasm_i32x4_min(last_bits(c), last_bits(d)));
   return __builtin_expect(wasm_v128_any_true(ties(least)), 0);
 }
 
@@ -69,8 +69,7 @@ inline v128_t odd_sum(v128_t product, v128_t z) {
 
 inline F4 fused4(F4 x, F4 y, F4 z) {
   const D4 a = doubled(x), b = doubled(y), c = doubled(z);
-  return rounded(
-      {odd_sum(wasm_f64x2_mul(a.low, b.low), c.low), odd_sum(wasm_f64x2_mul(a.high, b.high), c.high)});
+  return rounded({odd_sum(wasm_f64x2_mul(a.low, b.low), c.low), odd_sum(wasm_f64x2_mul(a.high, b.high), c.high)});
 }
 
 // For sums that may be halfway.

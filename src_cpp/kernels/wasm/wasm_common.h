@@ -80,11 +80,19 @@ struct Simd128 {
     memcpy(p, t, n * sizeof *t);
   }
   static F add(F x, F y) { return add16(x, y); }
-  static F sub(F x, F y) { return map16([](F4 a, F4 b) { return wasm_f32x4_sub(a, b); }, x, y); }
-  static F mul(F x, F y) { return map16([](F4 a, F4 b) { return wasm_f32x4_mul(a, b); }, x, y); }
+  static F sub(F x, F y) {
+    return map16([](F4 a, F4 b) { return wasm_f32x4_sub(a, b); }, x, y);
+  }
+  static F mul(F x, F y) {
+    return map16([](F4 a, F4 b) { return wasm_f32x4_mul(a, b); }, x, y);
+  }
   static F fma(F x, F y, F z) { return A::fma16(x, y, z); }
-  static F divide(F x, F y) { return map16([](F4 a, F4 b) { return wasm_f32x4_div(a, b); }, x, y); }
-  static F negate(F x) { return map16([](F4 v) { return wasm_f32x4_neg(v); }, x); }
+  static F divide(F x, F y) {
+    return map16([](F4 a, F4 b) { return wasm_f32x4_div(a, b); }, x, y);
+  }
+  static F negate(F x) {
+    return map16([](F4 v) { return wasm_f32x4_neg(v); }, x);
+  }
   static F greater(F x, F y) { return map16(greater4, x, y); }
   static F less(F x, F y) { return map16(less4, x, y); }
   static F shift_in(F p, F t) {
