@@ -23,7 +23,7 @@ extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
 
-.PHONY: all help demo bench docs test lint voice study fuzz coverage native clean android wheels test-arm test-arm-python test-cross phone mca
+.PHONY: all help demo bench docs test lint voice study fuzz coverage native clean android wheels test-arm test-arm-python test-cross test-riscv64 phone mca
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -46,33 +46,39 @@ test: lint native  ## lint, C and C++ tests, Python tests
 	@echo "make test: all passed"
 
 test-arm: $(extension) $(test_packages)  ## cross-compile for ARM and compare with this machine under QEMU (apt packages)
-	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++ qemu-aarch64 javac
+	$(python) tests/cross/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++ qemu-aarch64 javac
 	$(python) tests/native.py native arm64 arm64-sanitize armv7 phone-arm64 phone-armv7 jni-arm64
 	$(python) android/scripts/elf.py build/arm64/liblinnet.so build/armv7/liblinnet.so build/jni-arm64/liblinnet_jni.so
-	LINNET_TEST_ARM=native $(python) -m pytest -n 2 tests/arm
+	LINNET_TEST_CROSS=arm $(python) -m pytest -n 2 tests/cross
 	$(python) tests/jni/arm64.py
 	@echo "make test-arm: all passed"
 
-test-cross: $(extension) $(test_packages)  ## other systems: RISC-V, POWER under QEMU, Windows under Wine (apt packages)
-	$(python) tests/arm/packages.py riscv64-linux-gnu-g++ powerpc64le-linux-gnu-g++ qemu-aarch64 \
-	  x86_64-w64-mingw32-g++-posix wine
+test-cross: $(extension) $(test_packages)  ## RISC-V, POWER, Windows, musl run; macOS compiled (apt packages, PyPI)
+	$(python) tests/cross/packages.py riscv64-linux-gnu-g++ powerpc64le-linux-gnu-g++ qemu-aarch64 \
+	  x86_64-w64-mingw32-g++-posix wine clang
 	$(python) tests/native.py native riscv64 ppc64le windows
-	LINNET_TEST_ARM=cross $(python) -m pytest tests/arm
+	LINNET_TEST_CROSS=others $(python) -m pytest tests/cross
 	@echo "make test-cross: all passed"
 
-test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm64 Python under QEMU (apt packages, PyPI)
-	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ qemu-aarch64
-	LINNET_TEST_ARM=python $(python) -m pytest tests/arm
+test-riscv64: $(extension) $(test_packages)  ## of these RISC-V alone: seconds (apt packages)
+	$(python) tests/cross/packages.py riscv64-linux-gnu-g++ qemu-aarch64
+	$(python) tests/native.py native riscv64
+	LINNET_TEST_CROSS=others $(python) -m pytest tests/cross/test_hashes.py -k riscv64
+	@echo "make test-riscv64: all passed"
 
-wheels: $(extension)  ## sdist and wheels for x86-64 and ARM Linux, checked and tried; build/wheels (PyPI)
-	PYTHONPATH=tests/arm $(python) tests/wheels.py
+test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm64 Python under QEMU (apt packages, PyPI)
+	$(python) tests/cross/packages.py aarch64-linux-gnu-g++ qemu-aarch64
+	LINNET_TEST_CROSS=python $(python) -m pytest tests/cross
+
+wheels: $(extension)  ## sdist, wheels for Linux and the CPythons of this machine, checked, tried; build/wheels (PyPI)
+	PYTHONPATH=tests:tests/cross $(python) tests/wheels.py
 
 phone: $(extension) $(test_packages)  ## folders for `adb push`: static programs, PHONE_VOICE, features of PHONE_CLIP (apt packages)
-	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++
+	$(python) tests/cross/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++
 	PYTHONPATH=tests $(python) bench/phone.py $(PHONE_VOICE) $(PHONE_CLIP)
 
 mca: $(extension) $(test_packages)  ## cycles that llvm-mca predicts for the NEON kernels on Arm cores (apt packages)
-	$(python) tests/arm/packages.py aarch64-linux-gnu-g++ llvm-mca-19
+	$(python) tests/cross/packages.py aarch64-linux-gnu-g++ llvm-mca-19
 	$(python) bench/mca.py -o out/mca.json
 
 lint: $(extension) $(test_packages)  ## ruff and mypy
@@ -111,7 +117,7 @@ fuzz: $(extension) $(test_packages)  ## fuzz the loader and the engine for FUZZ_
 	$(python) tests/mutated_checkpoints.py $(MUTATIONS)
 
 coverage: $(extension) $(test_packages)  ## which lines of src_cpp the C++ tests run, file by file (apt packages)
-	$(python) tests/arm/packages.py clang llvm-profdata
+	$(python) tests/cross/packages.py clang llvm-profdata
 	$(python) tests/run_coverage.py
 
 android:  ## the Android libraries, with ANDROID_NDK=FOLDER

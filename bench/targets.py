@@ -26,7 +26,12 @@ from linnet.matrix import SparseMatrix  # noqa: E402
 from linnet.speed import random_mel, sample_timer  # noqa: E402
 from linnet.table import table  # noqa: E402
 from linnet_bench.machine import cpu_name, environment  # noqa: E402
-from linnet_bench.products import limit_timer, product_timer, random_weights  # noqa: E402
+from linnet_bench.products import (  # noqa: E402
+    limit_timer,
+    product_timer,
+    random_matrix,
+    random_weights,
+)
 from linnet_bench.rivals import rivals  # noqa: E402
 from linnet_bench.sample import weights_limit_timer  # noqa: E402
 from linnet_bench.timing import (  # noqa: E402
@@ -45,6 +50,7 @@ MODEL = Path("lyra-sparse-wavernn-1024") / "wavernn_1024_95_4x4.npz"
 ROUNDS = 31
 SIZE, SPARSITY = (3072, 1024), 0.95
 DENSE_SIZE = (684, 228)  # as many weights as the sparse matrix stores: 155,952 against 157,280
+SMALL_SIZE, SMALL_SPARSITY = (1152, 384), 0.9  # the recurrent matrix of the voice slt
 SMALL_VOICE = Path("voices") / "slt.linnet"
 BATCH = 8
 BATCH_FRAMES = 4
@@ -109,6 +115,42 @@ def products() -> Iterator[Row]:
     yield Row("16x1 against 4x4", t["4x4"] / t["16x1"], 1.05, " x")
 
 
+def storages() -> Iterator[Row]:
+    """The rows that compare block shapes and types of weights, all timed in one interleaved run."""
+    sets = [name for name in linnet.kernels() if name in ("avx2", linnet.kernels()[0])]
+    shapes = (("4x4", "float16"), ("8x4", "float16"), ("4x4", "int8"), ("8x4", "int8"))
+    small = (("4x4", "float16"), ("8x4", "float16"), ("16x1", "float16"), ("8x4", "int8"))
+    for kernels in sets:
+        t = _interleaved_products(SIZE, SPARSITY, shapes, kernels)
+        what = f"{kernels}, {SIZE[0]} x {SIZE[1]} {SPARSITY:.0%}"
+        base = t["4x4 float16"]
+        yield Row(f"{what}: fp16 8x4 against fp16 4x4", base / t["8x4 float16"], 1.35, " x")
+        limit = t["limit 8x4 float16"] / t["8x4 float16"]
+        yield Row(f"{what}: fp16 8x4, fraction of the stream limit", limit, 0.75)
+        for block, least in (("4x4", None), ("8x4", 2.2)):
+            gained = base / t[f"{block} int8"]
+            yield Row(f"{what}: int8 {block} against fp16 4x4", gained, least, " x")
+        t = _interleaved_products(SMALL_SIZE, SMALL_SPARSITY, small, kernels)
+        what = f"{kernels}, {SMALL_SIZE[0]} x {SMALL_SIZE[1]} {SMALL_SPARSITY:.0%}"
+        base = t["4x4 float16"]
+        best = min(("8x4", "16x1"), key=lambda block: t[f"{block} float16"])
+        gained = base / t[f"{best} float16"]
+        yield Row(f"{what}: fp16 {best} against fp16 4x4", gained, 1.3, " x")
+        yield Row(f"{what}: int8 8x4 against fp16 4x4", base / t["8x4 int8"], None, " x")
+
+
+def _interleaved_products(
+    size: tuple[int, int], sparsity: float, shapes: tuple[tuple[str, str], ...], kernels: str
+) -> dict[str, float]:
+    alternatives: dict[str, Timer] = {}
+    for block, dtype in shapes:
+        matrix = random_matrix(*size, sparsity, block, dtype, kernels)
+        alternatives[f"{block} {dtype}"] = product_timer(matrix)
+        alternatives[f"limit {block} {dtype}"] = limit_timer(matrix.packed)
+    with pinned():
+        return interleaved(alternatives, ROUNDS)
+
+
 def real_model() -> Iterator[Row]:
     """The rows that need the real model."""
     step = "one step of the real model: fraction of the stream limit of its weights"
@@ -169,7 +211,7 @@ if __name__ == "__main__":
     on = "not pinned" if last is None else f"one thread pinned to core {last}"
     print(f"{cpu_name()}, {on}, kernels {linnet.kernels()[0]}, numpy {np.__version__}")
     print(f"medians of {ROUNDS} interleaved rounds\n", flush=True)
-    rows = [*products(), *real_model()]
+    rows = [*products(), *storages(), *real_model()]
     print(table([["what", "measured", "at least", ""], *map(cells, rows)]))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     results = {"rounds": ROUNDS, "rows": [{**asdict(row), "verdict": row.verdict} for row in rows]}

@@ -103,5 +103,52 @@ def test_resources_are_well_formed_and_all_that_the_code_names() -> None:
     text = "".join(p.read_text() for p in main.rglob("*") if p.suffix in (".kt", ".xml"))
     assert set(re.findall(r"(?:R\.string\.|@string/)(\w+)", text)) == strings
     assert set(re.findall(r"R\.id\.(\w+)", text)) == set(re.findall(r"@\+id/(\w+)", text))
-    for layout in re.findall(r"R\.layout\.(\w+)", text):
-        assert f"{layout}.xml" in trees
+    for name in re.findall(r"(?:R\.layout\.|@xml/)(\w+)", text):
+        assert f"{name}.xml" in trees
+
+
+FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
+needs_aapt2 = pytest.mark.skipif(
+    shutil.which("aapt2") is None or not FRAMEWORK.exists(),
+    reason="needs Debian's aapt and android-framework-res",
+)
+
+
+def package(resources: Path, manifest: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A package of resources and manifest, as Gradle would call aapt2; its contents if it works."""
+    compiled, apk = folder / "resources.zip", folder / "sample.apk"
+    text = manifest.read_text(encoding="utf-8")
+    named = folder / "AndroidManifest.xml"  # Gradle adds the package, the namespace of its file
+    named.write_text(text.replace("<manifest", '<manifest package="io.github.linnet.sample"', 1))
+    commands = [
+        ["aapt2", "compile", "--dir", resources, "-o", compiled],
+        ["aapt2", "link", "-I", FRAMEWORK, "--manifest", named, "-o", apk, compiled]
+        + ["--min-sdk-version", "24", "--target-sdk-version", "29"],
+        ["aapt2", "dump", "xmltree", "--file", "AndroidManifest.xml", apk],
+    ]
+    for command in commands:
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        if done.returncode != 0:
+            break
+    return done
+
+
+@needs_aapt2
+def test_aapt2_packs_the_resources_of_the_sample(tmp_path: Path) -> None:
+    main = ANDROID / "sample" / "src" / "main"
+    done = package(main / "res", main / "AndroidManifest.xml", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert 'android.intent.action.TTS_SERVICE"' in done.stdout
+    for name in re.findall(r'android:name="\.(\w+)"', (main / "AndroidManifest.xml").read_text()):
+        assert (main / "kotlin" / "io" / "github" / "linnet" / "sample" / f"{name}.kt").exists()
+
+
+@needs_aapt2
+@pytest.mark.parametrize("fault", ["@string/nowhere", "@android:style/Theme.Nowhere"])
+def test_aapt2_refuses_what_names_nothing(fault: str, tmp_path: Path) -> None:
+    main = ANDROID / "sample" / "src" / "main"
+    manifest = tmp_path / "Wrong.xml"
+    text = (main / "AndroidManifest.xml").read_text(encoding="utf-8")
+    manifest.write_text(re.sub(r'android:(label|theme)="@[^"]+"', rf'android:\1="{fault}"', text))
+    done = package(main / "res", manifest, tmp_path)
+    assert done.returncode != 0 and "nowhere" in done.stderr.lower()

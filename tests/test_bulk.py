@@ -161,6 +161,32 @@ def test_an_input_is_not_overwritten_through_a_link(folder: Path) -> None:
     assert recording.read_bytes() == b"mine"
 
 
+def test_features_of_another_project_are_converted(folder: Path) -> None:
+    Path("mels").mkdir()
+    audio = np.random.default_rng(0).uniform(-0.3, 0.3, 22050).astype(np.float32)
+    other = linnet.features.log_mel(audio, 22050, linnet.features.PRESETS["hifigan-22k"])
+    np.save("mels/a.npy", other)
+    assert main(["bulk", "slt", "mels", "out", "--mel-from", "hifigan-22k", "--jobs", "1"]) == 0
+    assert main(["synth", "slt", "mels/a.npy", "-o", "a.wav", "--mel-from", "hifigan-22k"]) == 0
+    seed = Utterance("a", "").seed(0)
+    voice = linnet.load("slt")
+    expected = voice.synthesize(linnet.features.convert(other, "hifigan-22k", voice), seed)
+    np.testing.assert_array_equal(read_wav("out/a.wav")[0], expected)
+    with pytest.raises(ValueError, match="out was made with another mel_from"):
+        vocode("mels", "slt", "out", jobs=1)
+
+
+def test_strict_fails_only_the_features_that_are_not_the_voices(folder: Path) -> None:
+    Path("mels").mkdir()
+    voice = linnet.load("slt")
+    good = voice.features(np.zeros(1600, np.float32), 16000)
+    np.save("mels/good.npy", good)
+    np.save("mels/far.npy", good + 1000)
+    assert main(["bulk", "slt", "mels", "out", "--strict", "--jobs", "1"]) == 1
+    assert list(failures(Path("out/errors.jsonl"))) == ["far"]
+    assert list(hashes(Path("out"))) == ["good.wav"]
+
+
 def test_a_stopped_run_goes_on_and_other_settings_are_refused(folder: Path) -> None:
     vocode("in", "voice.linnet", "out", jobs=1)
     expected = hashes(Path("out"))

@@ -63,9 +63,11 @@ def hashes(folder: Path) -> dict[str, bytes]:
 
 
 def actors() -> list[int]:
-    """The processes that vocode, and, for a moment, what they fork: those come later in the list."""
+    """The processes that vocode, and for a moment what they fork, which comes later in the list."""
     titles = ((int(p.parent.name), p.read_bytes()) for p in Path("/proc").glob("[0-9]*/cmdline"))
-    return sorted(process for process, title in titles if title.startswith(b"ray::MapWorker(MapBatches"))
+    return sorted(
+        process for process, title in titles if title.startswith(b"ray::MapWorker(MapBatches")
+    )
 
 
 def test_a_killed_actor_loses_nothing_and_doubles_nothing(corpus: Path, cluster: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 
 import linnet
 from linnet.cli import main
-from linnet.cli.bench import MODES
+from linnet.cli.bench import MODES, with_mode
 from voices import tiny_config, tiny_tensors, tiny_voice
 
 FEATURES = {"mel_norm": "none", "log": "ln"}
@@ -243,29 +244,57 @@ def test_training_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch, capsys: An
         linnet_training.Pruner  # noqa: B018
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def _asks_bash(words: list[str]) -> str:
+    array = " ".join(f"'{word}'" for word in words)
+    asked = f"COMP_WORDS=({array}); COMP_CWORD={len(words) - 1}; _linnet"
+    return f'{asked}\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
+
+
+# How a script that runs after the shell's own one asks it for what may follow.
+SHELLS = {
+    "bash": _asks_bash,
+    "zsh": lambda words: f"emulate sh -c {shlex.quote(_asks_bash(words))}",
+    "fish": lambda words: f"complete -C {shlex.quote(' '.join(words))}",
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
         ("linnet sy", {"synth"}),
         ("linnet bench m", {"matvec"}),
         ("linnet bench matvec --time", {"--time-limit"}),
+        ("linnet bench matvec --thr", set()),  # another mode's
         ("linnet score --js", {"--json"}),
         ("linnet bench sweep --dtype f", {"float16", "float32"}),
         ("linnet synth --kernels port", {"portable"}),
         ("linnet completion ", {"bash", "zsh", "fish"}),
     ],
 )
-def test_bash_completes(typed: str, words: set[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["completion", "bash"]) == 0
-    script = capsys.readouterr().out
-    *before, current = typed.split(" ")
-    array = " ".join(f"'{word}'" for word in [*before, current])
-    asked = f"COMP_WORDS=({array}); COMP_CWORD={len(before)}; _linnet"
-    lines = f'{script}\n{asked}\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
-    done = subprocess.run(["bash", "-c", lines], capture_output=True, text=True)
+def test_shells_complete(
+    shell: str, typed: str, words: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"needs {shell}")
+    assert main(["completion", shell]) == 0
+    before = "autoload -U compinit && compinit -D\n" if shell == "zsh" else ""
+    script = f"{before}{capsys.readouterr().out}\n{SHELLS[shell](typed.split(' '))}"
+    quiet = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
+    done = subprocess.run([shell, *quiet, "-c", script], capture_output=True, text=True)
     found = {word for word in done.stdout.split() if word not in {"-h", "--help"}}
+    if shell == "zsh":  # which itself leaves out what does not begin as what was typed
+        found = {word for word in found if word.startswith(typed.split(" ")[-1])}
     assert (found, done.stderr) == (words, "")
+
+
+def test_voices_that_come_with_linnet_are_exported_and_timed_by_name(folder: Path) -> None:
+    assert main(["export", "tiny", "-o", "small.linnet", "--dtype", "int8"]) == 0
+    before = linnet.load("tiny").info()["file_bytes"]
+    assert linnet.load("small.linnet").info()["file_bytes"] < before
+    assert with_mode(["bench", "tiny"]) == ["bench", "sample", "tiny"]
+    assert with_mode(["bench", "tiny.linnet"]) == ["bench", "sample", "tiny.linnet"]
+    assert with_mode(["bench", "huge"]) == ["bench", "huge"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pipe")
@@ -276,15 +305,6 @@ def test_a_reader_that_leaves_brings_no_message() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
-
-
-def test_zsh_and_fish_get_a_script_that_names_every_command(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    for shell in ("zsh", "fish"):
-        assert main(["completion", shell]) == 0
-        script = capsys.readouterr().out
-        assert all(word in script for word in ("synth", "matvec", "time-limit", "portable"))
 
 
 @pytest.mark.parametrize(

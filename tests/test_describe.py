@@ -11,12 +11,12 @@ import pytest
 from linnet.cli import main
 from linnet_export import describe
 from test_export import save_npz
-from voices import tiny_config, tiny_tensors
+from voices import SUBSCALE, tiny_config, tiny_tensors
 
 DATA = Path(os.environ.get("LINNET_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
-@pytest.mark.parametrize("architecture", ["wavernn-dual-softmax", "wavernn-softmax"])
+@pytest.mark.parametrize("architecture", ["wavernn-dual-softmax", "wavernn-softmax", SUBSCALE])
 @pytest.mark.parametrize("block", ["4x4", "16x1", "1x16", "1x4"])
 def test_families_and_blocks_are_recognised(tmp_path: Path, architecture: str, block: str) -> None:
     tensors = tiny_tensors(tiny_config(architecture), block=block, hidden=64, sparsity=0.9)

@@ -36,12 +36,17 @@ SEED = 2**63 + 5  # Java has no unsigned long: the bits must arrive
 
 @pytest.fixture(scope="module")
 def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library's classes, compiled against Java 8, as Android 7.0 has it; and the checks."""
+    """The classes of library and sample, compiled against Java 8, as Android 7.0 has it, and
+    stand-ins for Android's own; and the checks."""
     folder = tmp_path_factory.mktemp("classes")
-    library = sorted((ROOT / "android" / "linnet" / "src" / "main" / "java").rglob("*.java"))
-    checks = sorted((ROOT / "tests" / "jni").glob("*.java"))
+    modules = [ROOT / "android" / name / "src" / "main" / "java" for name in ("linnet", "sample")]
+    tests = ROOT / "tests" / "jni"
+    sources = [path for module in modules for path in sorted(module.rglob("*.java"))]
+    checks = sorted(tests.glob("*.java"))
     strict = ["-Werror", "-Xlint:all,-options", "-d", str(folder)]
-    run("javac", "--release", "8", *strict, *library)
+    run(
+        "javac", "--release", "8", *strict, *sources, *sorted((tests / "stand_ins").rglob("*.java"))
+    )
     run("javac", "--release", "11", *strict, "-cp", folder, *checks)
     return folder
 
@@ -119,6 +124,34 @@ def test_closing_under_way_leaks_and_allocations(classes: Path, tmp_path: Path) 
         assert found is not None, line
         grown, all_streams = map(int, found.groups())
         assert grown < all_streams / 2  # a leak would make it all of them
+
+
+def test_a_system_voice_speaks_and_stops_hop_by_hop(classes: Path, tmp_path: Path) -> None:
+    data = varied_voices()["dual-4x4-fp16"]
+    voice_path = tmp_path / "voice.linnet"
+    voice_path.write_bytes(data)
+    voice = linnet.load(data)
+    features = np.random.default_rng(1).standard_normal((voice.n_mels, 9)).astype(np.float32)
+    frames = np.ascontiguousarray(features.T).astype("<f4").tobytes()
+    (tmp_path / "hello.f32").write_bytes(frames)
+    (tmp_path / "cut.f32").write_bytes(frames[:-1])
+    lines = ["hello.f32\tHello world.", "cut.f32\tCut off?", "no.f32\tAbsent"]
+    (tmp_path / "sentences.txt").write_text("\n".join(lines), encoding="utf-8")
+    expected = hashlib.sha256(voice.synthesize(features).astype("<i2").tobytes()).hexdigest()
+    before, hop, rate = voice.lookahead + 1, 2 * voice.hop_length, voice.sample_rate
+    assert hop == 40 and before < 9
+    assert check(classes, "Speech", voice_path, tmp_path) == [
+        f"whole: {before} frames, most {hop} bytes: start {rate} done {expected}",
+        f"whole: {before} frames, most 30 bytes: start {rate} done {expected}",
+        f"stopped in piece 1: 1 pieces: start {rate} done",
+        f"stopped in piece 3: 3 pieces: start {rate} done",
+        f"stopped by another thread: 1 pieces: start {rate} done",
+        f"a callback that wants no more: 1 pieces: start {rate} done",
+        "Never packed.: error -8",
+        f"cut off: start {rate} error -3",
+        "absent: error -3",
+        "languages: eng USA 1 0 -2",
+    ]
 
 
 ARGUMENT = "IllegalArgumentException: "

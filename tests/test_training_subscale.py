@@ -17,7 +17,9 @@ torch = pytest.importorskip("torch", reason="training needs torch (extra: train)
 pytest.importorskip("tqdm", reason="training needs tqdm (extra: train)")
 pytest.importorskip("librosa", reason="preparing data needs librosa (extra: audio)")
 
+import linnet  # noqa: E402
 from linnet.signal import decode, encode  # noqa: E402
+from linnet_export import export  # noqa: E402
 from linnet_training import config as configuration  # noqa: E402
 from linnet_training.data.corpus import Utterance  # noqa: E402
 from linnet_training.data.preparation import prepare  # noqa: E402
@@ -264,3 +266,23 @@ def test_the_exported_voice_scores_as_the_training_does(corpus: Path, tmp_path: 
         trainer.corpus.held_out = [heard]
         expected = sum(trainer.held_out(None, 10**6))
         assert float(np.mean(voice.score(mel, pcm))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_training_for_int8_makes_an_int8_voice(corpus: Path, tmp_path: Path) -> None:
+    """What looks at other sub-tensors is rounded, too: as the training expects, but for the state's
+    operands."""
+    wide = replace(
+        config(corpus, 6).model, hidden_size=32, channels=16, head_size=16, look_units=16
+    )
+    c = replace(config(corpus, 6), model=wide)
+    trainer = start(replace(c, training=replace(c.training, quantise="int8")), tmp_path)
+    trainer.run(quiet=True)
+    report = export(tmp_path / "model.pt", tmp_path / "a.linnet")
+    types = {layer.name: layer.dtype for layer in report.layers}
+    assert {types[name] for name in ("gru.recurrent", "look", "look_gates", "O1")} == {"int8"}
+    voice, u = linnet.load(tmp_path / "a.linnet"), trainer.corpus.held_out[0]
+    pcm = decode(u.tokens, trainer.signal())
+    tokens = encode(pcm, trainer.signal()).astype(np.int32)
+    trainer.corpus.held_out = [Utterance(u.features, tokens)]
+    expected = sum(trainer.held_out(None, 10**6))
+    assert float(voice.score(u.features[:, 3:-3], pcm)) == pytest.approx(expected, rel=2e-3)

@@ -5,7 +5,7 @@ plugins {
     id("org.jetbrains.kotlin.android")
 }
 
-// android/scripts/sample_assets.py makes voice.linnet and mel.f32.
+// android/scripts/sample_assets.py makes voice.linnet, mel.f32 and sentences.txt.
 val sampleAssets = rootDir.resolve("../build/android/assets")
 
 android {
@@ -47,7 +47,7 @@ dependencies {
 }
 
 tasks.named("preBuild") {
-    val needed = listOf("voice.linnet", "mel.f32").map(sampleAssets::resolve)
+    val needed = listOf("voice.linnet", "mel.f32", "sentences.txt").map(sampleAssets::resolve)
     doFirst {
         for (file in needed) {
             require(file.exists()) { "$file is missing: python android/scripts/sample_assets.py makes it" }

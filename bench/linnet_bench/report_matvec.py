@@ -23,7 +23,7 @@ from linnet_bench.timing import Budget
 
 def run(options: argparse.Namespace, kernels: Sequence[str]) -> Results:
     cases = [*matvec.paper_cases(), *matvec.gru_cases()]
-    budget = Budget(options.time_limit, len(cases))
+    budget = Budget(options.time_limit, len(cases), options.start)
     with status_line() as show:
         results = matvec.measure_all(cases, kernels, show, budget)
     best = kernels[0]
@@ -94,7 +94,7 @@ def run_quick(options: argparse.Namespace, kernels: str) -> Results:
     else:
         shape = (options.rows, options.cols, options.sparsity)
         matrices = {"random matrix": linnet_bench.random_matrix(*shape, *storage)}
-    budget = Budget(options.time_limit, len(matrices))
+    budget = Budget(options.time_limit, len(matrices), options.start)
     products = []
     for name, matrix in matrices.items():
         times = linnet_bench.time_products(matrix, budget=budget)

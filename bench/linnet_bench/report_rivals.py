@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -17,7 +18,8 @@ from linnet_bench.vocoder_times import VocoderTimes
 def run(options: argparse.Namespace, kernels: str) -> Results:
     with status_line() as show:
         limit = options.time_limit
-        found, rounds = vocoder_times.measure(options.voices, kernels, show, limit)
+        until = options.start + limit if limit else math.inf
+        found, rounds = vocoder_times.measure(options.voices, kernels, show, until)
     print(f"Times real time on one thread, voices with kernels {kernels}\n")
     print(speed_table(found))
     if rounds < vocoder_times.ROUNDS:

@@ -19,11 +19,12 @@ from linnet_bench.timing import Budget, pinned
 def run(options: argparse.Namespace, kernels: Sequence[str]) -> Results:
     voices = [linnet.load(options.voice, kernels=name) for name in kernels]
     matrix = linnet_bench.voice_matrix(voices[0])
-    budget = Budget(options.time_limit, 1 if matrix is None else 2)
+    measurements = 1 + len(voices) + (matrix is not None)
+    budget = Budget(options.time_limit, measurements, options.start)
     times = sample.measure(options.voice, kernels, options.threads, budget)
     print(speed_table(times))
     with pinned():
-        profiles = [linnet_bench.profile(voice) for voice in voices]
+        profiles = sample.profiles(voices, budget)
     n = profiles[0].samples_per_step
     unit = "sample" if n == 1 else f"step of {n} samples"
     print(f"\nMicroseconds per {unit} by operation, one thread\n")

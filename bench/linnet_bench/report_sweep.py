@@ -14,7 +14,7 @@ from linnet_bench.timing import Budget
 
 
 def run(options: argparse.Namespace, kernels: str) -> Results:
-    budget = Budget(options.time_limit, len(sweep.SPARSITIES))
+    budget = Budget(options.time_limit, len(sweep.SPARSITIES), options.start)
     with status_line() as show:
         shape = (options.rows, options.cols)
         result = sweep.measure(*shape, options.dtype, kernels, show, budget=budget)

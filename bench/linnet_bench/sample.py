@@ -159,6 +159,17 @@ def profile(voice: Voice, seconds: float = PROFILE_SECONDS) -> Profile:
     return Profile(voice.kernels, parts, 1e6 * whole, 1e6 * reading, per_step)
 
 
+def profiles(voices: Sequence[Voice], budget: Budget) -> list[Profile]:
+    """`profile` of each voice, or of as many as the budget leaves time for, one at least."""
+    found: list[Profile] = []
+    for voice in voices:
+        if found and budget.spent():
+            break
+        left = budget.share() - time.perf_counter()
+        found.append(profile(voice, min(PROFILE_SECONDS, max(0.0, left))))
+    return found
+
+
 def operation_name(op: Operation, file: VoiceFile) -> str:
     """An operation and what it works on, such as "linear gru.recurrent 3072 x 1024 4x4"."""
     return f"{op.name} {op.label(file.tensors_of(op))}".rstrip()

@@ -37,12 +37,14 @@ def timer(work: Callable[[], object]) -> Timer:
 class Budget:
     """The seconds that a run of so many measurements may take, dealt out to them evenly.
 
+    seconds: 0 for no limit. start: when they began (time.perf_counter; None: now).
     least_rounds: of all measurements so far, ROUNDS where none was cut short.
     """
 
-    def __init__(self, seconds: float, measurements: int) -> None:
+    def __init__(self, seconds: float, measurements: int, start: float | None = None) -> None:
         self.seconds = seconds
-        self.end = time.perf_counter() + seconds if seconds else float("inf")
+        begun = time.perf_counter() if start is None else start
+        self.end = begun + seconds if seconds else float("inf")
         self.left = measurements
         self.least_rounds = ROUNDS
 

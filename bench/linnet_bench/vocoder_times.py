@@ -61,14 +61,13 @@ def measure(
     sources: Sequence[Source],
     kernels: str | None,
     report: Callable[[object], None],
-    time_limit: float = 0.0,
+    until: float = math.inf,
 ) -> tuple[list[VocoderTimes], int]:
     """Time all vocoders, and voices with one kernel set, in turn on the calling thread.
 
-    Returns the times and the rounds, ROUNDS or as many as time_limit (seconds; 0: none) leaves, at
-    least one.
+    Returns the times and the rounds, ROUNDS or as many as can be had until then
+    (time.perf_counter), at least one.
     """
-    until = time.perf_counter() + time_limit if time_limit else math.inf
     alternatives = [_Voice(linnet.load(source, kernels=kernels), str(source)) for source in sources]
     others = []
     for vocoder in VOCODERS:

@@ -93,7 +93,7 @@ def export(
     """
     path = Path(checkpoint_path)
     files = [f for f in (names, config) if isinstance(f, (str, os.PathLike))]
-    require_apart(out_path, [path, score, calibrate, *files])
+    require_apart([out_path], [path, score, calibrate, *files])
     own_names, overrides = _table(names), _table(config)
     checkpoint = read_checkpoint(path, key, max_unpacked)
     given = {"temperature": temperature, "matching": matching, "matching_rounds": rounds}
@@ -159,16 +159,16 @@ def restore(
     the layers in `keep` change. Raises FormatError or ValueError for what does not fit, OSError
     from the system.
     """
-    require_apart(out_path, [voice_path, score, calibrate])
+    require_apart([out_path], [voice_path, score, calibrate])
     before = read(Path(voice_path).read_bytes())
     family = families.of_voice(before)
     usual = {} if dtype is not None else {t.name: t.dtype for t in before.tensors}
     storage = Storage(dtype or "float16", keep={**usual, **(keep or {})})
-    storage.spared = () if family is None else family.spared
+    storage.spared, exact_layers = (family.spared, family.exact) if family else ((), ())
     network = without(before)
     tensors = tuple(
         tensor
-        if tensor.layout == VECTOR
+        if tensor.layout == VECTOR or tensor.name in exact_layers
         else Tensor(tensor.name, storage.again(tensor.name, tensor.packed))
         for tensor in network.tensors
     )

@@ -19,7 +19,7 @@ from linnet.arguments import oriented
 from linnet.errors import Note, install
 from linnet.files import is_special, read_bytes, write_bytes
 from linnet.resampling import resample
-from linnet.signal import to_int16
+from linnet.signal import to_float, to_int16
 
 if TYPE_CHECKING:
     from linnet.voice import Voice
@@ -64,8 +64,7 @@ def decode(data: bytes, name: str) -> tuple[npt.NDArray[Any], int]:
     if samples.shape[1] > 1:
         text = f"{name}: {samples.shape[1]} channels, mixed down to one"
         warnings.warn(text, Note, stacklevel=3)
-        scale = 1 / 32768 if samples.dtype == np.int16 else 1
-        return (samples.mean(axis=1, dtype=np.float64) * scale).astype(np.float32), int(rate)
+        return to_float(samples).mean(axis=1).astype(np.float32), int(rate)
     return np.ascontiguousarray(samples[:, 0]), int(rate)
 
 
@@ -210,8 +209,7 @@ def score_recording(
     """
     samples, rate = read_wav(path)
     if rate != voice.sample_rate:
-        scale = 1 / 32768 if samples.dtype == np.int16 else 1
-        samples = resample(samples.astype(np.float64) * scale, rate, voice.sample_rate)
+        samples = resample(to_float(samples), rate, voice.sample_rate)
     if samples.dtype != np.int16:
         samples = to_int16(samples)
     if mel is None:

@@ -55,18 +55,31 @@ def is_special(path: str | os.PathLike[str]) -> bool:
 
 
 def require_apart(
-    output: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str] | None]
+    outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[str | os.PathLike[str] | None]
 ) -> None:
-    """Raises ValueError where writing the output would replace one of the inputs, or a file in one
-    that is a folder. Those that are None, and what is not a regular file, do not count."""
-    if not os.path.isfile(output):
+    """Raises ValueError where writing one of the outputs would replace one of the inputs, under
+    whatever name, or a file in one that is a folder. Those that are None, and what is not a regular
+    file, do not count."""
+    there = {(s.st_dev, s.st_ino): path for path in outputs if (s := _regular(path))}
+    if not there:
         return
     for path in inputs:
-        if path is None or not os.path.exists(path):
+        if path is None:
             continue
-        files = Path(path).iterdir() if os.path.isdir(path) else [path]
-        if any(os.path.samefile(output, file) for file in files if os.path.exists(file)):
-            raise ValueError(f"{os.fspath(output)} is an input itself: choose another name")
+        for file in Path(path).iterdir() if os.path.isdir(path) else [path]:
+            found = _regular(file)
+            if found and (found.st_dev, found.st_ino) in there:
+                output = os.fspath(there[found.st_dev, found.st_ino])
+                raise ValueError(f"{output} is an input itself: choose another name")
+
+
+def _regular(path: str | os.PathLike[str]) -> os.stat_result | None:
+    """What the system knows of a regular file; None of anything else."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:

@@ -29,6 +29,12 @@ def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
     return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
 
 
+def to_float(samples: NDArray[Any]) -> NDArray[np.float64]:
+    """Recorded samples as float64: int16 in steps of 2^-15, so in [-1, 1); others as they are."""
+    scale = 1 / 32768 if samples.dtype == np.int16 else 1.0
+    return samples * np.float64(scale)
+
+
 def _parameters(signal: Mapping[str, Any]) -> tuple[int, bool, float, float]:
     """(bits, is mu-law, mu, pre_emphasis) of a checked `signal`; ValueError names what is wrong."""
     unknown = set(signal) - _KEYS
@@ -73,7 +79,7 @@ def encode(pcm: ArrayLike, signal: Mapping[str, Any]) -> NDArray[np.int64]:
     samples = np.asarray(pcm)
     if samples.ndim != 1 or samples.dtype != np.int16:
         raise ValueError(f"pcm must be int16 (n,), not {samples.dtype} {samples.shape}")
-    x = samples.astype(np.float64) / 32768.0
+    x = to_float(samples)
     e = x.copy()
     e[1:] -= alpha * x[:-1]
     if mu_law:

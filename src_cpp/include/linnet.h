@@ -6,8 +6,7 @@
  * After creation these two neither allocate, lock, throw, log nor call the system: they may run in an audio callback.
  * (A stream that uses several threads may lock and call the system to let them wait and wake them.)
  *
- * The same file, features and seed give the same samples on every CPU, with every kernel set and any number of threads,
- * in any chunking.
+ * The same file, features and seed give the same samples on every CPU, with every kernel set, threads and chunking.
  */
 #ifndef LINNET_H
 #define LINNET_H
@@ -58,12 +57,10 @@ typedef enum linnet_status
 LINNET_API const char* linnet_status_text(linnet_status status);
 
 /* ---- Kernel sets ---- */
-
 /* The name of the index-th kernel set that this CPU can run, best first; null past the last. */
 LINNET_API const char* linnet_kernels(size_t index);
 
 /* ---- Models ---- */
-
 typedef struct linnet_model linnet_model;
 
 /* What went wrong in a file: a sentence that names the field, and its offset in bytes. */
@@ -101,7 +98,6 @@ LINNET_API linnet_status linnet_model_info(const linnet_model* model, linnet_inf
 LINNET_API void linnet_model_close(linnet_model* model);
 
 /* ---- Streams ---- */
-
 typedef struct linnet_stream linnet_stream;
 
 typedef struct linnet_stream_options {
@@ -115,12 +111,10 @@ typedef struct linnet_stream_options {
 /* seed 0, stream 0, temperature 1, 1 thread, the best kernels. */
 LINNET_API void linnet_stream_options_init(linnet_stream_options* options);
 
-/* Bytes of memory that a stream of this model with these options needs; 0 where `threads` is out of range. `options`
- * may be null. */
+/* Bytes of memory that a stream of this model needs; 0 where `threads` is out of range. `options` may be null. */
 LINNET_API size_t linnet_stream_size(const linnet_model* model, const linnet_stream_options* options);
 
-/* Create a stream in `memory` (aligned to 64 bytes, linnet_stream_size bytes), or in memory of its own where
- * `memory` is null. `options` may be null. */
+/* Create a stream in `memory` (linnet_stream_size bytes, aligned to 64) or, where null, its own. `options` or null. */
 LINNET_API linnet_status linnet_stream_create(const linnet_model* model, const linnet_stream_options* options,
                                               void* memory, size_t memory_size, linnet_stream** stream);
 
@@ -137,9 +131,9 @@ LINNET_API size_t linnet_stream_available(const linnet_stream* stream);
 /* Make up to `capacity` samples; *made says how many (fewer only where another frame is needed, or at the end). */
 LINNET_API linnet_status linnet_stream_pull(linnet_stream* stream, int16_t* samples, size_t capacity, size_t* made);
 
-/* linnet_stream_pull of several streams of one model, different ones, which gives them the samples that they would get
- * alone, but sooner: up to eight at a time read the weights together. Up to `capacity` samples for each, to samples[i];
- * made[i] says how many. Streams may stand anywhere in their utterances; those of several threads take turns. */
+/* linnet_stream_pull of several different streams of one model: the samples that each would make alone, but sooner,
+ * since up to eight at a time read the weights together. Up to `capacity` samples each, to samples[i]; made[i] says how
+ * many. Streams may stand anywhere in their utterances; those of several threads take turns. */
 LINNET_API linnet_status linnet_streams_pull(linnet_stream* const* streams, size_t n_streams, int16_t* const* samples,
                                              size_t capacity, size_t* made);
 
@@ -159,12 +153,10 @@ LINNET_API linnet_status linnet_stream_reset(linnet_stream* stream, uint64_t see
 /* The name of the kernel set that this stream runs. */
 LINNET_API const char* linnet_stream_kernels(const linnet_stream* stream);
 
-/* End a stream's threads and free its own memory; memory that the caller supplied stays the caller's, and may be used
- * again only after this. Null is allowed. */
+/* End a stream's threads and free its own memory; the caller's may be used again only after this. Null is allowed. */
 LINNET_API void linnet_stream_close(linnet_stream* stream);
 
 /* ---- Sparse products ---- */
-
 /* y = W x without the blocks of W that are all zeros, and without a model. A matrix is read-only and shared by any
  * number of products; a product belongs to one thread at a time. */
 typedef struct linnet_matrix linnet_matrix;
@@ -205,5 +197,4 @@ LINNET_API void linnet_product_close(linnet_product* product);
 #ifdef __cplusplus
 }
 #endif
-
 #endif

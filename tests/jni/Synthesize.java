@@ -103,7 +103,7 @@ public final class Synthesize {
     System.out.println(way + " " + stream.kernels() + " " + sha256(pcm));
   }
 
-  private static String sha256(byte[] bytes) throws NoSuchAlgorithmException {
+  static String sha256(byte[] bytes) throws NoSuchAlgorithmException {
     StringBuilder hex = new StringBuilder();
     for (byte b : MessageDigest.getInstance("SHA-256").digest(bytes)) hex.append(String.format("%02x", b));
     return hex.toString();

@@ -140,7 +140,7 @@ def _conditions(
 
 def read_heads(tensors: Tensors, hidden: int) -> list[tuple[str, Weights, Weights]]:
     """Name, weight and bias of the two layers of the coarse byte and of the fine one."""
-    found = []
+    found: list[tuple[str, Weights, Weights]] = []
     for name in HEADS:
         rows, cols = (None, hidden // 2) if len(found) % 2 == 0 else (CLASSES, len(found[-1][1]))
         weight = tensors.get(f"{name}.weight", rows, cols)

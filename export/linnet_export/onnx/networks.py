@@ -87,7 +87,7 @@ def export_onnx(voice: str | os.PathLike[str], out_path: str | os.PathLike[str])
     if found.frame is not None:
         models.append((path.with_name(f"{path.stem}-frame{path.suffix}"), found.frame))
     for where, _ in models:
-        require_apart(where, [voice])
+        require_apart([where], [voice])
     for where, model in models:
         write_atomic(where, model.SerializeToString())
     return [where for where, _ in models]

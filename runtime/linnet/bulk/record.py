@@ -14,7 +14,9 @@ from linnet.files import write_atomic
 SETTINGS = "bulk.json"
 
 
-def check_settings(output: str, voice: bytes, seed: int, temperature: float) -> None:
+def check_settings(
+    output: str, voice: bytes, seed: int, temperature: float, mel_from: str | None
+) -> None:
     """Keep in `output` what its samples depend on; raises ValueError where it had other settings.
 
     So the files that are there already are those that this run would make.
@@ -25,6 +27,8 @@ def check_settings(output: str, voice: bytes, seed: int, temperature: float) -> 
         "seed": seed,
         "temperature": temperature,
     }
+    if mel_from is not None:
+        settings["mel_from"] = mel_from
     try:
         with open(path, encoding="utf-8") as file:
             before = json.load(file)
@@ -38,7 +42,8 @@ def check_settings(output: str, voice: bytes, seed: int, temperature: float) -> 
     if not isinstance(before, dict):
         before = {}
     if before != settings:
-        other = ", ".join(key for key in settings if before.get(key) != settings[key])
+        keys = [*settings, *(key for key in before if key not in settings)]
+        other = ", ".join(key for key in keys if before.get(key) != settings.get(key))
         raise ValueError(
             f"{output} was made with another {other}: choose another folder, or remove {path} and"
             " the files that are to be made again"

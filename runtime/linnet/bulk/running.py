@@ -14,6 +14,8 @@ from linnet.bulk.progress import Progress
 from linnet.bulk.record import Errors, check_settings, finished
 from linnet.bulk.utterances import Source, Utterance, find, shard
 from linnet.bundled import find as find_voice
+from linnet.features import PRESETS
+from linnet.files import require_apart
 from linnet.voice import load
 
 ENGINES = ("local", "ray")
@@ -46,6 +48,8 @@ def vocode(
     batch: int = 8,
     seed: int = 0,
     temperature: float = 1.0,
+    mel_from: str | None = None,
+    strict: bool = False,
     kernels: str | None = None,
     part: tuple[int, int] = (1, 1),
     engine: str = "local",
@@ -57,7 +61,9 @@ def vocode(
     source: as `linnet.bulk.utterances.find`. voice: a `.linnet` file or a bundled voice's name.
     jobs: workers, one core each (None: all cores). batch: utterances of similar length that a
     worker makes together. seed: of the run; that of an utterance comes from it and from its name,
-    so the samples do not depend on jobs, batch, part or engine. part: (i, n), the i-th of n parts.
+    so the samples do not depend on jobs, batch, part or engine. mel_from: the preset of
+    `linnet.features.PRESETS` whose the features are that come in files. strict: features that can
+    hardly be the voice's fail, instead of warning. part: (i, n), the i-th of n parts.
     engine: "local" (processes of this machine) or "ray" (a cluster, at `address` as in `ray.init`).
 
     What is in `output` already is skipped, so a run that was stopped goes on. What fails is in the
@@ -66,6 +72,8 @@ def vocode(
     linnet.FormatError for the voice. KeyboardInterrupt leaves whole files only.
     """
     number, heat = checked_seed(seed), checked_temperature(temperature)
+    if mel_from is not None and mel_from not in PRESETS:
+        raise ValueError(f"mel_from {mel_from!r}: one of {', '.join(PRESETS)}")
     if engine not in ENGINES:
         raise ValueError(f"engine {engine!r}: one of {', '.join(ENGINES)}")
     if batch < 1 or (jobs is not None and jobs < 1):
@@ -75,13 +83,14 @@ def vocode(
     utterances = shard(_absolute(find(source, folder)), *part)
     os.makedirs(folder, exist_ok=True)
     with open(voice_path, "rb") as file:
-        check_settings(folder, file.read(), number, heat)
-    _check_outputs(utterances, folder)
+        check_settings(folder, file.read(), number, heat, mel_from)
+    outputs = [utterance.output(folder) for utterance in utterances]
+    require_apart(outputs, [utterance.path for utterance in utterances])
     there = finished(folder, utterances)
     left = [utterance for utterance in utterances if utterance.name not in there]
     name = "errors.jsonl" if part[1] == 1 else f"errors.{part[0]}-of-{part[1]}.jsonl"
     report = Report(skipped=len(there), errors_path=os.path.join(folder, name))
-    arguments = (voice_path, folder, number, heat, kernels)
+    arguments = (voice_path, folder, number, heat, mel_from, strict, kernels)
     if engine == "ray" and left:
         results = ray_engine.run(_by_length(left), batch, jobs, arguments, address)
     else:
@@ -126,14 +135,6 @@ def _collect(
 def _absolute(utterances: list[Utterance]) -> list[Utterance]:
     """Paths as every worker reads them, whatever its working folder."""
     return [Utterance(u.name, os.path.abspath(u.path)) for u in utterances]
-
-
-def _check_outputs(utterances: list[Utterance], folder: str) -> None:
-    inputs = {os.path.realpath(utterance.path) for utterance in utterances}
-    for utterance in utterances:
-        path = utterance.output(folder)
-        if os.path.realpath(path) in inputs:
-            raise ValueError(f"{path} is an input itself: choose another folder")
 
 
 def _by_length(utterances: list[Utterance]) -> list[Utterance]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from linnet.arguments import checked_mel
 from linnet.audio import write_wav
 from linnet.bulk.utterances import Utterance
 from linnet.errors import one_line
@@ -22,7 +23,7 @@ class Vocoder:
 
     voice: a path, or the bytes of a voice (which travel to machines without that path).
     output: the folder of the wav files. seed, temperature: of the run; the seed of an utterance
-    is `Utterance.seed(seed)`.
+    is `Utterance.seed(seed)`. mel_from, strict: as of `linnet.bulk.vocode`.
     """
 
     def __init__(
@@ -31,12 +32,16 @@ class Vocoder:
         output: str | os.PathLike[str],
         seed: int = 0,
         temperature: float = 1.0,
+        mel_from: str | None = None,
+        strict: bool = False,
         kernels: str | None = None,
     ) -> None:
         self._voice = load(voice, kernels=kernels)
         self._output = os.fspath(output)
         self._seed = seed
         self._temperature = temperature
+        self._mel_from = mel_from
+        self._strict = strict
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Columns name and path -> name, path, seconds (of audio), error (empty: it is done).
@@ -51,7 +56,10 @@ class Vocoder:
         mels: list[Any] = []
         for utterance, result in zip(utterances, results, strict=True):
             try:
-                mels.append(load_features(self._voice, utterance.path))
+                mel = load_features(self._voice, utterance.path, self._mel_from)
+                if self._strict:
+                    self._voice._guard(checked_mel(mel, self._voice.n_mels), strict=True)
+                mels.append(mel)
             except Exception as error:  # of one utterance, whatever it is: the others go on
                 mels.append(None)
                 result.failed(error)

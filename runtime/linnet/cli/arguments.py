@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import linnet
 from linnet.arguments import checked_seed, checked_temperature, checked_threads
+from linnet.features import PRESETS
 from linnet.format.dtypes import type_name
 
 if TYPE_CHECKING:
@@ -45,6 +46,19 @@ def add_transpose(parser: argparse.ArgumentParser) -> None:
         "--transpose",
         action="store_true",
         help="features are (frames, bands); needed only where both sides are as long",
+    )
+
+
+def add_features(parser: argparse.ArgumentParser) -> None:
+    """Which features the inputs are, and what is done with those that can hardly be the voice's."""
+    parser.add_argument(
+        "--mel-from",
+        metavar="NAME",
+        choices=PRESETS,
+        help=f"features in files are another project's: {', '.join(PRESETS)}",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse features that can hardly be this voice's"
     )
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from linnet.cli.arguments import VOICE, add_kernels, positive, seed, temperature
+from linnet.cli.arguments import VOICE, add_features, add_kernels, positive, seed, temperature
 
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
@@ -32,6 +32,7 @@ def add(parsers: Parsers) -> None:
     )
     parser.add_argument("--engine", choices=("local", "ray"), default="local")
     parser.add_argument("--address", help="of the Ray cluster, as in ray.init: 'auto', HOST:PORT")
+    add_features(parser)
     add_kernels(parser)
     parser.set_defaults(run=run)
 
@@ -47,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
         batch=options.batch,
         seed=options.seed,
         temperature=options.temperature,
+        mel_from=options.mel_from,
+        strict=options.strict,
         kernels=options.kernels,
         part=options.shard,
         engine=options.engine,

@@ -66,7 +66,8 @@ def _words(command: tuple[str, ...], parser: argparse.ArgumentParser) -> Iterato
 def _bash(found: list[Words]) -> Iterator[str]:
     yield "_linnet() {"
     yield '  local words="" current="${COMP_WORDS[COMP_CWORD]}"'
-    yield '  local typed="${COMP_WORDS[*]:1:COMP_CWORD-1}" before="${COMP_WORDS[COMP_CWORD-1]}"'
+    yield '  local typed="${COMP_WORDS[*]:1:$((COMP_CWORD - 1))}"'
+    yield '  local before="${COMP_WORDS[COMP_CWORD-1]}"'
     yield '  case "$typed " in'
     for one in sorted(found, key=lambda words: -len(words.command)):
         pattern = f'"{" ".join(one.command)} "*' if one.command else '" "'
@@ -85,8 +86,15 @@ def _bash(found: list[Words]) -> Iterator[str]:
 
 def _fish(found: list[Words]) -> Iterator[str]:
     for one in found:
-        seen = " ".join(one.command)
-        when = f"__fish_seen_subcommand_from {seen}" if seen else "__fish_use_subcommand"
+        seen = [f"__fish_seen_subcommand_from {word}" for word in one.command]
+        when = "; and ".join(seen) or "__fish_use_subcommand"
+        modes = [
+            other.command[-1]
+            for other in found
+            if one.command and other.command[:-1] == one.command
+        ]
+        if modes:
+            when += f"; and not __fish_seen_subcommand_from {' '.join(modes)}"
         for word in one.words:
             values = " ".join(one.choices.get(word, []))
             if word.startswith("--"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from linnet.bundled import voices
 from linnet.cli.arguments import (
     add_transpose,
     kept,
@@ -45,8 +46,8 @@ def add(parsers: Parsers) -> None:
     parser.add_argument(
         "source",
         metavar="CHECKPOINT",
-        help="PyTorch, safetensors, npz, ONNX, or model.bin; a .linnet file for another --matching;"
-        " - is standard input",
+        help="PyTorch, safetensors, npz, ONNX, or model.bin; a .linnet file, or a voice that comes "
+        "with linnet, for another --dtype or --matching; - is standard input",
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
@@ -131,6 +132,9 @@ def add(parsers: Parsers) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    source = options.source
+    if not os.path.exists(source) and source in voices():
+        options.source = voices()[source]["path"]  # a voice that comes with linnet
     with as_file(options.source) as source:
         options.source = source
         _run(options)
@@ -149,7 +153,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.describe:
         print(linnet_export.describe(options.source, **limits))
         if options.suggest_names:
-            require_apart(options.suggest_names, [options.source])
+            require_apart([options.suggest_names], [options.source])
             names = linnet_export.suggest_names(options.source, **limits)
             write_atomic(options.suggest_names, names.encode())
             print(f"a names map to edit: {options.suggest_names}")

@@ -31,7 +31,7 @@ def add(parsers: Parsers) -> None:
 
 def run(options: argparse.Namespace) -> None:
     if options.plot:
-        require_apart(options.plot, [options.voice])
+        require_apart([options.plot], [options.voice])
     voice = load_voice(options)
     info, file = voice.info(), voice.file()
     if options.plot:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from linnet.audio import ENDINGS, RAW, WAV, encode, sound_format
 from linnet.cli.arguments import (
+    add_features,
     add_transpose,
     add_voice,
     load_voice,
@@ -17,7 +18,6 @@ from linnet.cli.arguments import (
     seed,
     temperature,
 )
-from linnet.features import PRESETS
 from linnet.files import STANDARD, require_apart, write_bytes
 from linnet.inputs import load_features
 
@@ -47,23 +47,14 @@ def add(parsers: Parsers) -> None:
     add_transpose(parser)
     parser.add_argument("--seed", type=seed, default=0, help="0 .. 2^64 - 1 (default 0)")
     parser.add_argument("--temperature", type=temperature, default=1.0, help="default 1")
-    parser.add_argument(
-        "--mel-from",
-        metavar="NAME",
-        choices=PRESETS,
-        help=f"the features are another project's: {', '.join(PRESETS)}",
-    )
-    parser.add_argument(
-        "--strict", action="store_true", help="refuse features that can hardly be this voice's"
-    )
+    add_features(parser)
     parser.add_argument("--progress", action="store_true", help="show progress on stderr")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     outputs = output_paths(options.inputs, options.output, options.raw)
-    for path in outputs:
-        require_apart(path, [options.voice, *options.inputs])
+    require_apart(outputs, [options.voice, *options.inputs])
     endings = [sound_format(path, options.raw) for path in outputs]
     voice = load_voice(options)
     source, transpose = options.mel_from, options.transpose

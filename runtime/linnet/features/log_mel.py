@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from linnet.features.bands import BandSums, mel_basis
 from linnet.features.definition import complete, to_features
 from linnet.resampling import resample
+from linnet.signal import to_float
 
 LOUDEST = 8.0  # of floating-point audio: 18 dB above full scale is no recording, but other units
 _FRAMES = 512  # transformed at a time: a few MB
@@ -66,7 +67,7 @@ def _mono(audio: ArrayLike) -> NDArray[np.float64]:
     if samples.ndim != 1:
         raise ValueError(f"audio must be mono (n_samples,), not of shape {samples.shape}")
     if samples.dtype == np.int16:
-        return samples / 32768.0
+        return to_float(samples)
     if not np.issubdtype(samples.dtype, np.floating):
         raise ValueError(f"audio must be float or int16, not {samples.dtype}")
     if not np.isfinite(samples).all():
@@ -77,7 +78,7 @@ def _mono(audio: ArrayLike) -> NDArray[np.float64]:
             f"audio of floating point lies in [-1, 1], but {loudest:g} came: divide 16-bit samples"
             " by 32768, or pass them as int16"
         )
-    return samples.astype(np.float64)
+    return to_float(samples)
 
 
 def _padded(

@@ -17,6 +17,7 @@
 #endif
 
 #include "kernels/functions.h"
+#include "kernels/x86/avx2_8x4.h"
 #include "kernels/x86/avx2_common.h"
 
 namespace linnet {
@@ -173,60 +174,6 @@ void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
     const F8 ab = sum_pairs(sum_pairs(a0, a1), sum_pairs(b0, b1));
     const F8 cd = sum_pairs(sum_pairs(c0, c1), sum_pairs(d0, d1));
     store_quad_rows4(*quad, rows, Weights<D>::sorted_rows(ab), Weights<D>::sorted_rows(cd), bias, y);
-  }
-}
-
-// Two block rows of the quad at a time, which is what sixteen registers have room for: eight chains. One load of x
-// serves thirty-two weights.
-template <Dtype D, class Index>
-inline void half_of_quad_8x4(const typename Weights<D>::Stored* v, const Index* j, uint32_t depth, const float* x,
-                             F8* ab, F8* cd) {
-  F8 a0 = zero8(), a1 = zero8(), a2 = zero8(), a3 = zero8();
-  F8 b0 = zero8(), b1 = zero8(), b2 = zero8(), b3 = zero8();
-  for (uint32_t n = depth; n != 0; --n, j += 4, v += 128) {
-    const F8 xa = twice4(x + 4 * size_t{j[0]}), xb = twice4(x + 4 * size_t{j[1]});
-    const F8x2 a = Weights<D>::load_pair(v), c = Weights<D>::load_pair(v + 16);
-    a0 = fma8(a.low, xa, a0);
-    a1 = fma8(a.high, xa, a1);
-    a2 = fma8(c.low, xa, a2);
-    a3 = fma8(c.high, xa, a3);
-    const F8x2 b = Weights<D>::load_pair(v + 32), d = Weights<D>::load_pair(v + 48);
-    b0 = fma8(b.low, xb, b0);
-    b1 = fma8(b.high, xb, b1);
-    b2 = fma8(d.low, xb, b2);
-    b3 = fma8(d.high, xb, b3);
-  }
-  *ab = sum_pairs(sum_pairs(a0, a1), sum_pairs(a2, a3));
-  *cd = sum_pairs(sum_pairs(b0, b1), sum_pairs(b2, b3));
-}
-
-// Eight rows of a block row; they may lie beyond the last one.
-template <Dtype D>
-inline void store_rows8(size_t row, size_t rows, F8 sums, const float* bias, float* y) {
-  const F8 sorted = Weights<D>::sorted_rows_of_two(sums);
-  if (row + 8 <= rows) {
-    store8(y + row, add8(sorted, load8(bias ? bias + row : kZeros)));
-  } else {
-    float t[8];
-    store8(t, sorted);
-    store_rest(t, row, 8, rows, bias, y);
-  }
-}
-
-template <Dtype D, class Index>
-void matvec_8x4(const Matrix& w, const float* x, const float* bias, float* y) {
-  const auto* v = static_cast<const typename Weights<D>::Stored*>(w.values);
-  const auto* j = static_cast<const Index*>(w.columns);
-  const size_t rows = w.rows;
-  for (const Quad *quad = w.quads, *end = quad + w.n_quads; quad != end; ++quad) {
-    for (size_t half = 0; half < 4; half += 2) {
-      F8 first, second;
-      half_of_quad_8x4<D>(v + 32 * half, j + half, quad->depth, x, &first, &second);
-      store_rows8<D>(size_t{8} * quad->block_rows[half], rows, first, bias, y);
-      store_rows8<D>(size_t{8} * quad->block_rows[half + 1], rows, second, bias, y);
-    }
-    v += size_t{128} * quad->depth;
-    j += size_t{4} * quad->depth;
   }
 }
 
@@ -388,7 +335,7 @@ void overlay(Kernels* kernels) {
   matvec[Layout::dense][D] = matvec_dense<D>;
   matvec[Layout::block_4x4][D] = by_index_width<matvec_4x4<D, uint8_t>, matvec_4x4<D, uint16_t>>;
   matvec[Layout::block_16x1][D] = by_index_width<matvec_16x1<D, uint8_t>, matvec_16x1<D, uint16_t>>;
-  matvec[Layout::block_8x4][D] = by_index_width<matvec_8x4<D, uint8_t>, matvec_8x4<D, uint16_t>>;
+  matvec[Layout::block_8x4][D] = by_index_width<matvec_8x4<D, uint8_t, 2>, matvec_8x4<D, uint16_t, 2>>;
   matvec[Layout::block_1x16][D] = by_index_width<matvec_1x16<D, uint8_t>, matvec_1x16<D, uint16_t>>;
   matvec[Layout::block_1x4][D] = by_index_width<matvec_1x4<D, uint8_t>, matvec_1x4<D, uint16_t>>;
   kernels->widen[D] = widen<Weights<D>>;

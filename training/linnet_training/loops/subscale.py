@@ -26,7 +26,7 @@ class SubscaleTrainer(WaveRNNTrainer):
 
     def network(self) -> SubscaleWaveRNN:
         m = self.config.model
-        return SubscaleWaveRNN(
+        network: SubscaleWaveRNN = SubscaleWaveRNN(
             **self.sizes(),
             sub_tensors=m.sub_tensors,
             future=m.future,
@@ -34,6 +34,7 @@ class SubscaleTrainer(WaveRNNTrainer):
             look_units=m.look_units,
             scale=read_signal({"signal": self.signal()}).scale,
         ).to(self.device)
+        return network
 
     @property
     def sequences(self) -> int:

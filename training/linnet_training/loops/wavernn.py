@@ -35,9 +35,10 @@ class WaveRNNTrainer(Trainer):
         self.previous = torch.full((t.batch,), SILENCE, device=self.device)
 
     def network(self) -> WaveRNN:
-        return WaveRNN(**self.sizes()).to(self.device)
+        network: WaveRNN = WaveRNN(**self.sizes()).to(self.device)
+        return network
 
-    def sizes(self) -> dict[str, int]:
+    def sizes(self) -> dict[str, Any]:
         m = self.config.model
         sizes = {"hidden_size": m.hidden_size, "channels": m.channels, "head_size": m.head_size}
         return {**sizes, "n_mels": self.config.features["n_mels"], "hop_length": self.corpus.hop}

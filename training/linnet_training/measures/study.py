@@ -98,8 +98,8 @@ class Study(ABC):
 class PruningStudy(Study):
     """Its runs are a block (or "dense") and units each."""
 
-    report = study_report
-    picture = "pruning.png"
+    report: ClassVar[Any] = study_report
+    picture: ClassVar[str] = "pruning.png"
 
     def run(self, run: str, seed: int) -> Run:
         block, _, size = run.partition(" ")
@@ -120,8 +120,8 @@ class PruningStudy(Study):
 class SubscaleStudy(Study):
     """Its runs are "plain", or sub-tensors and places ahead each."""
 
-    report = subscale_report
-    picture = "subscale.png"
+    report: ClassVar[Any] = subscale_report
+    picture: ClassVar[str] = "subscale.png"
 
     def run(self, run: str, seed: int) -> Run:
         if run == "plain":

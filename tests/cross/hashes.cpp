@@ -1,7 +1,7 @@
 // Prints hashes of what this machine computes, to be compared with another's: hashes NAMES FILE...
 //
 // NAMES are kernel sets, separated by commas, of which a stream may be refused. A FILE is a voice (NAME.linnet, its
-// frames in NAME.linnet.f32) or a matrix with inputs (NAME.matrix; tests/arm/cases.py writes them). Lines:
+// frames in NAME.linnet.f32) or a matrix with inputs (NAME.matrix; tests/cross/cases.py writes them). Lines:
 //   set SET             a kernel set that this CPU can run, best first
 //   refused SET         a stream cannot be made with it
 //   hash SET CASE HASH  64 bits of FNV-1a over every result of the case

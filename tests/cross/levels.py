@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import linnet
+import zig
 from native import build
 
 X86_SETS = {"avx512_vnni", "avx512", "avx_vnni", "avx2"}
@@ -20,14 +21,15 @@ KERNEL_SETS = {*X86_SETS, *ARM_SETS, "portable"}
 @dataclass(frozen=True)
 class Level:
     name: str
-    preset: str  # of src_cpp/CMakePresets.json
+    preset: str  # of src_cpp/CMakePresets.json; or a target of zig's, which names a Linux
     emulator: tuple[str, ...]
     kernels: tuple[str, ...]  # best first
     ending: str = ""  # of programs
 
     def run(self, program: str, *arguments: str | Path, preset: str | None = None) -> str:
         """The standard output of a program of the build; any failure is an AssertionError."""
-        folder = build(preset or self.preset)
+        name = preset or self.preset
+        folder = zig.build(name, "Linux") if "-linux-" in name else build(name)
         environment = {
             **os.environ,
             "ASAN_OPTIONS": "detect_leaks=0",  # ptrace, which QEMU lacks
@@ -67,15 +69,16 @@ ARMV7 = (
     _armv7("cortex-a9", "portable"),  # NEON without fused multiply-add
 )
 X86 = (NEHALEM,) if platform.machine() == "x86_64" else ()
-# Of these only Windows has kernels of its own, those of the CPU below.
+# Of these only Windows and musl have kernels of their own, those of the CPU below.
 OTHERS = (
     Level("riscv64", "riscv64", ("qemu-riscv64", "-L", "/usr/riscv64-linux-gnu"), ("portable",)),
     Level(
         "ppc64le", "ppc64le", ("qemu-ppc64le", "-L", "/usr/powerpc64le-linux-gnu"), ("portable",)
     ),
     Level("windows", "windows", ("wine",), tuple(linnet.kernels()), ".exe"),
+    Level("musl", f"{platform.machine()}-linux-musl", (), tuple(linnet.kernels())),
 )
-_CHOSEN = OTHERS if os.environ.get("LINNET_TEST_ARM") == "cross" else (*ARM64, *ARMV7, *X86)
+_CHOSEN = OTHERS if os.environ.get("LINNET_TEST_CROSS") == "others" else (*ARM64, *ARMV7, *X86)
 LEVELS = {level.name: level for level in _CHOSEN}
 
 

@@ -18,7 +18,9 @@ SYSTEM = TREE / "system"
 PACKAGES = TREE / "packages"  # NumPy
 LINNET = TREE / "linnet"  # the extension module
 
-# Debian 12's Python, its headers and the libraries that it needs.
+VERSION = (3, 11)  # of Debian 12's Python
+
+# That Python, its headers and the libraries that it needs.
 DEBIAN = (
     "python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libpython3.11-dev "
     "libc6 libgcc-s1 libstdc++6 libexpat1 libffi8 zlib1g"

@@ -36,7 +36,7 @@ def case_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="session")
 def expected(case_files: list[Path]) -> dict[str, str]:
     """By case, the hashes of this machine's best kernels."""
-    usable, _, hashes = parse(native_level().run("tests/arm/hashes", "", *case_files))
+    usable, _, hashes = parse(native_level().run("tests/cross/hashes", "", *case_files))
     assert usable == linnet.kernels()
     assert all(hashes[name] == hashes["portable"] for name in usable)
     return hashes["portable"]
@@ -62,7 +62,7 @@ def test_every_cpu_computes_the_bits_of_this_one(
     level: Level, case_files: list[Path], expected: dict[str, str]
 ) -> None:
     known = KERNEL_SETS | {"none"}
-    output = level.run("tests/arm/hashes", ",".join(sorted(known)), *case_files)
+    output = level.run("tests/cross/hashes", ",".join(sorted(known)), *case_files)
     usable, refused, hashes = parse(output)
     assert tuple(usable) == level.kernels
     assert refused == known - set(usable)
@@ -85,7 +85,7 @@ def test_under_address_sanitizer(case_files: list[Path], expected: dict[str, str
     preset = "arm64-sanitize"
     assert tuple(level.run("tests/kernels_exact", preset=preset).split()) == level.kernels
     few = [path for path in case_files if "grid" not in path.name]
-    _, _, hashes = parse(level.run("tests/arm/hashes", "", *few, preset=preset))
+    _, _, hashes = parse(level.run("tests/cross/hashes", "", *few, preset=preset))
     for name in level.kernels:
         assert hashes[name].items() <= expected.items()
 

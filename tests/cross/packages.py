@@ -1,6 +1,6 @@
 """Debian packages that work on other machines needs: installed where possible, named where not.
 
-`python tests/arm/packages.py PROGRAM...` looks for the programs, which are keys of PACKAGES.
+`python tests/cross/packages.py PROGRAM...` looks for the programs, which are keys of PACKAGES.
 """
 
 from __future__ import annotations
