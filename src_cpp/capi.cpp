@@ -243,8 +243,8 @@ linnet_status linnet_streams_pull(linnet_stream* const* streams, size_t n_stream
       if (streams[k] == streams[i]) return LINNET_ERROR_ARGUMENT;
     }
   }
+  if (n_streams != 0) memset(made, 0, n_streams * sizeof *made);
   for (size_t i = 0; i < n_streams; ++i) {
-    made[i] = 0;
     if (has_scored(*streams[i])) return LINNET_ERROR_STATE;
   }
   const linnet::IeeeFloatMode mode;

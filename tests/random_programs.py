@@ -184,8 +184,8 @@ class _Builder:
 def random_program(
     seed: int, sub_tensors: int | None = None, future: int | None = None, match: bool | None = None
 ) -> bytes:
-    """The file of a random voice: up to 192 samples per frame, 1 to 20 features, and 1 or 2 draws, a
-    mixture of logistics or a source and a filter, with or without linear prediction, sub-tensors
+    """The file of a random voice: up to 192 samples per frame, 1 to 20 features, and 1 or 2 draws,
+    a mixture of logistics or a source and a filter, with or without linear prediction, sub-tensors
     and a match. The arguments fix what is else left to chance; one sub-tensor is the whole signal.
     """
     build = _Builder(np.random.default_rng(seed), sub_tensors)
@@ -248,7 +248,7 @@ def random_program(
 def _subscale(
     build: _Builder, frame: Vector, upsampled: list[Vector], future: int | None
 ) -> tuple[int, Vector, Vector]:
-    """Sub-tensors: frames that the first is ahead of the last, what lanes get, and what they see."""
+    """Sub-tensors: frames that the first is ahead of the last, what lanes get and what they see."""
     conditions, most = frame
     if upsampled and build.chance(0.7):
         conditions, most = upsampled[-1]

@@ -21,7 +21,7 @@ from linnet_bench.matvec import Case, Measured
 from linnet_bench.products import random_weights, vector
 from linnet_bench.sweep import Sweep
 from varied_voices import varied_voices
-from voices import tiny_voice
+from voices import SUBSCALE, tiny_voice
 
 VOICE_BYTES = tiny_voice()
 
@@ -173,6 +173,37 @@ def test_claims_compare_what_the_paper_compares() -> None:
     expected = [[same_weights / 2, same_weights / 1.6], [20.0, 25.0], [1.25], [4.0]]
     for (_, ratios, _), values in zip(found, expected, strict=True):
         assert ratios == pytest.approx(values)
+
+
+def test_bench_subscale_writes_all_numbers_of_threads_beside_the_plain_network(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("matplotlib")
+    command = "bench subscale --units 16 --sparsity 0.5 --look 8 --sub-tensors 2 4 --threads 2"
+    assert main([*command.split(), "-o", "subscale"]) == 0
+    written = results("subscale")
+    assert written["network"]["units"] == 16 and written["network"]["look"] == 8
+    speeds = written["speeds"]
+    cases = [(b, n) for b in (1, 2, 4) for n in (1, 2)]
+    assert [(t["sub_tensors"], t["threads"]) for t in speeds] == cases
+    assert speeds[0]["against_plain"] == 1 and speeds[2]["against_one"] == 1
+    assert speeds[5]["against_one"] == speeds[4]["microseconds"] / speeds[5]["microseconds"]
+    assert "WaveRNN of 16 units, 50% sparse" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sub_tensors", [3, 8])
+def test_a_profile_of_sub_tensors_changes_no_bit(sub_tensors: int) -> None:
+    config = {"network": {"sub_tensors": sub_tensors, "future": 1, "past": 0}}
+    config["features"] = {"hop_length": 24}
+    data = tiny_voice(architecture=SUBSCALE, config=config)
+    voice = linnet.load(data)
+    mel = np.random.default_rng(0).random((10, 12), np.float32)
+    profiled = _hooks.profile(data, mel.T.copy(), 5, voice.kernels)
+    n = (12 - voice.lookahead) * 24
+    np.testing.assert_array_equal(profiled["samples"], voice.synthesize(mel, seed=5)[:n])
+    profile = linnet_bench.profile(voice, seconds=0.05)
+    names = [part.operation for part in profile.parts if part.program == "sample"]
+    assert names[0] == f"subscale {sub_tensors}, 1 ahead" and names[-1] == "output"
 
 
 def test_bench_sweep_writes_times_and_crossovers(

@@ -78,7 +78,14 @@ def test_held_out_and_unseen_speakers_are_measured(
     assert noise["dnsmos"] < voice["dnsmos"] < seen["dnsmos"] + 0.2
     assert max(voice["below"], noise["below"]) < 3  # dB: matching raises nothing that no band sees
     assert "speaker slt: white noise, matched alike" in table
-    for kind in ("recording", "voice", "noise", "griffin_lim"):
+    # What a smooth mel loses, each method of what it has from the true one.
+    assert seen["predicted"]["pesq"] < voice["pesq"]
+    assert seen["predicted_griffin_lim"]["pesq"] < seen["griffin_lim"]["pesq"]
+    assert "lpcnet" not in seen  # its library was not given
+    pesq = {row["name"]: row["voice"]["pesq"] for row in result["utterances"]}
+    least = min(pesq, key=lambda name: pesq[name])
+    assert f"The worst clip by PESQ is {least} ({pesq[least]:.2f})" in table
+    for kind in ("recording", "voice", "noise", "griffin_lim", "predicted"):
         heard, heard_rate = soundfile.read(f"heard/{name}-{kind}.flac", dtype="int16")
         assert heard_rate == rate
         assert len(heard) == -(-len(clip) // 200) * 200  # whole frames

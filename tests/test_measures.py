@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes.util
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ from linnet_training.measures.judges import (  # noqa: E402
     pitch_errors,
     pre_echo,
 )
+from linnet_training.measures.lpcnet import LPCNet  # noqa: E402
 from linnet_training.measures.recognition import Recogniser, words  # noqa: E402
 
 Int16 = npt.NDArray[np.int16]
@@ -82,6 +86,69 @@ def test_rumble_and_pre_echo_are_in_decibels() -> None:
     assert pre_echo(burst, burst, RATE) == pytest.approx(0)
     assert pre_echo(burst, early, RATE) == pytest.approx(20, abs=1)
     assert np.isnan(pre_echo(tone(1.0), tone(1.0), RATE))  # it begins with the tone
+
+
+# The interface of LPCNet in libcodec2, with samples for features; 400 samples late.
+PEER = """
+#include <stdlib.h>
+#include <string.h>
+void *lpcnet_create(void) { return calloc(560, sizeof(float)); }
+void *lpcnet_dump_create(void) { return malloc(1); }
+void lpcnet_destroy(void *p) { free(p); }
+void lpcnet_dump_destroy(void *p) { free(p); }
+static float now[160];
+void lpcnet_dump(void *d, float *x, float *features) {
+  memcpy(now, x, sizeof now);
+  for (int i = 0; i < 55; i++) features[i] = 1;
+}
+void lpcnet_synthesize(float *past, short *out, float *features, int n, int unused) {
+  memmove(past, past + n, 400 * sizeof *past);
+  for (int i = 0; i < n; i++) past[400 + i] = now[i];
+  for (int i = 0; i < n; i++) out[i] = features[18] || features[35] || !features[36] ? 0 : past[i];
+}
+"""
+
+
+def test_lpcnet_gets_frames_and_is_heard_without_its_delay(tmp_path: Path) -> None:
+    pytest.importorskip("pystoi", reason="the delay is found by STOI")
+    from linnet.audio import read_wav
+
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    (tmp_path / "peer.c").write_text(PEER)
+    library = tmp_path / "libpeer.so"
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", str(library), str(tmp_path / "peer.c")], check=True
+    )
+    pcm, _ = read_wav(str(Path(__file__).parents[1] / "voices" / "slt-heldout.wav"))
+    np.testing.assert_array_equal(LPCNet(library).resynthesise(pcm), pcm)
+    with pytest.raises(OSError, match=r"nothing\.so"):
+        LPCNet(tmp_path / "nothing.so")
+    without = ctypes.util.find_library("m")
+    assert without is not None
+    with pytest.raises(ValueError, match="has no LPCNet"):
+        LPCNet(Path(without))
+
+
+def test_a_predicted_mel_is_smooth_and_off_by_a_decibel() -> None:
+    pytest.importorskip("scipy", reason="its smoothing is scipy's")
+    from linnet.features import complete, log_mel
+    from linnet_training.measures.evaluate import predicted
+
+    for definition in ({}, {"log": "db", "power": 2.0, "floor": 1e-10, "offset": 0, "scale": 1}):
+        full = complete({"sample_rate": RATE, **definition})
+        rng = np.random.default_rng(0)
+        mel = log_mel(rng.normal(0, 3000, 2 * RATE).astype(np.int16), RATE, full)
+        decibel = 0.01 if not definition else 1.0
+        even = np.repeat(mel.mean(axis=1, keepdims=True), mel.shape[1], axis=1)
+        even[:] = even.mean()
+        errors = (predicted(even, full) - even) / decibel
+        assert 0.99 < np.abs(errors).max() < 1.01 and abs(errors.mean()) < 0.05
+        made = predicted(mel, full)
+        np.testing.assert_array_equal(made, predicted(mel, full))
+        assert np.diff(made, axis=1).std() < 0.6 * np.diff(mel, axis=1).std()
+        assert np.abs(made.mean() - mel.mean()) < 0.2 * decibel
 
 
 def test_dnsmos_prefers_speech_to_noise() -> None:

@@ -27,6 +27,7 @@ from linnet.format.operations import (
     Source,
     SubBands,
     Subscale,
+    encode,
 )
 from linnet.format.tensor import Tensor
 from linnet.format.voice_file import Header, VoiceFile
@@ -133,10 +134,9 @@ def voice_of(
 ) -> VoiceFile:
     """A voice that draws one of CLASSES tokens. weights: dense matrices, and vectors; logits: where
     in the arena."""
+    layouts = {1: "vector", 2: "dense"}
     tensors = tuple(
-        Tensor(
-            name, blocks.pack(w.astype(np.float32), "dense" if w.ndim > 1 else "vector", "float32")
-        )
+        Tensor(name, blocks.pack(w.astype(np.float32), layouts[w.ndim], "float32"))
         for name, w in weights.items()
     )
     draw = Draw(CLASSES, 0, 0, Operand(logits), Operand(logits + 16), SCALE, OFFSET, 0.0, 0)
@@ -252,7 +252,7 @@ def program(*operations: Operation, **header: Any) -> VoiceFile:
         (program(replace(FIRST, past=1025), DRAW, OUTPUT), "past is 1025, outside 0 .. 1024"),
         (program(replace(FIRST, size=0), DRAW, OUTPUT), "size is 0, outside"),
         (program(replace(FIRST, size=999), DRAW, OUTPUT), "conditions leaves the arena"),
-        (program(replace(FIRST, out=Operand(60)), DRAW, OUTPUT), "out leaves the arena"),
+        (program(replace(FIRST, out=Operand(70)), DRAW, OUTPUT), "out leaves the arena"),
         (program(replace(FIRST, out=Operand(1)), DRAW, OUTPUT), "out overlaps conditions"),
         (program(DRAW, FIRST, OUTPUT), "sample operation 1: it is not the first of its program"),
         (program(FIRST, FIRST, DRAW, OUTPUT), "sample operation 1: it is not the first"),
@@ -290,11 +290,7 @@ def test_other_programs_are_refused(voice: VoiceFile, message: str) -> None:
 
 def test_reserved_words_are_zero() -> None:
     data = bytearray(to_bytes(VOICE))
-    (at,) = (
-        i
-        for i in range(0, len(data) - 64, 8)
-        if data[i : i + 8] == bytes([19, 0, 0, 0, 4, 0, 0, 0])
-    )
+    at = data.index(encode(FIRST))
     for word in range(9, 16):
         changed = bytearray(data)
         changed[at + 4 * word] = 1

@@ -14,6 +14,7 @@ from linnet_bench.sample import Profile
 from linnet_bench.sweep import DENSE, Sweep
 
 if TYPE_CHECKING:
+    from linnet_bench.subscale import SubscaleTimes
     from linnet_bench.vocoder_times import VocoderTimes
 
 SMALL_SHARE = 0.02  # operations below this share of a sample are drawn as one
@@ -102,6 +103,22 @@ def draw_sweep(figure: Any, sweep: Sweep) -> None:
     axes.set_xlabel("sparsity (%)")
     axes.set_ylabel("microseconds per product")
     axes.set_title(f"{sweep.rows} x {sweep.cols}, kernels {sweep.kernels}")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def draw_subscale(figure: Any, times: Sequence[SubscaleTimes]) -> None:
+    """Samples per second against the number of sub-tensors, for each number of threads."""
+    figure.set_size_inches(6, 4)
+    axes = figure.subplots()
+    for n in dict.fromkeys(t.threads for t in times):
+        of = [t for t in times if t.threads == n]
+        label = "1 thread" if n == 1 else f"{n} threads"
+        axes.plot([t.sub_tensors for t in of], [1 / t.microseconds for t in of], "o-", label=label)
+    axes.set_xscale("log", base=2)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("sub-tensors")
+    axes.set_ylabel("million samples per second")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
 

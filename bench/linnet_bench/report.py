@@ -44,6 +44,10 @@ def _measure(options: argparse.Namespace) -> Results:
     print()
     if options.what == "sample":
         return report_sample.run(options, kernels)
+    if options.what == "subscale":
+        from linnet_bench import report_subscale  # the exporter is imported by it
+
+        return report_subscale.run(options, kernels[0])
     with pinned():
         if options.what == "rivals":
             from linnet_bench import report_rivals  # PyTorch and onnxruntime are imported by it

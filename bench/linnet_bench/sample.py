@@ -12,10 +12,8 @@ import numpy.typing as npt
 
 import linnet
 from linnet import _hooks
-from linnet.format.operations import (
-    Linear,
-    Operation,
-)
+from linnet.format.blocks import ceil_div
+from linnet.format.operations import Linear, Operation
 from linnet.format.voice_file import VoiceFile
 from linnet.speed import random_mel, sample_timer
 from linnet.voice import Source, Voice
@@ -23,6 +21,7 @@ from linnet_bench.products import limit_timer
 from linnet_bench.timing import Budget, Timer, interleaved, pinned
 
 PROFILE_SECONDS = 0.5
+TOGETHER = 8  # vectors at most that one product takes together
 
 
 @dataclass(frozen=True)
@@ -139,10 +138,12 @@ def profile(voice: Voice, seconds: float = PROFILE_SECONDS) -> Profile:
     reading = float(times["reading"])
     parts = []
     per_step = file.header.samples_per_step
-    # The frame's parts come per frame, the sample's per sample, and were read once per step.
+    # The frame's parts come per frame, the sample's per sample, and were read once per step, or per
+    # group of sub-tensors that run together.
+    readings = 1 if file.subscale is None else ceil_div(per_step, TOGETHER)
     for program, operations, samples, cost in (
         ("frame", file.frame_program, hop, reading),
-        ("sample", file.sample_program, 1, reading / per_step),
+        ("sample", file.sample_program, 1, readings * reading / per_step),
     ):
         spent = np.maximum(medians(times, f"{program}_parts") - cost, 0) / samples
         parts += [

@@ -164,11 +164,11 @@ def restore(
     family = families.of_voice(before)
     usual = {} if dtype is not None else {t.name: t.dtype for t in before.tensors}
     storage = Storage(dtype or "float16", keep={**usual, **(keep or {})})
-    storage.spared = () if family is None else family.spared
+    storage.spared, exact_layers = (family.spared, family.exact) if family else ((), ())
     network = without(before)
     tensors = tuple(
         tensor
-        if tensor.layout == VECTOR
+        if tensor.layout == VECTOR or tensor.name in exact_layers
         else Tensor(tensor.name, storage.again(tensor.name, tensor.packed))
         for tensor in network.tensors
     )

@@ -78,15 +78,10 @@ void take_conditions(const Stream& stream, const Lane& lane, uint64_t frame) {
 void look(const Lanes& lanes, const SubscaleWords& op, uint32_t s, uint64_t place, float* out) {
   const uint32_t n = op.seen();
   const size_t first = (place + lanes.kept - op.past) % lanes.kept;
-  for (uint32_t d = 1; d < op.sub_tensors; ++d, out += n) {
-    if (d <= s) {
-      memcpy(out, lanes.lanes[s - d]->values + first, n * sizeof *out);
-    } else {
-      memset(out, 0, n * sizeof *out);
-    }
-  }
-  memset(out, 0, op.sub_tensors * sizeof *out);
-  out[s] = 1.0f;
+  for (uint32_t d = 1; d <= s; ++d, out += n) memcpy(out, lanes.lanes[s - d]->values + first, n * sizeof *out);
+  const size_t others = size_t{op.sub_tensors - 1 - s} * n;
+  memset(out, 0, (others + op.sub_tensors) * sizeof *out);
+  out[others + s] = 1.0f;
 }
 
 void show(const Lanes& lanes, uint32_t s, uint64_t place, uint32_t token, float value) {

@@ -67,22 +67,25 @@ int process(linnet_stream* stream, const float* frames, uint32_t n_features, con
   size_t taken = 0, made = 0, total = 0, pushed = 0;
   double nats = 0;
   bool refused = false;
+  // Scores in the second round, and pulls where the model gives no score.
+  const auto take = [&](int round) {
+    linnet_status status = LINNET_ERROR_ARGUMENT;
+    if (round == 1) status = linnet_stream_score(stream, tokens, 8, &made, &nats);
+    refused = round == 1 && status == LINNET_ERROR_ARGUMENT;
+    if (status == LINNET_ERROR_ARGUMENT) status = linnet_stream_pull(stream, samples, 7, &made);
+    total += made;
+    return status == LINNET_OK;
+  };
   for (int round = 0; round < 2; ++round) {
     for (pushed = 0; pushed < kFrames; pushed += taken) {
       if (linnet_stream_push(stream, frames + pushed * n_features, kFrames - pushed, &taken) != LINNET_OK) return 1;
       do {
-        linnet_status status = LINNET_ERROR_ARGUMENT;
-        if (round == 1) status = linnet_stream_score(stream, tokens, 8, &made, &nats);
-        refused = round == 1 && status == LINNET_ERROR_ARGUMENT;
-        if (status == LINNET_ERROR_ARGUMENT) status = linnet_stream_pull(stream, samples, 7, &made);
-        if (status != LINNET_OK) return 2;
-        total += made;
+        if (!take(round)) return 2;
       } while (made > 0);
     }
     if (linnet_stream_finish(stream) != LINNET_OK) return 3;
     while (linnet_stream_available(stream) > 0) {
-      if (linnet_stream_pull(stream, samples, 7, &made) != LINNET_OK) return 4;
-      total += made;
+      if (!take(round)) return 4;
     }
     if (linnet_stream_reset(stream, 2, 3) != LINNET_OK) return 5;
   }

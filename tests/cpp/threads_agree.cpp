@@ -44,7 +44,8 @@ class Shared {
   }
   ~Shared() { end_threads(stream_); }
 
-  // All samples of kFrames frames, then the nats of as many tokens, if the model draws them, asked for `piece` at a time.
+  // All samples of kFrames frames, then the nats of as many tokens, if the model draws them, asked for `piece` at a
+  // time.
   void run(size_t piece, std::vector<int16_t>* samples, double* nats) {
     const Config& config = stream_->model->config;
     const size_t n = kFrames * config.hop_length;

@@ -65,6 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     from linnet_training.measures import evaluate as evaluation
+    from linnet_training.measures.lpcnet import LPCNet
     from linnet_training.measures.recognition import Recogniser
 
     config = configuration.load(arguments.config)
@@ -78,6 +79,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         arguments.temperature,
         Recogniser() if arguments.words else None,
         arguments.clips,
+        LPCNet(arguments.lpcnet) if arguments.lpcnet else None,
     )
     if str(arguments.json) == "-":
         print(json.dumps(result, indent=1))
@@ -118,6 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sub.add_argument("--utterances", type=int, default=0, help="only the first so many")
     sub.add_argument("--words", action="store_true", help="count a recogniser's errors, too")
     sub.add_argument("--clips", type=Path, help="a folder for what is heard, as FLAC files")
+    sub.add_argument("--lpcnet", type=Path, help="Debian's libcodec2.so.1.0, to compare with")
     sub.add_argument("--json", type=Path, help="all figures, too; - for stdout, alone")
     sub.set_defaults(function=evaluate)
     sub = commands.add_parser("study", help="equally many weights, dense and sparse; resumes")

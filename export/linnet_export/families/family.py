@@ -41,6 +41,7 @@ class Family:
         "{i+1}": any number of them.
     unmatched: why samples of this family cannot be matched to their features, if so.
     spared: layers, by name or pattern, that stay fp16 in an int8 voice.
+    exact: layers, by name, that are fp32 in every voice.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Family:
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unmatched: str = ""
     spared: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
 
     def sort(self, checkpoint: Checkpoint) -> tuple[list[str], list[str]]:
         """(known, unknown) of a checkpoint's names; those that a voice never needs are neither."""

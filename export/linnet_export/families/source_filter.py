@@ -45,6 +45,7 @@ from linnet_export.writing.storage import Storage
 Float64 = npt.NDArray[np.float64]
 
 NAMES = r"(convolutions\.\d+|hidden|pitch|voicing)\.(weight|bias)|phases"
+AUTOCORRELATION = "autocorrelation"
 MOST_SAMPLES = 64  # of a step
 MOST_HARMONICS = 1024
 DEFAULTS = {
@@ -224,9 +225,9 @@ def _filters(
     power = builder.linear("envelope", weights, builder.features, bias=bias, activation="exp")
     # Sums of products of either sign, whose small differences the filter is made of: 16 bits are
     # too few.
-    tensor = builder.tensor("autocorrelation", pack(cosines, DENSE, "float32"))
+    tensor = builder.tensor(AUTOCORRELATION, pack(cosines, DENSE, "float32"))
     rows, columns = cosines.shape
-    frame = builder.apply(Layer("autocorrelation", rows, columns, tensor, None), power)
+    frame = builder.apply(Layer(AUTOCORRELATION, rows, columns, tensor, None), power)
     window = builder.history(frame, builder.lookahead + 1)  # of which the oldest two are needed
     x = (np.arange(builder.n_rows) + 0.5) / builder.n_rows
     between = np.stack([1 - x, x], axis=1)
@@ -256,4 +257,11 @@ def checkpoint(voice: VoiceFile) -> dict[str, Weights]:
     return tensors
 
 
-FAMILY = configured("source-filter", build, NAMES, checkpoint=checkpoint)
+FAMILY = configured(
+    "source-filter",
+    build,
+    NAMES,
+    checkpoint=checkpoint,
+    spared=("envelope",),
+    exact=(AUTOCORRELATION,),
+)

@@ -16,7 +16,7 @@ from linnet.format.dtypes import DTYPES
 if TYPE_CHECKING:
     from linnet.cli.arguments import Parsers
 
-MODES = ("matvec", "sample", "sweep", "rivals")
+MODES = ("matvec", "sample", "sweep", "subscale", "rivals")
 DESCRIPTION = "`linnet bench MODE --help` tells of each mode. `linnet bench VOICE` is sample."
 
 
@@ -28,6 +28,7 @@ def add(parsers: Parsers) -> None:
     _add_matvec(modes)
     _add_sample(modes)
     _add_sweep(modes)
+    _add_subscale(modes)
     _add_rivals(modes)
     parser.set_defaults(run=run)
 
@@ -83,6 +84,30 @@ def _add_sweep(modes: Parsers) -> None:
     _add_common(parser)
     _add_shape(parser)
     parser.add_argument("--dtype", choices=list(DTYPES), help="default: float16")
+
+
+def _add_subscale(modes: Parsers) -> None:
+    parser = modes.add_parser(
+        "subscale",
+        help="a network in sub-tensors beside the same one without",
+        description="Times WaveRNNs with random weights, in turn: without sub-tensors, and in some "
+        "numbers of them, which include what looks at other sub-tensors. Writes OUT.json and "
+        "OUT.png.",
+    )
+    parser.add_argument(
+        "--sub-tensors", type=positive, nargs="+", default=[2, 4, 8, 16], help="default: 2 4 8 16"
+    )
+    parser.add_argument(
+        "--threads", type=positive, nargs="+", default=[1, 2], help="1, and these (default: 1 2)"
+    )
+    parser.add_argument("--units", type=positive, default=384, help="default: 384")
+    parser.add_argument("--sparsity", type=sparsity, default=0.9, help="default: 0.9")
+    parser.add_argument("--block", choices=[*BLOCKS, DENSE], default="4x4", help="default: 4x4")
+    parser.add_argument("--dtype", choices=list(DTYPES), default="float16", help="default: float16")
+    parser.add_argument("--future", type=int, default=16, help="places seen ahead (default: 16)")
+    parser.add_argument("--past", type=int, default=7, help="places seen before (default: 7)")
+    parser.add_argument("--look", type=positive, default=64, help="units that see (default: 64)")
+    _add_common(parser)
 
 
 def _add_rivals(modes: Parsers) -> None:

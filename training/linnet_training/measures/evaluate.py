@@ -1,9 +1,10 @@
 """How close free-running resynthesis of held-out utterances comes to the recordings.
 
 Per utterance, for the voice, for white noise and for pulses at the recording's F0 that are matched
-as the voice's samples are, and for Griffin-Lim from the same mel: all of `audio.MEASURES`; for a
-voice that gives a likelihood also its teacher-forced nats per sample; if asked for, the words that
-a recogniser mistakes, and the sounds as FLAC files.
+as the voice's samples are, for Griffin-Lim from the same mel, and for the voice and Griffin-Lim
+from the mel that an acoustic model might have given: all of `audio.MEASURES`; for a voice that
+gives a likelihood also its teacher-forced nats per sample; if asked for, the same of LPCNet, the
+words that a recogniser mistakes, and the sounds as FLAC files.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linnet.features import complete
-from linnet.features.definition import to_bands
+from linnet.features.definition import to_bands, to_features
 from linnet.format.operations import AllPole
 from linnet.signal import to_int16
 from linnet_training.measures.audio import MEASURES, Pcm, clicks_per_minute, level, measure
 from linnet_training.measures.judges import PERIOD, dnsmos, fundamental
+from linnet_training.measures.lpcnet import LPCNet
 from linnet_training.measures.recognition import Recogniser, words
 
 Mel = NDArray[np.float32]
@@ -31,9 +33,14 @@ METHODS = {
     "noise": "white noise, matched alike",
     "pulses": "pulses at the recording's F0, matched alike",
     "griffin_lim": "Griffin-Lim, 60 iterations",
+    "predicted": "voice, mel as predicted",
+    "predicted_griffin_lim": "Griffin-Lim, mel as predicted",
+    "lpcnet": "LPCNet, from its own features",  # where its library is given
 }
 NOISE = 0.05  # RMS of noise and pulses, of full scale; matching brings them to their level
 SILENCE = 2.0  # seconds of silent features
+SMOOTH = 0.7  # bands, and frames: the deviations of the Gaussian window of a mel as predicted
+OFF = 1.0  # dB: how far at most a value of it is off
 
 
 def griffin_lim(mel: Mel, definition: dict[str, Any], iterations: int = 60) -> Pcm:
@@ -62,6 +69,17 @@ def griffin_lim(mel: Mel, definition: dict[str, Any], iterations: int = 60) -> P
     )
     audio = np.pad(audio, (0, max(0, mel.shape[1] * hop - len(audio))))[: mel.shape[1] * hop]
     return to_int16(audio)
+
+
+def predicted(mel: Mel, definition: dict[str, Any]) -> Mel:
+    """A mel (n_mels, S) as an acoustic model might predict it: smooth over bands and frames, and
+    every value off by up to OFF, evenly distributed, from a fixed seed."""
+    from scipy.ndimage import gaussian_filter
+
+    logs = np.log(np.maximum(to_bands(mel, definition), definition["floor"]))
+    errors = np.random.default_rng(0).uniform(-OFF, OFF, mel.shape)
+    errors *= definition["power"] * np.log(10) / 20  # a band is so many amplitudes
+    return to_features(np.exp(gaussian_filter(logs, SMOOTH, mode="nearest") + errors), definition)
 
 
 def pulses(f0: NDArray[np.float64], n: int, sample_rate: int) -> NDArray[np.float32]:
@@ -121,18 +139,21 @@ def evaluate(
     temperature: float = 1.0,
     recogniser: Recogniser | None = None,
     clips: Path | None = None,
+    lpcnet: LPCNet | None = None,
 ) -> dict[str, Any]:
     """Measures of the first `utterances` held-out recordings (0: all) and as many of speakers that
     were not trained on, if the data has any; and the means of each kind and each speaker.
 
     A recogniser counts its errors in the utterances whose text is known. clips: a folder for what
-    is heard, NAME-recording.flac, NAME-voice.flac and so on for METHODS.
+    is heard, NAME-recording.flac, NAME-voice.flac and so on for METHODS. lpcnet: another peer.
     """
     index = json.loads((prepared / "prepared.json").read_text())
     definition = complete(index["features"])
     if complete(voice.info()["features"]) != definition:
         raise ValueError(f"{prepared} was prepared with other features than the voice's")
     speakers, texts, rate = index.get("speakers", {}), index.get("texts", {}), voice.sample_rate
+    if lpcnet and rate != LPCNet.RATE:
+        raise ValueError(f"LPCNet has {LPCNet.RATE} Hz, not the voice's {rate}")
     names = {
         name: kind
         for kind in ("held_out", "unseen")
@@ -144,12 +165,17 @@ def evaluate(
             pcm: Pcm = file["pcm"]
         mel = voice.features(pcm, rate)
         noise = np.random.default_rng(0).standard_normal(len(pcm)).astype(np.float32)
+        smooth = predicted(mel, definition)
         made = {
             "voice": voice.synthesize(mel, seed=0, temperature=temperature),
             "noise": matched(noise, mel),
             "pulses": matched(pulses(fundamental(pcm, rate, 0.0), len(pcm), rate), mel),
             "griffin_lim": griffin_lim(mel, definition),
+            "predicted": voice.synthesize(smooth, seed=0, temperature=temperature),
+            "predicted_griffin_lim": griffin_lim(smooth, definition),
         }
+        if lpcnet:
+            made["lpcnet"] = lpcnet.resynthesise(pcm)
         row = {"name": name, "speaker": speakers.get(name, ""), "kind": kind}
         row |= measured(voice, mel, pcm, made)
         if recogniser and name in texts:
@@ -224,18 +250,38 @@ def means(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "dnsmos": float(np.mean([row["dnsmos"] for row in rows])),
     }
     for method in METHODS:
-        mean[method] = {m: float(np.nanmean([row[method][m] for row in rows])) for m in MEASURES}
+        if method in rows[0]:
+            mean[method] = {m: known_mean([row[method][m] for row in rows]) for m in MEASURES}
     counted = [row["words"] for row in rows if "words" in row]
     if counted:
         spoken = sum(count["spoken"] for count in counted)
         mean["word_error"] = {
-            kind: sum(count[kind] for count in counted) / spoken for kind in ("recording", *METHODS)
+            kind: sum(count[kind] for count in counted) / spoken
+            for kind in ("recording", *METHODS)
+            if kind in counted[0]
         }
     return mean
 
 
+def known_mean(values: list[float]) -> float:
+    """The mean of those that are not NaN; NaN where all are."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def worst(rows: list[dict[str, Any]]) -> str:
+    """The clips that the voice makes worst: by PESQ, and by DNSMOS below the recording's."""
+    judged = [row for row in rows if not np.isnan(row["voice"]["pesq"])] or rows
+    a = min(judged, key=lambda row: row["voice"]["pesq"])
+    b = min(rows, key=lambda row: row["voice"]["dnsmos"] - row["dnsmos"])
+    return (
+        f"The worst clip by PESQ is {a['name']} ({a['voice']['pesq']:.2f}), by DNSMOS "
+        f"{b['name']} ({b['voice']['dnsmos']:.2f} of {b['dnsmos']:.2f})."
+    )
+
+
 def markdown(result: dict[str, Any]) -> str:
-    """The means as a table, and the level of silence."""
+    """The means as a table, the worst clips, and the level of silence."""
     columns = ["resynthesis", "seconds", "nats per sample", *MEASURES.values(), "word error"]
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     titles = {"mean": "held out", "unseen": "speakers not trained on"}
@@ -244,6 +290,8 @@ def markdown(result: dict[str, Any]) -> str:
     for title, mean in groups:
         error = {k: f"{100 * x:.1f} %" for k, x in mean.get("word_error", {}).items()}
         for method, name in METHODS.items():
+            if method not in mean:
+                continue
             known = method == "voice" and not np.isnan(mean["nats"])
             nats = f"{mean['nats']:.3f}" if known else "-"
             cells = " | ".join(f"{mean[method][m]:.3f}" for m in MEASURES)
@@ -256,5 +304,6 @@ def markdown(result: dict[str, Any]) -> str:
             f"| {title}: the recordings | {mean['seconds']:.0f} | - | {blanks} "
             f"| {error.get('recording', '-')} |"
         )
-    lines.append(f"\nSilent features: {result['silence']:.1f} dB of full scale.")
+    lines.append(f"\n{worst(result['utterances'])}")
+    lines.append(f"Silent features: {result['silence']:.1f} dB of full scale.")
     return "\n".join(lines)

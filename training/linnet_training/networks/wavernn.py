@@ -60,6 +60,8 @@ class WaveRNN(nn.Module):
             mask[gate * hidden_size : gate * hidden_size + half, 2] = 0.0
         self.register_buffer("input_mask", mask, persistent=False)
         with torch.no_grad():
+            # Of few inputs: torch's choice, by the units, hardly lets them in.
+            self.gru.weight_ih_l0[:, :BYTES].uniform_(-1.0, 1.0)
             self.gru.weight_ih_l0 *= mask
         # Zero from the start and no gradient: Adam never moves the masked weights.
         self.gru.weight_ih_l0.register_hook(lambda g: g * self.input_mask)
