@@ -73,9 +73,7 @@ def _source(name: str) -> Path:
     return inner if inner.exists() else ROOT / "tests" / "cpp" / f"{Path(name).name}.cpp"
 
 
-def answers(
-    build: str, requests: Sequence[dict[str, Any]], folder: Path, *flags: str
-) -> list[Any]:
+def answers(build: str, requests: Sequence[dict[str, Any]], folder: Path, *flags: str) -> list[Any]:
     """What tests/web/answer.mjs answers; `folder` is for its requests, `flags` are node's."""
     path = folder / "requests.json"
     path.write_text(json.dumps(requests))
