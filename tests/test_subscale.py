@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ pytest.importorskip("numba", reason="the reference needs Numba")
 
 import linnet  # noqa: E402
 from linnet import FormatError, _core  # noqa: E402
+from linnet.cli import main  # noqa: E402
 from linnet.format import blocks, reading
 from linnet.format.operations import (
     Draw,
@@ -333,8 +335,15 @@ def test_a_recording_is_filled_up_with_silence() -> None:
     assert voice.score(mel, pcm[:-13]) == voice.score(mel, pcm)
 
 
-def test_a_voice_tells_what_its_sub_tensors_cost_in_time() -> None:
-    voice = linnet.load(tiny_voice(architecture=SUBSCALE))
+def test_a_voice_tells_what_its_sub_tensors_cost_in_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "voice.linnet"
+    path.write_bytes(tiny_voice(architecture=SUBSCALE))
+    voice = linnet.load(path)
+    assert main(["inspect", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "4, the first ahead of the last by 36 samples, 2.25 ms" in shown
     info = voice.info()
     # Sample n = 4 i + s; each of three sub-tensors is 2 + 1 places behind the one before.
     assert info["sub_tensors"] == 4 and info["lead_samples"] == 36

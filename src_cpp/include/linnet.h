@@ -142,7 +142,7 @@ LINNET_API linnet_status linnet_streams_pull(linnet_stream* const* streams, size
  * filters pulses and noise lacks all). Where a step makes several samples, n_tokens is a multiple of them, and in
  * sub-bands tokens are those of all bands in turn, + 32768; of a model of excitations, a recording's samples + 32768.
  * A model that matches its samples to the features is scored before that, only from the start of a stream, which goes
- * on without matching until it is reset. So is one of sub-tensors: nats lag, but for the last frame's; no pull. */
+ * on without matching until it is reset; so is one of sub-tensors, whose nats lag until the last token, and no pull. */
 LINNET_API linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens, size_t n_tokens,
                                              size_t* made, double* nats);
 
