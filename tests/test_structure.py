@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from native import ROOT
 from structure import PACKAGES, circles, imports, modules
 
 # What a package may import besides itself. The runtime stands alone.
@@ -31,3 +32,8 @@ def test_packages_import_only_what_they_stand_on() -> None:
             if at_once or (name, other) not in LATER:
                 wrong.append(f"{name} imports {module}")
     assert wrong == []
+
+
+def test_the_public_header_stays_short() -> None:
+    header = ROOT / "src_cpp" / "include" / "linnet.h"
+    assert len(header.read_text(encoding="utf-8").splitlines()) < 200

@@ -115,7 +115,6 @@ class ReferenceVoice:
                     samples += run.step(step // header.steps_per_row)
         return samples
 
-
     def _in_sub_tensors(
         self, run: Run, subscale: Subscale, features: Floats, silence: Floats
     ) -> list[int]:
