@@ -4,7 +4,9 @@ The kernels are compiled as linnet compiles them, by Debian's cross compiler; th
 that come out are given to llvm-mca, with everything in the L1 cache and every branch predicted.
 The first table is cycles per 16 weights (products; of four together, for each vector), per unit
 (gates) and per class (exponentials); the second adds them up over one sample of the real 1024-unit
-model: loops only, without what surrounds them (starts and ends of rows, the draws, the calls).
+model: loops only, without what surrounds them (starts and ends of rows, the draws, the calls). The
+third is the same of the network of `linnet bench subscale`, without sub-tensors and in sixteen,
+whose products take four vectors together; those of eight are two times four.
 Predictions, not measurements.
 """
 
@@ -23,6 +25,7 @@ from linnet.format.operations import Draw, Gates, Linear
 from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
 from linnet.table import table
+from linnet_bench.subscale import Network, random_voice
 from linnet_export import export
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,10 +153,13 @@ def predictions() -> dict[str, Cycles]:
     return dict(sorted(result.items()))
 
 
-def sample_cycles(file: VoiceFile, cycles: dict[str, Cycles], dtype: str) -> Cycles:
+def sample_cycles(
+    file: VoiceFile, cycles: dict[str, Cycles], dtype: str, together: bool = False
+) -> Cycles:
     """Cycles of one sample: the loops of products, gates and exponentials.
 
-    dtype: what the report calls that of the recurrent product; of int8 voices, others are fp16.
+    together: of four vectors, where there is such a loop. dtype: what the report calls that of the
+    recurrent product; of int8 voices, others are fp16.
     """
     total = dict.fromkeys(CPUS, 0.0)
     for operation in file.sample_program:
@@ -161,6 +167,8 @@ def sample_cycles(file: VoiceFile, cycles: dict[str, Cycles], dtype: str) -> Cyc
             packed = file.tensors[operation.weights].packed
             short = "fp16" if "int8" in dtype and packed.dtype != "int8" else dtype
             kernel, amount = f"{packed.layout} {short}", packed.stored_weights / 16
+            if together and f"{kernel} together" in cycles:
+                kernel += " together"
         elif isinstance(operation, Gates):
             kernel, amount = "gates", float(operation.units)
         elif isinstance(operation, Draw):
@@ -206,6 +214,11 @@ def main() -> None:
         show(f"The clock in MHz that this takes for real time at {rate} Hz", megahertz, 0)
     else:
         print(f"no {MODEL.name}: cycles per sample are left out")
+    report["subscale"] = {
+        name: sample_cycles(read(random_voice(Network(), b)), kernels, "fp16", b > 1)
+        for name, b in (("without sub-tensors", 1), ("16 sub-tensors", 16))
+    }
+    show("Predicted cycles per sample of the network in sub-tensors", report["subscale"], 0)
     print("llvm-mca's models, not measurements; the one of the Cortex-A55 is wrong for `ldp q`.")
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)

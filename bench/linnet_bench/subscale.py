@@ -33,7 +33,7 @@ class Network:
     block: str = "4x4"
     dtype: str = "float16"
     future: int = 16
-    past: int = 8
+    past: int = 7
     look: int = 64  # units that look at other sub-tensors
 
 

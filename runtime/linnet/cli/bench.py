@@ -105,7 +105,7 @@ def _add_subscale(modes: Parsers) -> None:
     parser.add_argument("--block", choices=[*BLOCKS, DENSE], default="4x4", help="default: 4x4")
     parser.add_argument("--dtype", choices=list(DTYPES), default="float16", help="default: float16")
     parser.add_argument("--future", type=int, default=16, help="places seen ahead (default: 16)")
-    parser.add_argument("--past", type=int, default=8, help="places seen before (default: 8)")
+    parser.add_argument("--past", type=int, default=7, help="places seen before (default: 7)")
     parser.add_argument("--look", type=positive, default=64, help="units that see (default: 64)")
     _add_common(parser)
 

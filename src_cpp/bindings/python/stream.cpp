@@ -4,7 +4,7 @@
 namespace linnet::python {
 namespace {
 
-// Samples between two looks at the clock.
+// Steps of samples between two looks at the clock.
 constexpr size_t kChunk = 8;
 
 class Stream {
@@ -76,8 +76,7 @@ class Stream {
     const auto n_tokens = static_cast<size_t>(tokens.size());
     double nats = 0;
     const size_t scored = run(frames, std::move(progress), [&](size_t done, SignalCheck& check_signals) {
-      const size_t per_step = info_.samples_per_step;
-      const size_t chunk = (kChunk + per_step - 1) / per_step * per_step;
+      const size_t chunk = kChunk * info_.samples_per_step;
       size_t made = chunk;
       size_t total = done;
       while (total < n_tokens && made == chunk) {
@@ -120,10 +119,11 @@ class Stream {
   };
 
   size_t pull_into(int16_t* out, size_t done, size_t capacity, SignalCheck& check_signals) {
-    size_t made = kChunk;
+    const size_t chunk = kChunk * info_.samples_per_step;
+    size_t made = chunk;
     size_t total = done;
-    while (total < capacity && made == kChunk) {
-      check(linnet_stream_pull(stream_.get(), out + total, std::min(kChunk, capacity - total), &made));
+    while (total < capacity && made == chunk) {
+      check(linnet_stream_pull(stream_.get(), out + total, std::min(chunk, capacity - total), &made));
       total += made;
       check_signals(total);
     }
