@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import wave
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -251,7 +252,7 @@ def _asks_bash(words: list[str]) -> str:
 
 
 # How a script that runs after the shell's own one asks it for what may follow.
-SHELLS = {
+SHELLS: dict[str, Callable[[list[str]], str]] = {
     "bash": _asks_bash,
     "zsh": lambda words: f"emulate sh -c {shlex.quote(_asks_bash(words))}",
     "fish": lambda words: f"complete -C {shlex.quote(' '.join(words))}",

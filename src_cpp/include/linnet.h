@@ -192,7 +192,6 @@ LINNET_API linnet_status linnet_product_run(linnet_product* product, size_t n, c
                                             float* y);
 LINNET_API const char* linnet_product_kernels(const linnet_product* product);
 LINNET_API void linnet_product_close(linnet_product* product);
-
 #ifdef __cplusplus
 }
 #endif
