@@ -181,7 +181,7 @@ def test_every_mode_of_bench_has_its_help(mode: str, capsys: pytest.CaptureFixtu
     help_ = capsys.readouterr().out
     assert status.value.code == 0
     assert f"linnet bench {mode}" in help_ and "--json" in help_ and "--time-limit" in help_
-    assert ("--sparsity" in help_) == (mode == "matvec")
+    assert ("--sparsity" in help_) == (mode in ("matvec", "subscale"))
 
 
 def test_stereo_is_mixed_down_with_a_note(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

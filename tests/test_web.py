@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import platform
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +85,19 @@ def test_kernels_of_each_build(build: str, tmp_path: Path) -> None:
     assert webassembly.answers(build, [request], tmp_path) == [webassembly.KERNELS[build]]
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="x86 can be told to have no FMA")
+def test_where_relaxed_multiply_adds_are_rounded_twice_others_run(tmp_path: Path) -> None:
+    webassembly.built("relaxed")
+    if webassembly.node("relaxed") is None:
+        pytest.skip("this node has no relaxed SIMD")
+    voice = linnet.load("tiny")
+    mel = voice.features(*read_wav(CLIP))[:, 20:40]
+    place = {"voice": str(VOICES / "tiny.linnet"), "frames": write_frames(tmp_path / "tiny", mel)}
+    requests = [{"kind": "kernels", **place}, {"kind": "again", "seed": 3, **place}]
+    found = webassembly.answers("relaxed", requests, tmp_path, webassembly.WITHOUT_FMA)
+    assert found == [webassembly.KERNELS["simd128"], sha256(voice.synthesize(mel, seed=3))]
+
+
 FEATURES: list[tuple[str, dict[str, Any], int]] = [
     ("default", {}, rate) for rate in (8000, 11025, 16000, 44100, 48000)
 ]
@@ -113,6 +129,22 @@ def test_features_are_those_of_python(tmp_path: Path) -> None:
     for request, features in zip(requests, expected, strict=True):
         found = np.fromfile(request["output"], "<f4").reshape(features.shape)
         np.testing.assert_array_max_ulp(found, features, maxulp=1)
+
+
+def test_the_documented_code_runs(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "web.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```js\n(.*?)^```$", text, re.M | re.S)
+    for build in webassembly.BUILDS:  # of which node chooses
+        folder = webassembly.built(build)
+    for path in folder.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "voices").symlink_to(VOICES)
+    script = tmp_path / "code.mjs"
+    script.write_text(f"{code}\nconsole.log(pcm.length, frames.length)\n")
+    command = ["node", "--preserve-symlinks", "--preserve-symlinks-main", script.name]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(27 * 200), str(27 * 80)]  # a third of a second, in hops
 
 
 def test_what_a_voice_says_of_itself(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from native import ROOT
 
 FOLDER = ROOT / "build" / "web-tests"
 SCRIPTS = ROOT / "tests" / "web"
+WITHOUT_FMA = "--no-enable-fma3"  # of nodes on x86: relaxed multiply-adds are rounded twice
 RELAXED = "--experimental-wasm-relaxed-simd"  # of nodes before relaxed SIMD was finished
 BUILDS = tuple(build_page.BUILDS)
 KERNELS = {
@@ -72,14 +73,14 @@ def _source(name: str) -> Path:
     return inner if inner.exists() else ROOT / "tests" / "cpp" / f"{Path(name).name}.cpp"
 
 
-def answers(build: str, requests: Sequence[dict[str, Any]], folder: Path) -> list[Any]:
-    """What tests/web/answer.mjs answers; `folder` is for its requests."""
+def answers(build: str, requests: Sequence[dict[str, Any]], folder: Path, *flags: str) -> list[Any]:
+    """What tests/web/answer.mjs answers; `folder` is for its requests, `flags` are node's."""
     path = folder / "requests.json"
     path.write_text(json.dumps(requests))
     command = node(build)
     assert command is not None
     script = [str(SCRIPTS / "answer.mjs"), str(built(build)), build, str(path)]
-    done = subprocess.run([*command, *script], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([*command, *flags, *script], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     found: list[Any] = json.loads(done.stdout)
     return found

@@ -49,12 +49,13 @@ def exports(*scripts: Path) -> list[str]:
 
 
 def compile_with_zig(build: str, more: Sequence[str | Path], output: Path) -> Path:
+    """The library and `more` in one module. Raises RuntimeError with what the compiler says."""
     output.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "ziglang", "c++", *FLAGS, *BUILDS[build]]
     command += [*map(str, [*sources(), *more]), "-o", str(output)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+        raise RuntimeError(f"zig c++ for {output.name}:\n{done.stdout}{done.stderr}")
     return output
 
 

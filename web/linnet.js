@@ -24,11 +24,11 @@ export class FormatError extends Error {
   }
 }
 
-/** The bytes of a URL; in node, of files too. */
+/** The bytes of a URL; in node, of a file, by its path or its URL. */
 async function read(url) {
-  if (new URL(url, import.meta.url).protocol === "file:" && globalThis.process?.versions?.node) {
+  if (globalThis.process?.versions?.node && !/^https?:/.test(url)) {
     const { readFile } = await import("node:fs/promises");
-    return readFile(new URL(url, import.meta.url));
+    return readFile(url);
   }
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}`);
@@ -44,7 +44,7 @@ async function read(url) {
  */
 export class Linnet {
   /**
-   * Open a voice: a URL (in node, of a file too), an ArrayBuffer or a Uint8Array. Throws FormatError for what is no
+   * Open a voice: a URL (in node, a file's path too), an ArrayBuffer or a Uint8Array. Throws FormatError for what is no
    * voice. `module`: one from `Linnet.module`, null for the best.
    */
   static async open(source, { module = null } = {}) {

@@ -83,6 +83,8 @@ def test_another_clip_and_a_file(page: Page, tmp_path: Path) -> None:
 
 
 def test_the_pictures_show_something(page: Page) -> None:
+    page.select_option("#clip", "voices/slt-heldout.wav")
+    says(page, "^a synthetic")
     browser.vocode(page, "slt", False)
     for name in ("original-wave", "original-spectrogram", "made-wave", "made-spectrogram"):
         data = page.evaluate(f"document.getElementById('{name}').toDataURL()").partition(",")[2]

@@ -69,13 +69,12 @@ struct Fp16Products {
 
 }  // namespace
 
-// Numbers whose product and sum, each rounded, give other bits than `fused`: the square of 1 + 2^-23, a product that
-// underflows, one that overflows, and a tie that the product's last bit breaks.
+// Sums that are others where the product is rounded before: its last bit is all that is left; it underflows; it
+// overflows; it lies a little below what would make a tie.
 bool relaxed_madd_fuses() {
-  const float near_1 = 1.0f + 0x1p-23f;
-  volatile float numbers[3][4] = {{near_1, 0x1p-100f, 0x1p100f, near_1},
-                                  {near_1, 0x1p-60f, 0x1p100f, 0x1p-24f},
-                                  {-1.0f, 0x1p-149f, -0x1p127f, near_1}};
+  volatile float numbers[3][4] = {{1.0f + 0x1p-12f, 0x1p-100f, 0x1p127f, 1.0f + 0x1p-23f},
+                                  {1.0f + 0x1p-12f, 0x1p-50f, 2.0f, 0x1p-24f - 0x1p-47f},
+                                  {-1.0f - 0x1p-11f, 0x1p-149f, -0x1p127f, 1.0f + 0x1p-23f}};
   float in[3][4], out[4];
   for (int i = 0; i < 12; ++i) in[i / 4][i % 4] = numbers[i / 4][i % 4];
   store4(out, Relaxed::fma4(load4(in[0]), load4(in[1]), load4(in[2])));
