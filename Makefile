@@ -22,8 +22,10 @@ core := .venv/.core
 extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
+web_packages := .venv/.web-packages
+browser_packages := .venv/.browser-packages
 
-.PHONY: all help demo bench docs test lint voice study fuzz coverage native clean android wheels test-arm test-arm-python test-cross test-riscv64 phone mca
+.PHONY: all help demo bench docs test lint voice study fuzz coverage native clean android wheels test-arm test-arm-python test-cross test-riscv64 phone mca web test-web bench-web
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -72,6 +74,20 @@ test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm6
 
 wheels: $(extension)  ## sdist, wheels for Linux and the CPythons of this machine, checked, tried; build/wheels (PyPI)
 	PYTHONPATH=tests:tests/cross $(python) tests/wheels.py
+
+web: $(web_packages)  ## a page that vocodes in the browser, and the module for others: build/web (PyPI)
+	$(python) web/build_page.py
+
+test-web: $(extension) $(browser_packages) web  ## the page in headless Chromium, hashes in node; out/web.png (apt packages, PyPI)
+	$(python) tests/cross/packages.py node chromium
+	$(python) tests/native.py native
+	$(python) -m pytest -n 0 tests/test_web.py
+	LINNET_TEST_CROSS=web $(python) -m pytest -n 0 tests/cross
+	@echo "make test-web: all passed"
+
+bench-web: $(extension) $(browser_packages) web  ## how fast it is there (apt packages, PyPI)
+	$(python) tests/cross/packages.py node chromium
+	PYTHONPATH=tests:web $(python) bench/web.py
 
 phone: $(extension) $(test_packages)  ## folders for `adb push`: static programs, PHONE_VOICE, features of PHONE_CLIP (apt packages)
 	$(python) tests/cross/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++
@@ -150,4 +166,12 @@ $(demo_packages): $(core)
 
 $(test_packages): $(core)
 	$(install) -e '.[dev]'
+	@touch $@
+
+$(web_packages): $(core)
+	$(install) -e '.[web]'
+	@touch $@
+
+$(browser_packages): $(test_packages) $(web_packages)
+	$(install) -e '.[browser]'
 	@touch $@

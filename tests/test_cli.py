@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import wave
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,7 @@ def test_every_mode_of_bench_has_its_help(mode: str, capsys: pytest.CaptureFixtu
     help_ = capsys.readouterr().out
     assert status.value.code == 0
     assert f"linnet bench {mode}" in help_ and "--json" in help_ and "--time-limit" in help_
-    assert ("--sparsity" in help_) == (mode == "matvec")
+    assert ("--sparsity" in help_) == (mode in ("matvec", "subscale"))
 
 
 def test_stereo_is_mixed_down_with_a_note(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,7 +252,7 @@ def _asks_bash(words: list[str]) -> str:
 
 
 # How a script that runs after the shell's own one asks it for what may follow.
-SHELLS = {
+SHELLS: dict[str, Callable[[list[str]], str]] = {
     "bash": _asks_bash,
     "zsh": lambda words: f"emulate sh -c {shlex.quote(_asks_bash(words))}",
     "fish": lambda words: f"complete -C {shlex.quote(' '.join(words))}",

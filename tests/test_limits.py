@@ -28,6 +28,7 @@ from linnet.format.operations import (
     Operand,
     Operation,
     Output,
+    Subscale,
     Upsample,
 )
 from linnet.format.reading import read
@@ -94,6 +95,18 @@ DENSE = (np.ones((1024, 1024), np.float32), "dense", "float32")
 RAMP = (np.ones(10 * 4096, np.float32), "vector", "float32")
 
 
+def in_sub_tensors(future: int, work: int, arena_size: int = 1 << 16) -> bytes:
+    """16 of them, with additions of that work in each."""
+    subscale = Subscale(16, future, 0, Operand(0), Operand(64), 1)
+    return voice(
+        before=(subscale, *[Add(1 << 15, 0, *[Operand(0)] * 3)] * (work // (3 << 15))),
+        hop_length=1 << 16,
+        samples_per_step=16,
+        lookahead=4,
+        arena_size=arena_size,
+    )
+
+
 def refusal(data: bytes) -> str:
     with pytest.raises(FormatError) as error:
         linnet.load(data)
@@ -106,7 +119,7 @@ def test_the_document_names_every_limit() -> None:
         name: 1 << int(power)
         for name, power in re.findall(r'"(\w+)", uint64_t\{1\} << (\d+)', source)
     }
-    assert stated == LIMITS and len(LIMITS) == 4
+    assert stated == LIMITS and len(LIMITS) == 5
 
 
 def test_work_is_counted_to_the_float() -> None:
@@ -147,6 +160,11 @@ def test_work_is_counted_to_the_float() -> None:
                 tensors={"dense": DENSE},
             ),
         ),
+        # Each of 16 lanes does the work.
+        ("step_work", in_sub_tensors(0, 5 << 20)),
+        # 15375 steps of 16 lanes before the first sample.
+        ("ahead_work", in_sub_tensors(1024, 1 << 18)),
+        ("stream_bytes", in_sub_tensors(0, 1, 1 << 20)),
         ("stream_bytes", voice(arena_size=1 << 24)),
         ("stream_bytes", voice(before=(add(1),) * 40_000)),
     ],

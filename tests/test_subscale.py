@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ pytest.importorskip("numba", reason="the reference needs Numba")
 
 import linnet  # noqa: E402
 from linnet import FormatError, _core  # noqa: E402
+from linnet.cli import main  # noqa: E402
 from linnet.format import blocks, reading
 from linnet.format.operations import (
     Draw,
@@ -228,7 +230,7 @@ def test_a_sample_has_the_random_number_of_its_place_in_the_signal(b: int) -> No
             lookahead=-(-subscale.lag // 4),
         )
         made.append(linnet.load(to_bytes(voice)).synthesize(np.zeros((2, 30), np.float32), seed=5))
-    np.testing.assert_array_equal(*made)
+    np.testing.assert_array_equal(made[0], made[1])
     assert len(set(made[0])) > 1
 
 
@@ -290,7 +292,7 @@ def test_other_programs_are_refused(voice: VoiceFile, message: str) -> None:
 
 def test_reserved_words_are_zero() -> None:
     data = bytearray(to_bytes(VOICE))
-    at = data.index(encode(FIRST))
+    at = data.index(encode(VOICE.sample_program[0]))
     for word in range(9, 16):
         changed = bytearray(data)
         changed[at + 4 * word] = 1
@@ -333,8 +335,15 @@ def test_a_recording_is_filled_up_with_silence() -> None:
     assert voice.score(mel, pcm[:-13]) == voice.score(mel, pcm)
 
 
-def test_a_voice_tells_what_its_sub_tensors_cost_in_time() -> None:
-    voice = linnet.load(tiny_voice(architecture=SUBSCALE))
+def test_a_voice_tells_what_its_sub_tensors_cost_in_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "voice.linnet"
+    path.write_bytes(tiny_voice(architecture=SUBSCALE))
+    voice = linnet.load(path)
+    assert main(["inspect", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "4, the first ahead of the last by 36 samples, 2.25 ms" in shown
     info = voice.info()
     # Sample n = 4 i + s; each of three sub-tensors is 2 + 1 places behind the one before.
     assert info["sub_tensors"] == 4 and info["lead_samples"] == 36

@@ -14,10 +14,6 @@ from linnet.format.blocks import DENSE
 from linnet.pruning import prune
 from linnet.speed import sample_timer
 from linnet_bench.timing import Budget, interleaved, pinned
-from linnet_export.exporting import build_voice
-from linnet_export.readers.checkpoint import Checkpoint
-from linnet_export.writing.storage import Storage
-from linnet_export.writing.writer import to_bytes
 
 SAMPLE_RATE, HOP_LENGTH, N_MELS = 16000, 192, 80  # 16 sub-tensors divide the hop
 CHANNELS, HEAD = 96, 128
@@ -52,6 +48,11 @@ class SubscaleTimes:
 
 def random_voice(network: Network, sub_tensors: int, seed: int = 0) -> bytes:
     """The network with random weights, in sub-tensors, or without where there is 1."""
+    from linnet_export.exporting import build_voice
+    from linnet_export.readers.checkpoint import Checkpoint
+    from linnet_export.writing.storage import Storage
+    from linnet_export.writing.writer import to_bytes
+
     random = np.random.default_rng(seed)
     n, h, b = network, network.units, sub_tensors
     tensors: dict[str, npt.NDArray[np.float32]] = {}

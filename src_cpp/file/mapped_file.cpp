@@ -11,7 +11,9 @@
 #include <windows.h>
 #else
 #include <fcntl.h>
+#if !defined(__wasm__)
 #include <sys/mman.h>
+#endif
 #include <sys/stat.h>
 #include <unistd.h>
 #endif
@@ -20,6 +22,8 @@ namespace linnet {
 namespace {
 
 #if defined(_WIN32)
+
+constexpr bool kMaps = true;
 
 using File = HANDLE;
 
@@ -81,12 +85,26 @@ bool open_file(const char* path, File* file, uint64_t* size) {
 
 void close_file(File file) { ::close(file); }
 
+#if defined(__wasm__)  // which has no mappings: files are copied
+
+constexpr bool kMaps = false;
+
+const void* map(File, size_t) { return nullptr; }
+
+void unmap(const void*, size_t) {}
+
+#else
+
+constexpr bool kMaps = true;
+
 const void* map(File file, size_t size) {
   void* address = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
   return address == MAP_FAILED ? nullptr : address;
 }
 
 void unmap(const void* address, size_t size) { munmap(const_cast<void*>(address), size); }
+
+#endif
 
 int64_t read_some(File file, void* to, size_t most) {
   for (;;) {
@@ -118,12 +136,12 @@ bool MappedFile::open(const char* path, bool copy) {
   File file;
   uint64_t size;
   if (!open_file(path, &file, &size)) return false;
-  copied_ = copy;
+  copied_ = copy || !kMaps;
   size_ = static_cast<size_t>(size);
   int error = 0;
   if (size > SIZE_MAX / 2) {
     error = EFBIG;
-  } else if (size != 0 && !copy) {
+  } else if (size != 0 && !copied_) {
     data_ = static_cast<const uint8_t*>(map(file, size_));
     if (data_ == nullptr) error = errno;
   } else if (size != 0) {

@@ -138,12 +138,11 @@ LINNET_API linnet_status linnet_streams_pull(linnet_stream* const* streams, size
                                              size_t capacity, size_t* made);
 
 /* As pull, but teacher-forced: the model is told the `n_tokens` companded samples, and the negative log-likelihood that
- * it gave them is added to *nats. *made says how many were scored: none if the model lacks one of the tokens, as one
- * that filters pulses and noise lacks all. Where a step makes several samples, in sub-bands, tokens are the bands'
- * samples + 32768, all bands of a step in turn, and n_tokens is a multiple of them. Of a model of excitations, tokens
- * are the recording's samples + 32768. A model that matches its samples to the features is scored before that, and only
- * from the start of a stream, which then goes on without matching until it is reset; so is one of sub-tensors (n_tokens
- * as above, nats some places later, but all with the last token of all frames), where nothing can then be pulled. */
+ * it gave them is added to *nats. *made says how many were scored: none if the model lacks one of the tokens (one that
+ * filters pulses and noise lacks all). Where a step makes several samples, n_tokens is a multiple of them, and in
+ * sub-bands tokens are those of all bands in turn, + 32768; of a model of excitations, a recording's samples + 32768.
+ * A model that matches its samples to the features is scored before that, only from the start of a stream, which goes
+ * on without matching until it is reset; so is one of sub-tensors, whose nats lag until the last token, and no pull. */
 LINNET_API linnet_status linnet_stream_score(linnet_stream* stream, const uint16_t* tokens, size_t n_tokens,
                                              size_t* made, double* nats);
 
@@ -193,7 +192,6 @@ LINNET_API linnet_status linnet_product_run(linnet_product* product, size_t n, c
                                             float* y);
 LINNET_API const char* linnet_product_kernels(const linnet_product* product);
 LINNET_API void linnet_product_close(linnet_product* product);
-
 #ifdef __cplusplus
 }
 #endif

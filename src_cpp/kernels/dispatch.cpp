@@ -61,6 +61,12 @@ constexpr KernelSet kSets[] = {
 #if defined(LINNET_NEON_VFPV4)
     {"neon_vfpv4", has_neon_vfpv4, overlay_neon_vfpv4},
 #endif
+#if defined(__wasm_relaxed_simd__)
+    {"wasm_relaxed", relaxed_madd_fuses, overlay_wasm_relaxed},
+#endif
+#if defined(__wasm_simd128__)
+    {"wasm_simd128", [] { return true; }, overlay_wasm_simd128},
+#endif
     {"portable", [] { return true; }, overlay_portable},
 };
 constexpr size_t kSetCount = sizeof kSets / sizeof kSets[0];

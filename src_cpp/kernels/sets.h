@@ -37,4 +37,13 @@ void overlay_neon_dotprod(Kernels* kernels);  // NEON with Armv8.2's dot product
 void overlay_neon_vfpv4(Kernels* kernels);
 #endif
 
+// A module of WebAssembly is validated whole, so what it may use is said when it is built.
+#if defined(__wasm_simd128__)
+void overlay_wasm_simd128(Kernels* kernels);
+#endif
+#if defined(__wasm_relaxed_simd__)
+bool relaxed_madd_fuses();  // which is up to the machine
+void overlay_wasm_relaxed(Kernels* kernels);
+#endif
+
 }  // namespace linnet

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#if !defined(_WIN32)
+#if !defined(_WIN32) && !defined(__wasm__)
 #include <sched.h>
 #include <signal.h>
 #endif
@@ -34,6 +34,17 @@ void join(HANDLE thread) {
   WaitForSingleObject(thread, INFINITE);
   CloseHandle(thread);
 }
+
+#elif defined(__wasm__)
+
+void init(Nothing*, Nothing*) {}
+void destroy(Nothing*, Nothing*) {}
+void lock(Nothing*) {}
+void unlock(Nothing*) {}
+void wait(Nothing*, Nothing*) {}
+void wake_all(Nothing*) {}
+void yield() {}
+void join(Nothing) {}
 
 #else
 
@@ -67,6 +78,10 @@ int Team::start_thread(Member* member) {
   member->handle = CreateThread(nullptr, 0, entry, member, 0, nullptr);
   return member->handle == nullptr ? EAGAIN : 0;
 }
+
+#elif defined(__wasm__)
+
+int Team::start_thread(Member*) { return ENOTSUP; }
 
 #else
 

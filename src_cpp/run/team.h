@@ -12,7 +12,7 @@
 #define NOMINMAX
 #endif
 #include <windows.h>
-#else
+#elif !defined(__wasm__)
 #include <pthread.h>
 #endif
 
@@ -21,6 +21,8 @@ namespace linnet {
 constexpr uint32_t kMaxThreads = 16;
 
 constexpr bool threads_in_range(uint32_t n_threads) { return n_threads >= 1 && n_threads <= kMaxThreads; }
+
+struct Nothing {};
 
 // The caller is thread 0; the others are the team's own. A thread that waits first spins, then yields, then sleeps, so
 // that nobody sleeps within a sample and everybody soon after the last one.
@@ -53,6 +55,10 @@ class Team {
   using Mutex = SRWLOCK;
   using Condition = CONDITION_VARIABLE;
   static DWORD WINAPI entry(void* member);
+#elif defined(__wasm__)  // which has one thread: nobody ever waits
+  using Thread = Nothing;
+  using Mutex = Nothing;
+  using Condition = Nothing;
 #else
   using Thread = pthread_t;
   using Mutex = pthread_mutex_t;

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import linnet
+import webassembly
 import zig
 from native import build
 
 X86_SETS = {"avx512_vnni", "avx512", "avx_vnni", "avx2"}
 ARM_SETS = {"neon_dotprod", "neon", "neon_little", "neon_vfpv4"}
-KERNEL_SETS = {*X86_SETS, *ARM_SETS, "portable"}
+WASM_SETS = {name for names in webassembly.KERNELS.values() for name in names}
+KERNEL_SETS = {*X86_SETS, *ARM_SETS, *WASM_SETS, "portable"}
 
 
 @dataclass(frozen=True)
 class Level:
     name: str
-    preset: str  # of src_cpp/CMakePresets.json; or a target of zig's, which names a Linux
+    preset: str  # of src_cpp/CMakePresets.json; a Linux among zig's targets; or wasm-BUILD
     emulator: tuple[str, ...]
     kernels: tuple[str, ...]  # best first
     ending: str = ""  # of programs
@@ -29,6 +31,8 @@ class Level:
     def run(self, program: str, *arguments: str | Path, preset: str | None = None) -> str:
         """The standard output of a program of the build; any failure is an AssertionError."""
         name = preset or self.preset
+        if name.startswith("wasm-"):
+            return webassembly.run(name.removeprefix("wasm-"), program, *arguments)
         folder = zig.build(name, "Linux") if "-linux-" in name else build(name)
         environment = {
             **os.environ,
@@ -78,8 +82,13 @@ OTHERS = (
     Level("windows", "windows", ("wine",), tuple(linnet.kernels()), ".exe"),
     Level("musl", f"{platform.machine()}-linux-musl", (), tuple(linnet.kernels())),
 )
-_CHOSEN = OTHERS if os.environ.get("LINNET_TEST_CROSS") == "others" else (*ARM64, *ARMV7, *X86)
-LEVELS = {level.name: level for level in _CHOSEN}
+WASM = tuple(
+    Level(f"wasm-{build}", f"wasm-{build}", (), tuple(kernels))
+    for build, kernels in webassembly.KERNELS.items()
+)
+_CHOSEN = {"others": OTHERS, "web": WASM}
+_NAMED = os.environ.get("LINNET_TEST_CROSS", "")
+LEVELS = {level.name: level for level in _CHOSEN.get(_NAMED, (*ARM64, *ARMV7, *X86))}
 
 
 @functools.cache

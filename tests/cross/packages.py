@@ -16,6 +16,8 @@ PACKAGES = {
     "qemu-aarch64": "qemu-user",
     "llvm-mca-19": "llvm-19",
     "javac": "default-jdk-headless",
+    "node": "nodejs",
+    "chromium": "chromium",
     "clang": "clang",
     "llvm-profdata": "llvm",
     "riscv64-linux-gnu-g++": "g++-riscv64-linux-gnu",

@@ -19,7 +19,7 @@ from linnet.format.reading import read
 from linnet.reference import functions, matching, operations
 from linnet.reference.products import Matrix
 from linnet.reference.state import State
-from linnet.reference.subscale import Conditions, SubTensors
+from linnet.reference.subscale import Conditions, Lane, SubTensors
 
 Floats = npt.NDArray[np.float32]
 
@@ -115,7 +115,6 @@ class ReferenceVoice:
                     samples += run.step(step // header.steps_per_row)
         return samples
 
-
     def _in_sub_tensors(
         self, run: Run, subscale: Subscale, features: Floats, silence: Floats
     ) -> list[int]:
@@ -128,7 +127,7 @@ class ReferenceVoice:
         n = len(conditions.frames) * self.header.hop_length
         if run.tokens is not None and len(run.tokens) != n:
             raise ValueError(f"{len(run.tokens)} tokens: a subscale voice scores all {n}")
-        signal = SubTensors(run, conditions)
+        signal = SubTensors(run.lane, conditions)
         if run.tokens is not None:
             run.nats = list(signal.nats.T.ravel())
         return signal.samples()
@@ -157,10 +156,11 @@ class Run(State):
         super().__init__(voice.file, voice.tensors, seed, stream, temperature, tokens)
         self.voice = voice
 
-    def again(self) -> Run:
-        """Another run with the same numbers and tokens."""
+    def lane(self) -> Lane:
+        """Another run with the same numbers and tokens, for a sub-tensor."""
         numbers = (self.seed, self.stream, float(self.temperature))
-        return type(self)(self.voice, *numbers, self.tokens)
+        other = type(self)(self.voice, *numbers, self.tokens)
+        return other, other.execute
 
     def frame(self, features: Floats) -> None:
         """Take one frame (n_features)."""

@@ -6,17 +6,17 @@ same shows that they do not depend on the order.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
-from linnet.format.operations import Output, Subscale
+from linnet.format.operations import Operation, Output, Subscale
 from linnet.reference import functions, operations
 from linnet.reference.state import State
 
-if TYPE_CHECKING:
-    from linnet.reference.engine import Run
+# A sub-tensor's state as a reset leaves it, and what runs an operation that sees a row of a frame.
+Lane = tuple[State, Callable[[Operation, int], None]]
 
 Floats = npt.NDArray[np.float32]
 
@@ -42,21 +42,22 @@ class Conditions:
 class SubTensors:
     """The sub-tensors of one utterance: their tokens, and those tokens' likelihoods.
 
-    run: whose frames have given the conditions; teacher-forced, it knows all tokens of the signal.
+    new_lane: teacher-forced, each knows all tokens of the signal.
     """
 
-    def __init__(self, run: Run, conditions: Conditions) -> None:
-        self.file, self.conditions = run.file, conditions
+    def __init__(self, new_lane: Callable[[], Lane], conditions: Conditions) -> None:
+        state, _ = new_lane()
+        self.file, self.conditions = state.file, conditions
         self.subscale = conditions.subscale
-        assert isinstance(run.output, Output)
-        self.output = run.output
+        assert isinstance(state.output, Output)
+        self.output = state.output
         self.places = len(conditions.frames) * self.file.header.steps
         shape = (self.subscale.sub_tensors, self.places)
         self.tokens = np.zeros(shape, np.int64)
         self.values = np.zeros(shape, np.float32)  # companded
         self.nats = np.zeros(shape)
         for number in range(self.subscale.sub_tensors):
-            self._generate(number, run.again())
+            self._generate(number, *new_lane())
 
     def samples(self) -> list[int]:
         """The signal, signed 16-bit numbers."""
@@ -70,7 +71,9 @@ class SubTensors:
             samples.append(functions.to_pcm(kept))
         return samples
 
-    def _generate(self, number: int, state: Run) -> None:
+    def _generate(
+        self, number: int, state: State, execute: Callable[[Operation, int], None]
+    ) -> None:
         header, n = self.file.header, self.subscale.sub_tensors
         for place in range(self.places):
             frame, step = divmod(place, header.steps)
@@ -82,7 +85,7 @@ class SubTensors:
             seen = self._seen(number, place)
             state.at(self.subscale.out, row, len(seen))[:] = seen
             for operation in self.file.sample_program[1:-1]:
-                state.execute(operation, row)
+                execute(operation, row)
             token = operations.token(self.output, state)
             self.tokens[number, place] = token
             self.values[number, place] = operations.companded(self.output, token)
