@@ -13,7 +13,7 @@ from excitation_voices import excitation_voice
 from logistic_voices import logistic_voice
 from native import build
 from varied_voices import SINGLE, varied_voices, with_match
-from voices import tiny_voice
+from voices import SUBSCALE, tiny_voice
 
 MOST = 16384 + 512  # bytes of a file: a large one says no more, and takes longer
 
@@ -28,6 +28,9 @@ def small_voices() -> dict[str, bytes]:
         "small-scalar": tiny_voice(8, "1x4", "float32", 2, SINGLE, single, window=3, **shape),
         "small-embedding": tiny_voice(
             8, "1x16", "bfloat16", 3, SINGLE, single, embedding=3, **shape
+        ),
+        "small-subscale": tiny_voice(
+            8, "4x4", seed=4, architecture=SUBSCALE, config=config, look=4, **shape
         ),
         "small-logistics": logistic_voice(0, 2, hidden=4),
         "small-bands": logistic_voice(2, 1, hidden=4),

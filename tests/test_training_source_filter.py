@@ -18,6 +18,7 @@ from linnet_export.exporting import export  # noqa: E402
 from linnet_export.families.known import checkpoint_of  # noqa: E402
 from linnet_training import config as configuration  # noqa: E402
 from linnet_training.__main__ import main  # noqa: E402
+from linnet_training.data.phases import SPACING, frames, mean_phases  # noqa: E402
 from linnet_training.data.pitch import labels, spoiled  # noqa: E402
 from linnet_training.loops.weights import read_weights  # noqa: E402
 from linnet_training.networks.source_filter import BINS, REACH, SourceFilter  # noqa: E402
@@ -162,3 +163,30 @@ def test_spoiled_features_stay_above_silence_and_keep_their_shape() -> None:
     assert found.shape == features.shape and found.dtype == np.float32
     assert np.isfinite(found).all() and found.min() >= 0
     assert np.abs(found - features).max() > 0.01
+
+
+def test_mean_phases_are_found_whatever_the_pitch_the_delay_and_the_polarity() -> None:
+    """Up to half a turn and a delay: what is compared neither rises nor falls."""
+    rng, rate, n = np.random.default_rng(0), 16000, 24000
+    grid = np.arange(0, 2001, SPACING)
+    known = 0.2 * np.sin(2 * np.pi * grid / 2500) + 0.1 * np.cos(2 * np.pi * grid / 1000)
+    recordings = []
+    for i, low in enumerate((95, 120, 150, 180, 210)):
+        f0 = low * np.linspace(1, 1.15, n)
+        cycles = rng.random() + np.cumsum(f0) / rate
+        sound = 0.001 * rng.standard_normal(n)
+        for k in range(1, int(7000 / f0.max())):
+            turn = np.interp(k * f0, grid, known)
+            sound += np.cos(2 * np.pi * (k * cycles + turn))
+        sound *= (-1) ** i * 8000 / np.abs(sound).max()
+        recordings.append(frames(sound.astype(np.int16), rate))
+        assert len(recordings[-1]) > 60
+    found = mean_phases(recordings)
+    told = grid >= 2 * SPACING
+    error = (found - known)[told]
+    slope, level = np.polyfit(grid[told], error, 1)
+    error -= slope * grid[told] + level
+    assert np.sqrt((error**2).mean()) < 0.02
+    level += slope * grid[told].mean()
+    assert abs(2 * level - round(2 * level)) < 0.04  # no turn or half a one
+    assert abs(np.polyfit(grid[told], found[told], 1)[0]) < 1e-9

@@ -1,4 +1,4 @@
-"""linnet-train: prepare | run | evaluate | study."""
+"""linnet-train: prepare | run | evaluate | phases | study."""
 
 from __future__ import annotations
 
@@ -89,6 +89,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
+def phases(arguments: argparse.Namespace) -> None:
+    from linnet_training.data.phases import of_prepared
+
+    config = configuration.load(arguments.config)
+    found = of_prepared(Path(config.data.prepared), arguments.recordings)
+    print(f"phases = [{', '.join(f'{turns:.5f}' for turns in found)}]")
+
+
 def study(arguments: argparse.Namespace) -> None:
     from linnet_training.measures import study as studies
 
@@ -123,6 +131,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sub.add_argument("--lpcnet", type=Path, help="Debian's libcodec2.so.1.0, to compare with")
     sub.add_argument("--json", type=Path, help="all figures, too; - for stdout, alone")
     sub.set_defaults(function=evaluate)
+    sub = commands.add_parser("phases", help="of the harmonics of a source-filter's [model]")
+    sub.add_argument("config", type=Path)
+    sub.add_argument("--recordings", type=int, default=200, help="of the training; 0: all")
+    sub.set_defaults(function=phases)
     sub = commands.add_parser("study", help="equally many weights, dense and sparse; resumes")
     sub.add_argument("config", type=Path)
     sub.add_argument("--folder", type=Path, help="default: runs/NAME")
