@@ -93,7 +93,8 @@ def test_where_relaxed_multiply_adds_are_rounded_twice_others_run(tmp_path: Path
     voice = linnet.load("tiny")
     mel = voice.features(*read_wav(CLIP))[:, 20:40]
     place = {"voice": str(VOICES / "tiny.linnet"), "frames": write_frames(tmp_path / "tiny", mel)}
-    requests = [{"kind": "kernels", **place}, {"kind": "again", "seed": 3, **place}]
+    requests: list[dict[str, Any]] = [{"kind": "kernels", **place}]
+    requests.append({"kind": "again", "seed": 3, **place})
     found = webassembly.answers("relaxed", requests, tmp_path, webassembly.WITHOUT_FMA)
     assert found == [webassembly.KERNELS["simd128"], sha256(voice.synthesize(mel, seed=3))]
 

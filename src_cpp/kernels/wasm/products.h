@@ -178,6 +178,52 @@ struct Products {
   static constexpr MatvecFn block_1x4 = by_index_width<matvec_1x4<A, W, Narrow>, matvec_1x4<A, W, Wide>>;
 };
 
+constexpr size_t kScaledFloats = 2048;  // 8 KiB of stack
+
+// scaled = x 2^112. False where that is too large for an fp32: some |x| >= 2^16, or not finite; or where some x other
+// than 0 is below 2^kLeast.
+template <int kLeast>
+bool scale(size_t n, const float* x, float* scaled) {
+  const float least = ldexpf(1.0f, kLeast);
+  F4 fits = wasm_i32x4_splat(-1);
+  size_t i = 0;
+  for (; i + 4 <= n; i += 4) {
+    const F4 v = load4(x + i), size = wasm_f32x4_abs(v);
+    const F4 small = wasm_v128_and(wasm_f32x4_lt(size, all4(least)), wasm_f32x4_ne(v, zero4()));
+    fits = wasm_v128_and(fits, wasm_v128_andnot(wasm_f32x4_lt(size, all4(0x1p16f)), small));
+    store4(scaled + i, wasm_f32x4_mul(v, all4(0x1p112f)));
+  }
+  bool all_fit = wasm_i32x4_all_true(fits);
+  for (; i < n; ++i) {
+    const float size = fabsf(x[i]);
+    all_fit = all_fit && size < 0x1p16f && (size >= least || size == 0.0f);
+    scaled[i] = x[i] * 0x1p112f;
+  }
+  return all_fit;
+}
+
+// The product with scaled x where that fits, else the one that widens weights to what they are.
+template <MatvecFn scaled_product, MatvecFn product, int kLeast>
+void matvec_fp16(const Matrix& w, const float* x, const float* bias, float* y) {
+  alignas(64) float scaled[kScaledFloats];
+  const size_t n = w.padded_cols();
+  if (n <= kScaledFloats && scale<kLeast>(n, x, scaled)) {
+    scaled_product(w, scaled, bias, y);
+  } else {
+    product(w, x, bias, y);
+  }
+}
+
+template <class Scaled, class Widened, int kLeast>
+struct ScaledProducts {
+  static constexpr MatvecFn dense = matvec_fp16<Scaled::dense, Widened::dense, kLeast>;
+  static constexpr MatvecFn block_4x4 = matvec_fp16<Scaled::block_4x4, Widened::block_4x4, kLeast>;
+  static constexpr MatvecFn block_8x4 = matvec_fp16<Scaled::block_8x4, Widened::block_8x4, kLeast>;
+  static constexpr MatvecFn block_16x1 = matvec_fp16<Scaled::block_16x1, Widened::block_16x1, kLeast>;
+  static constexpr MatvecFn block_1x16 = matvec_fp16<Scaled::block_1x16, Widened::block_1x16, kLeast>;
+  static constexpr MatvecFn block_1x4 = matvec_fp16<Scaled::block_1x4, Widened::block_1x4, kLeast>;
+};
+
 template <class P>
 void overlay_products(Dtype dtype, Kernels* kernels) {
   kernels->matvec[Layout::dense][dtype] = P::dense;

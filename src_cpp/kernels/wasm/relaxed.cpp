@@ -22,50 +22,10 @@ struct Relaxed {
   }
 };
 
-constexpr size_t kScaledFloats = 2048;  // 8 KiB of stack
-
-// scaled = x 2^112. False where that is too large for an fp32: some |x| >= 2^16, or not finite.
-bool scale(size_t n, const float* x, float* scaled) {
-  F4 fits = wasm_i32x4_splat(-1);
-  size_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    const F4 v = load4(x + i);
-    fits = wasm_v128_and(fits, wasm_f32x4_lt(wasm_f32x4_abs(v), all4(0x1p16f)));
-    store4(scaled + i, wasm_f32x4_mul(v, all4(0x1p112f)));
-  }
-  bool all_fit = wasm_i32x4_all_true(fits);
-  for (; i < n; ++i) {
-    all_fit = all_fit && fabsf(x[i]) < 0x1p16f;
-    scaled[i] = x[i] * 0x1p112f;
-  }
-  return all_fit;
-}
-
-// The product with scaled x where that fits, else the one that widens weights to what they are.
-template <MatvecFn scaled_product, MatvecFn product>
-void matvec_fp16(const Matrix& w, const float* x, const float* bias, float* y) {
-  alignas(64) float scaled[kScaledFloats];
-  const size_t n = w.padded_cols();
-  if (n <= kScaledFloats && scale(n, x, scaled)) {
-    scaled_product(w, scaled, bias, y);
-  } else {
-    product(w, x, bias, y);
-  }
-}
+constexpr int kLeast = -149;  // no x is too small
 
 template <class W>
 using RelaxedProducts = Products<Relaxed, W, uint8_t, uint16_t>;
-
-struct Fp16Products {
-  using Scaled = RelaxedProducts<ScaledFp16>;
-  using Widened = RelaxedProducts<Fp16>;
-  static constexpr MatvecFn dense = matvec_fp16<Scaled::dense, Widened::dense>;
-  static constexpr MatvecFn block_4x4 = matvec_fp16<Scaled::block_4x4, Widened::block_4x4>;
-  static constexpr MatvecFn block_8x4 = matvec_fp16<Scaled::block_8x4, Widened::block_8x4>;
-  static constexpr MatvecFn block_16x1 = matvec_fp16<Scaled::block_16x1, Widened::block_16x1>;
-  static constexpr MatvecFn block_1x16 = matvec_fp16<Scaled::block_1x16, Widened::block_1x16>;
-  static constexpr MatvecFn block_1x4 = matvec_fp16<Scaled::block_1x4, Widened::block_1x4>;
-};
 
 }  // namespace
 
@@ -85,7 +45,7 @@ bool relaxed_madd_fuses() {
 }
 
 void overlay_wasm_relaxed(Kernels* kernels) {
-  overlay_products<Fp16Products>(Dtype::fp16, kernels);
+  overlay_products<ScaledProducts<RelaxedProducts<ScaledFp16>, RelaxedProducts<Fp16>, kLeast>>(Dtype::fp16, kernels);
   overlay_products<RelaxedProducts<Bf16>>(Dtype::bf16, kernels);
   overlay_products<RelaxedProducts<Fp32>>(Dtype::fp32, kernels);
   overlay_conversions<Relaxed, Fp16>(Dtype::fp16, kernels);
