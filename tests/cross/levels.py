@@ -33,7 +33,10 @@ class Level:
         name = preset or self.preset
         if name.startswith("wasm-"):
             return webassembly.run(name.removeprefix("wasm-"), program, *arguments)
-        folder = zig.build(name, "Linux") if "-linux-" in name else build(name)
+        if "-linux-" in name:  # not all programs: one of them replaces glibc's malloc
+            folder = zig.build(name, "Linux", Path(program).name)
+        else:
+            folder = build(name)
         environment = {
             **os.environ,
             "ASAN_OPTIONS": "detect_leaks=0",  # ptrace, which QEMU lacks

@@ -35,9 +35,9 @@ def program() -> Path:
 
 
 @functools.cache
-def build(target: str, system: str) -> Path:
-    """The C library, its example and its tests for a target of zig's ("aarch64-macos"), of which
-    CMake thinks as `system` ("Darwin"); returns the folder."""
+def build(target: str, system: str, what: str = "all") -> Path:
+    """The C library, its example and its tests, or one program of them (`what`), for a target of
+    zig's ("aarch64-macos"), of which CMake thinks as `system` ("Darwin"); returns the folder."""
     folder = ROOT / "build" / f"zig-{target}"
     settings = {
         "CMAKE_SYSTEM_NAME": system,
@@ -55,7 +55,7 @@ def build(target: str, system: str) -> Path:
     options = [f"-D{name}={value}" for name, value in settings.items()]
     if not (folder / "CMakeCache.txt").exists():
         run([cmake(), "-S", str(ROOT / "src_cpp"), "-B", str(folder), *options], ROOT)
-    run([cmake(), "--build", str(folder)], ROOT)
+    run([cmake(), "--build", str(folder), "--target", what], ROOT)
     return folder
 
 
