@@ -1,7 +1,7 @@
 """Build the page and the modules of WebAssembly with zig (PyPI's ziglang): `make web`.
 
-`python web/build_page.py [FOLDER]` writes the whole site to FOLDER, build/web unless told otherwise;
-`module` and `program` build what tests and benchmarks run.
+`python web/build_page.py [FOLDER]` writes the whole site to FOLDER, build/web unless told
+otherwise; `module` and `program` build what tests and benchmarks run.
 """
 
 from __future__ import annotations
