@@ -94,8 +94,6 @@ PEER = """
 #include <string.h>
 void *lpcnet_create(void) { return calloc(560, sizeof(float)); }
 void *lpcnet_dump_create(void) { return malloc(1); }
-void lpcnet_destroy(void *p) { free(p); }
-void lpcnet_dump_destroy(void *p) { free(p); }
 static float now[160];
 void lpcnet_dump(void *d, float *x, float *features) {
   memcpy(now, x, sizeof now);

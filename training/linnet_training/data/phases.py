@@ -3,8 +3,8 @@
 Each frame's excitation has its own time of the pulse, and each recording its own polarity. Both are
 found in turns with the mean phases: the time and polarity at which the harmonics agree best with
 the mean, then the mean of the harmonics at those. A constant delay, which is a phase that grows
-with the frequency, and half a turn stay open: the result is the one that neither rises nor falls,
-within a quarter of a turn of 0 on average.
+with the frequency, and half a turn stay open: the result is the one that neither rises nor falls on
+average, within a quarter of a turn of 0.
 """
 
 from __future__ import annotations
@@ -75,8 +75,7 @@ def mean_phases(recordings: list[list[Harmonics]]) -> Floats:
         phases = np.unwrap(np.angle(total)) / (2 * np.pi)
     told = grid >= 2 * SPACING  # few voices have harmonics below
     slope, level = np.polyfit(grid[told], phases[told], 1)
-    level += slope * grid[told].mean()
-    return np.asarray(phases - slope * (grid - grid[told].mean()) - np.round(2 * level) / 2)
+    return np.asarray(phases - slope * grid - np.round(2 * level) / 2)
 
 
 def _aligned(
