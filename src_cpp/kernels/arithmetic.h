@@ -10,6 +10,12 @@
 
 #include "kernels/contract.h"
 
+#if defined(__GNUC__)
+#define LINNET_INLINE inline __attribute__((always_inline))
+#else
+#define LINNET_INLINE inline
+#endif
+
 namespace linnet {
 
 static inline uint32_t bits_of(float x) {

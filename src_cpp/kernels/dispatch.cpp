@@ -6,8 +6,11 @@
 #include "kernels/contract.h"
 #include "kernels/sets.h"
 
-#if defined(LINNET_NEON_VFPV4) || (defined(LINNET_DOTPROD) && defined(__linux__))
+#if defined(LINNET_NEON_VFPV4) || (defined(LINNET_DOTPROD) && defined(__linux__)) || defined(LINNET_RVV)
 #include <sys/auxv.h>
+#endif
+#if defined(LINNET_RVV)
+#include <unistd.h>
 #endif
 
 namespace linnet {
@@ -31,6 +34,23 @@ bool has_dotprod() {
   constexpr unsigned long kAsimdDp = 1ul << 20;  // AT_HWCAP of 64-bit Arm
   return (getauxval(AT_HWCAP) & kAsimdDp) != 0;
 #endif
+}
+
+#endif
+
+#if defined(LINNET_RVV)
+
+bool has_rvv() {
+  struct {
+    int64_t key;
+    uint64_t value;
+  } extensions = {4, 0};  // RISCV_HWPROBE_KEY_IMA_EXT_0
+  constexpr long kHwprobe = 258;
+  constexpr uint64_t kImaV = 1u << 2;
+  constexpr unsigned long kHwcapV = 1ul << ('V' - 'A');
+  const bool answered = syscall(kHwprobe, &extensions, size_t{1}, size_t{0}, nullptr, 0u) == 0;  // since Linux 6.4
+  const bool vectors = answered ? (extensions.value & kImaV) != 0 : (getauxval(AT_HWCAP) & kHwcapV) != 0;
+  return vectors && rvv_holds_16_floats();
 }
 
 #endif
@@ -60,6 +80,9 @@ constexpr KernelSet kSets[] = {
 #endif
 #if defined(LINNET_NEON_VFPV4)
     {"neon_vfpv4", has_neon_vfpv4, overlay_neon_vfpv4},
+#endif
+#if defined(LINNET_RVV)
+    {"rvv", has_rvv, overlay_rvv},
 #endif
 #if defined(__wasm_relaxed_simd__)
     {"wasm_relaxed", relaxed_madd_fuses, overlay_wasm_relaxed},

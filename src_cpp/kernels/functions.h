@@ -19,12 +19,6 @@
 #include "kernels/arithmetic.h"
 #include "kernels/contract.h"
 
-#if defined(__GNUC__)
-#define LINNET_INLINE inline __attribute__((always_inline))
-#else
-#define LINNET_INLINE inline
-#endif
-
 namespace linnet {
 namespace {
 

@@ -37,6 +37,15 @@ void overlay_neon_dotprod(Kernels* kernels);  // NEON with Armv8.2's dot product
 void overlay_neon_vfpv4(Kernels* kernels);
 #endif
 
+// GCC lacks what clang makes these vectors of.
+#if defined(__riscv) && __riscv_xlen == 64 && defined(__linux__) && defined(__clang_major__)
+#if __clang_major__ >= 19
+#define LINNET_RVV
+bool rvv_holds_16_floats();  // once the CPU is known to have vectors
+void overlay_rvv(Kernels* kernels);
+#endif
+#endif
+
 // A module of WebAssembly is validated whole, so what it may use is said when it is built.
 #if defined(__wasm_simd128__)
 void overlay_wasm_simd128(Kernels* kernels);
