@@ -5,9 +5,12 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 import linnet
 import webassembly
@@ -17,7 +20,7 @@ from native import build
 X86_SETS = {"avx512_vnni", "avx512", "avx_vnni", "avx2"}
 ARM_SETS = {"neon_dotprod", "neon", "neon_little", "neon_vfpv4"}
 WASM_SETS = {name for names in webassembly.KERNELS.values() for name in names}
-KERNEL_SETS = {*X86_SETS, *ARM_SETS, *WASM_SETS, "portable"}
+KERNEL_SETS = {*X86_SETS, *ARM_SETS, *WASM_SETS, "rvv", "portable"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Level:
         name = preset or self.preset
         if name.startswith("wasm-"):
             return webassembly.run(name.removeprefix("wasm-"), program, *arguments)
+        if name == "riscv64-clang" and shutil.which("clang++-19") is None:
+            pytest.skip("needs clang++-19 for RISC-V's vectors")
         if "-linux-" in name:  # not all programs: one of them replaces glibc's malloc
             folder = zig.build(name, "Linux", Path(program).name)
         else:
@@ -63,6 +68,11 @@ def _armv7(cpu: str, *kernels: str) -> Level:
     return Level(cpu, "armv7", emulator, kernels)
 
 
+def _riscv64(name: str, preset: str, cpu: str, *kernels: str) -> Level:
+    emulator = ("qemu-riscv64", "-cpu", f"rv64,{cpu}", "-L", "/usr/riscv64-linux-gnu")
+    return Level(f"riscv64-{name}", preset, emulator, (*kernels, "portable"))
+
+
 # Before AVX, which QEMU's Nehalem does not know either.
 NEHALEM = Level("nehalem", "native", ("qemu-x86_64", "-cpu", "Nehalem"), ("portable",))
 ARM64 = (
@@ -76,9 +86,13 @@ ARMV7 = (
     _armv7("cortex-a9", "portable"),  # NEON without fused multiply-add
 )
 X86 = (NEHALEM,) if platform.machine() == "x86_64" else ()
-# Of these only Windows and musl have kernels of their own, those of the CPU below.
+_VECTORS = "v=true,vext_spec=v1.0"
+# Windows and musl have the kernels of the CPU below.
 OTHERS = (
-    Level("riscv64", "riscv64", ("qemu-riscv64", "-L", "/usr/riscv64-linux-gnu"), ("portable",)),
+    _riscv64("gcc", "riscv64", _VECTORS),
+    _riscv64("without-vectors", "riscv64-clang", "v=false"),
+    _riscv64("vectors-of-128", "riscv64-clang", f"{_VECTORS},vlen=128", "rvv"),
+    _riscv64("vectors-of-256", "riscv64-clang", f"{_VECTORS},vlen=256", "rvv"),
     Level(
         "ppc64le", "ppc64le", ("qemu-ppc64le", "-L", "/usr/powerpc64le-linux-gnu"), ("portable",)
     ),

@@ -67,48 +67,77 @@ LINNET_INLINE void scale_rows(const Matrix& w, size_t row, V sums, float step, c
   for (size_t r = 0; r < n; ++r) scale_rest(w, row + r, t[r], step, bias, y);
 }
 
-void int8_dense(const Matrix& w, const float* x, const float* bias, float* y) {
+LINNET_INLINE void scale_rows16(const Matrix& w, size_t row, I16 sums, float step, const float* bias, float* y) {
+  scale_rows<I16, F16, 16>(w, row, sums, step, bias, y);
+}
+
+LINNET_INLINE void scale_rows4(const Matrix& w, size_t row, I4 sums, float step, const float* bias, float* y) {
+  scale_rows<I4, F4, 4>(w, row, sums, step, bias, y);
+}
+
+inline void int8_dense(const Matrix& w, const float* x, const float* bias, float* y) {
   int8_t q[kMostInt8Columns];
   const float step = quantise(w, x, q);
   const auto* v = static_cast<const int8_t*>(w.values);
   const size_t cols = w.padded_cols();
   for (size_t row = 0; row < w.rows; row += 16) {
-    I16 sums[4] = {};
-    for (size_t c = 0; c < cols; c += 4, v += 64) {
-      const B16 piece = four_times(q + c);
-      for (size_t k = 0; k < 4; ++k) sums[k] = add_products(sums[k], v + 16 * k, piece);
+    I16 a = 0, b = 0, c = 0, d = 0;
+    for (size_t column = 0; column < cols; column += 4, v += 64) {
+      const B16 piece = four_times(q + column);
+      a = add_products(a, v, piece);
+      b = add_products(b, v + 16, piece);
+      c = add_products(c, v + 32, piece);
+      d = add_products(d, v + 48, piece);
     }
-    for (size_t k = 0; k < 4; ++k) scale_rows<I4, F4, 4>(w, row + 4 * k, sums_of_4(sums[k]), step, bias, y);
+    scale_rows4(w, row, sums_of_4(a), step, bias, y);
+    scale_rows4(w, row + 4, sums_of_4(b), step, bias, y);
+    scale_rows4(w, row + 8, sums_of_4(c), step, bias, y);
+    scale_rows4(w, row + 12, sums_of_4(d), step, bias, y);
   }
 }
 
-// Blocks of kHalves times 4 x 4 weights, which share a piece of the operand.
-template <class Index, size_t kHalves>
+template <class Index>
 void int8_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
   int8_t q[kMostInt8Columns];
   const float step = quantise(w, x, q);
   const auto* v = static_cast<const int8_t*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
   for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    for (size_t k = 0; k < 4; k += 2) {
-      const int8_t* u = v + 16 * kHalves * k;
-      const Index* i = j + k;
-      I16 sums[2][kHalves] = {};
-      for (uint32_t n = quad->depth; n != 0; --n, i += 4, u += 64 * kHalves) {
-        for (size_t b = 0; b < 2; ++b) {
-          const B16 piece = four_times(q + 4 * size_t{i[b]});
-          for (size_t half = 0; half < kHalves; ++half)
-            sums[b][half] = add_products(sums[b][half], u + 16 * (kHalves * b + half), piece);
-        }
-      }
-      for (size_t b = 0; b < 2; ++b) {
-        for (size_t half = 0; half < kHalves; ++half) {
-          const size_t row = 4 * (kHalves * quad->block_rows[k + b] + half);
-          scale_rows<I4, F4, 4>(w, row, sums_of_4(sums[b][half]), step, bias, y);
-        }
-      }
+    I16 a = 0, b = 0, c = 0, d = 0;
+    for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
+      a = add_products(a, v, four_times(q + 4 * size_t{j[0]}));
+      b = add_products(b, v + 16, four_times(q + 4 * size_t{j[1]}));
+      c = add_products(c, v + 32, four_times(q + 4 * size_t{j[2]}));
+      d = add_products(d, v + 48, four_times(q + 4 * size_t{j[3]}));
     }
-    v += size_t{64} * kHalves * quad->depth;
+    scale_rows4(w, size_t{4} * quad->block_rows[0], sums_of_4(a), step, bias, y);
+    scale_rows4(w, size_t{4} * quad->block_rows[1], sums_of_4(b), step, bias, y);
+    scale_rows4(w, size_t{4} * quad->block_rows[2], sums_of_4(c), step, bias, y);
+    scale_rows4(w, size_t{4} * quad->block_rows[3], sums_of_4(d), step, bias, y);
+  }
+}
+
+// One block row of the quad at a time. One piece of the operand serves thirty-two weights.
+template <class Index>
+void int8_8x4(const Matrix& w, const float* x, const float* bias, float* y) {
+  int8_t q[kMostInt8Columns];
+  const float step = quantise(w, x, q);
+  const auto* v = static_cast<const int8_t*>(w.values);
+  const auto* j = static_cast<const Index*>(w.columns);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    for (size_t k = 0; k < 4; ++k) {
+      const int8_t* u = v + 32 * k;
+      const Index* i = j + k;
+      I16 a = 0, b = 0;
+      for (uint32_t n = quad->depth; n != 0; --n, i += 4, u += 128) {
+        const B16 piece = four_times(q + 4 * size_t{i[0]});
+        a = add_products(a, u, piece);
+        b = add_products(b, u + 16, piece);
+      }
+      scale_rows4(w, size_t{8} * quad->block_rows[k], sums_of_4(a), step, bias, y);
+      scale_rows4(w, size_t{8} * quad->block_rows[k] + 4, sums_of_4(b), step, bias, y);
+    }
+    v += size_t{128} * quad->depth;
     j += size_t{4} * quad->depth;
   }
 }
@@ -120,12 +149,17 @@ void int8_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const int8_t*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
   for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    I16 sums[4] = {};
+    I16 a = 0, b = 0, c = 0, d = 0;
     for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
-      for (size_t k = 0; k < 4; ++k) sums[k] = add_products(sums[k], v + 16 * k, q[j[k]]);
+      a = add_products(a, v, q[j[0]]);
+      b = add_products(b, v + 16, q[j[1]]);
+      c = add_products(c, v + 32, q[j[2]]);
+      d = add_products(d, v + 48, q[j[3]]);
     }
-    for (size_t k = 0; k < 4; ++k)
-      scale_rows<I16, F16, 16>(w, size_t{16} * quad->block_rows[k], sums[k], step, bias, y);
+    scale_rows16(w, size_t{16} * quad->block_rows[0], a, step, bias, y);
+    scale_rows16(w, size_t{16} * quad->block_rows[1], b, step, bias, y);
+    scale_rows16(w, size_t{16} * quad->block_rows[2], c, step, bias, y);
+    scale_rows16(w, size_t{16} * quad->block_rows[3], d, step, bias, y);
   }
 }
 
@@ -136,11 +170,16 @@ void int8_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const int8_t*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
   for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    I16 sums[4] = {};
+    I16 a = 0, b = 0, c = 0, d = 0;
     for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
-      for (size_t k = 0; k < 4; ++k) sums[k] = add_products(sums[k], v + 16 * k, vector_at<B16>(q + 16 * size_t{j[k]}));
+      a = add_products(a, v, vector_at<B16>(q + 16 * size_t{j[0]}));
+      b = add_products(b, v + 16, vector_at<B16>(q + 16 * size_t{j[1]}));
+      c = add_products(c, v + 32, vector_at<B16>(q + 16 * size_t{j[2]}));
+      d = add_products(d, v + 48, vector_at<B16>(q + 16 * size_t{j[3]}));
     }
-    for (size_t k = 0; k < 4; ++k) scale_rest(w, quad->block_rows[k], __builtin_reduce_add(sums[k]), step, bias, y);
+    const int32_t sums[4] = {__builtin_reduce_add(a), __builtin_reduce_add(b), __builtin_reduce_add(c),
+                             __builtin_reduce_add(d)};
+    for (size_t k = 0; k < 4; ++k) scale_rest(w, quad->block_rows[k], sums[k], step, bias, y);
   }
 }
 
@@ -169,19 +208,20 @@ struct Int8 {
 };
 
 inline float int8_stream_limit(size_t n, const void* values) {
-  I16 sums[2] = {};
+  I16 a = 0, b = 0;
   const auto* v = static_cast<const int8_t*>(values);
   for (const auto* end = v + n; v != end; v += 32) {
-    for (size_t k = 0; k < 2; ++k) sums[k] = add_products(sums[k], v + 16 * k, 1);
+    a = add_products(a, v, 1);
+    b = add_products(b, v + 16, 1);
   }
-  return static_cast<float>(__builtin_reduce_add(sums[0] + sums[1]));
+  return static_cast<float>(__builtin_reduce_add(a + b));
 }
 
 inline void overlay_int8(Kernels* kernels) {
   auto& matvec = kernels->matvec;
   matvec[Layout::dense][Dtype::int8] = int8_dense;
-  matvec[Layout::block_4x4][Dtype::int8] = by_index_width<int8_4x4<uint8_t, 1>, int8_4x4<uint16_t, 1>>;
-  matvec[Layout::block_8x4][Dtype::int8] = by_index_width<int8_4x4<uint8_t, 2>, int8_4x4<uint16_t, 2>>;
+  matvec[Layout::block_4x4][Dtype::int8] = by_index_width<int8_4x4<uint8_t>, int8_4x4<uint16_t>>;
+  matvec[Layout::block_8x4][Dtype::int8] = by_index_width<int8_8x4<uint8_t>, int8_8x4<uint16_t>>;
   matvec[Layout::block_16x1][Dtype::int8] = by_index_width<int8_16x1<uint8_t>, int8_16x1<uint16_t>>;
   matvec[Layout::block_1x16][Dtype::int8] = by_index_width<int8_1x16<uint8_t>, int8_1x16<uint16_t>>;
   matvec[Layout::block_1x4][Dtype::int8] = by_index_width<int8_1x4<uint8_t>, int8_1x4<uint16_t>>;

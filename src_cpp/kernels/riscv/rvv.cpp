@@ -39,29 +39,44 @@ void matvec_dense(const Matrix& w, const float* x, const float* bias, float* y) 
   }
 }
 
-// Blocks of kHalves times 4 x 4 weights, which share a piece of x.
-template <class W, class X, class Index, size_t kHalves>
+template <class W, class X, class Index>
 void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename W::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
   for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    for (size_t k = 0; k < 4; k += 2) {
-      const auto* u = v + 16 * kHalves * k;
-      const Index* i = j + k;
-      F16 sums[2][kHalves] = {};
-      for (uint32_t n = quad->depth; n != 0; --n, i += 4, u += 64 * kHalves) {
-        for (size_t b = 0; b < 2; ++b) {
-          const F16 piece = X::four_times(x, i[b]);
-          for (size_t half = 0; half < kHalves; ++half)
-            sums[b][half] = fma16(W::load16(u + 16 * (kHalves * b + half)), piece, sums[b][half]);
-        }
-      }
-      for (size_t b = 0; b < 2; ++b) {
-        for (size_t half = 0; half < kHalves; ++half)
-          store_rows4(w, 4 * (kHalves * quad->block_rows[k + b] + half), sums_of_4(sums[b][half]), bias, y);
-      }
+    F16 a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f;
+    for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
+      a = fma16(W::load16(v), X::four_times(x, j[0]), a);
+      b = fma16(W::load16(v + 16), X::four_times(x, j[1]), b);
+      c = fma16(W::load16(v + 32), X::four_times(x, j[2]), c);
+      d = fma16(W::load16(v + 48), X::four_times(x, j[3]), d);
     }
-    v += size_t{64} * kHalves * quad->depth;
+    store_rows4(w, size_t{4} * quad->block_rows[0], sums_of_4(a), bias, y);
+    store_rows4(w, size_t{4} * quad->block_rows[1], sums_of_4(b), bias, y);
+    store_rows4(w, size_t{4} * quad->block_rows[2], sums_of_4(c), bias, y);
+    store_rows4(w, size_t{4} * quad->block_rows[3], sums_of_4(d), bias, y);
+  }
+}
+
+// One block row of the quad at a time. One piece of x serves thirty-two weights.
+template <class W, class X, class Index>
+void matvec_8x4(const Matrix& w, const float* x, const float* bias, float* y) {
+  const auto* v = static_cast<const typename W::Stored*>(w.values);
+  const auto* j = static_cast<const Index*>(w.columns);
+  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
+    for (size_t k = 0; k < 4; ++k) {
+      const auto* u = v + 32 * k;
+      const Index* i = j + k;
+      F16 a = 0.0f, b = 0.0f;
+      for (uint32_t n = quad->depth; n != 0; --n, i += 4, u += 128) {
+        const F16 piece = X::four_times(x, i[0]);
+        a = fma16(W::load16(u), piece, a);
+        b = fma16(W::load16(u + 16), piece, b);
+      }
+      store_rows4(w, size_t{8} * quad->block_rows[k], sums_of_4(a), bias, y);
+      store_rows4(w, size_t{8} * quad->block_rows[k] + 4, sums_of_4(b), bias, y);
+    }
+    v += size_t{128} * quad->depth;
     j += size_t{4} * quad->depth;
   }
 }
@@ -71,11 +86,17 @@ void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename W::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
   for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    F16 sums[4] = {};
+    F16 a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f;
     for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
-      for (size_t k = 0; k < 4; ++k) sums[k] = fma16(W::load16(v + 16 * k), x[j[k]], sums[k]);
+      a = fma16(W::load16(v), x[j[0]], a);
+      b = fma16(W::load16(v + 16), x[j[1]], b);
+      c = fma16(W::load16(v + 32), x[j[2]], c);
+      d = fma16(W::load16(v + 48), x[j[3]], d);
     }
-    for (size_t k = 0; k < 4; ++k) store_rows16(w, size_t{16} * quad->block_rows[k], sums[k], bias, y);
+    store_rows16(w, size_t{16} * quad->block_rows[0], a, bias, y);
+    store_rows16(w, size_t{16} * quad->block_rows[1], b, bias, y);
+    store_rows16(w, size_t{16} * quad->block_rows[2], c, bias, y);
+    store_rows16(w, size_t{16} * quad->block_rows[3], d, bias, y);
   }
 }
 
@@ -84,12 +105,15 @@ void matvec_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
   const auto* v = static_cast<const typename W::Stored*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
   for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    F16 sums[4] = {};
+    F16 a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f;
     for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
-      for (size_t k = 0; k < 4; ++k)
-        sums[k] = fma16(W::load16(v + 16 * k), vector_at<F16>(x + 16 * size_t{j[k]}), sums[k]);
+      a = fma16(W::load16(v), vector_at<F16>(x + 16 * size_t{j[0]}), a);
+      b = fma16(W::load16(v + 16), vector_at<F16>(x + 16 * size_t{j[1]}), b);
+      c = fma16(W::load16(v + 32), vector_at<F16>(x + 16 * size_t{j[2]}), c);
+      d = fma16(W::load16(v + 48), vector_at<F16>(x + 16 * size_t{j[3]}), d);
     }
-    for (size_t k = 0; k < 4; ++k) store_rest(w, quad->block_rows[k], Rvv::fold({sums[k]}), bias, y);
+    const float sums[4] = {Rvv::fold({a}), Rvv::fold({b}), Rvv::fold({c}), Rvv::fold({d})};
+    for (size_t k = 0; k < 4; ++k) store_rest(w, quad->block_rows[k], sums[k], bias, y);
   }
 }
 
@@ -121,12 +145,13 @@ void matvec_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
 
 template <class W>
 float stream_limit(size_t n, const void* values) {
-  F16 sums[2] = {};
+  F16 a = 0.0f, b = 0.0f;
   const auto* v = static_cast<const typename W::Stored*>(values);
   for (const auto* end = v + n; v != end; v += 32) {
-    for (size_t k = 0; k < 2; ++k) sums[k] = fma16(W::load16(v + 16 * k), 0.5f, sums[k]);
+    a = fma16(W::load16(v), 0.5f, a);
+    b = fma16(W::load16(v + 16), 0.5f, b);
   }
-  return Rvv::fold({sums[0] + sums[1]});
+  return Rvv::fold({a + b});
 }
 
 constexpr size_t kPrepared = 4096;  // floats: 16 KiB of stack
@@ -165,8 +190,8 @@ void matvec_prepared(const Matrix& w, const float* x, const float* bias, float* 
 template <class W, class X>
 struct Products {
   static constexpr MatvecFn dense = matvec_dense<W>;
-  static constexpr MatvecFn block_4x4 = by_index_width<matvec_4x4<W, X, uint8_t, 1>, matvec_4x4<W, X, uint16_t, 1>>;
-  static constexpr MatvecFn block_8x4 = by_index_width<matvec_4x4<W, X, uint8_t, 2>, matvec_4x4<W, X, uint16_t, 2>>;
+  static constexpr MatvecFn block_4x4 = by_index_width<matvec_4x4<W, X, uint8_t>, matvec_4x4<W, X, uint16_t>>;
+  static constexpr MatvecFn block_8x4 = by_index_width<matvec_8x4<W, X, uint8_t>, matvec_8x4<W, X, uint16_t>>;
   static constexpr MatvecFn block_16x1 = by_index_width<matvec_16x1<W, uint8_t>, matvec_16x1<W, uint16_t>>;
   static constexpr MatvecFn block_1x16 = by_index_width<matvec_1x16<W, uint8_t>, matvec_1x16<W, uint16_t>>;
   static constexpr MatvecFn block_1x4 = by_index_width<matvec_1x4<W, uint8_t>, matvec_1x4<W, uint16_t>>;
