@@ -82,6 +82,7 @@ constexpr KernelSet kSets[] = {
     {"neon_vfpv4", has_neon_vfpv4, overlay_neon_vfpv4},
 #endif
 #if defined(LINNET_RVV)
+    {"rvv256", [] { return has_rvv() && rvv256_holds_16_floats(); }, overlay_rvv256},
     {"rvv", has_rvv, overlay_rvv},
 #endif
 #if defined(__wasm_relaxed_simd__)

@@ -41,8 +41,10 @@ void overlay_neon_vfpv4(Kernels* kernels);
 #if defined(__riscv) && __riscv_xlen == 64 && defined(__linux__) && defined(__clang_major__)
 #if __clang_major__ >= 19
 #define LINNET_RVV
-bool rvv_holds_16_floats();  // once the CPU is known to have vectors
+bool rvv_holds_16_floats();  // of a CPU that has vectors
+bool rvv256_holds_16_floats();
 void overlay_rvv(Kernels* kernels);
+void overlay_rvv256(Kernels* kernels);  // registers of 256 bits or more
 #endif
 #endif
 

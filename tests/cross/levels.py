@@ -20,7 +20,7 @@ from native import build
 X86_SETS = {"avx512_vnni", "avx512", "avx_vnni", "avx2"}
 ARM_SETS = {"neon_dotprod", "neon", "neon_little", "neon_vfpv4"}
 WASM_SETS = {name for names in webassembly.KERNELS.values() for name in names}
-KERNEL_SETS = {*X86_SETS, *ARM_SETS, *WASM_SETS, "rvv", "portable"}
+KERNEL_SETS = {*X86_SETS, *ARM_SETS, *WASM_SETS, "rvv256", "rvv", "portable"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ OTHERS = (
     _riscv64("gcc", "riscv64", _VECTORS),
     _riscv64("without-vectors", "riscv64-clang", "v=false"),
     _riscv64("vectors-of-128", "riscv64-clang", f"{_VECTORS},vlen=128", "rvv"),
-    _riscv64("vectors-of-256", "riscv64-clang", f"{_VECTORS},vlen=256", "rvv"),
+    _riscv64("vectors-of-256", "riscv64-clang", f"{_VECTORS},vlen=256", "rvv256", "rvv"),
     Level(
         "ppc64le", "ppc64le", ("qemu-ppc64le", "-L", "/usr/powerpc64le-linux-gnu"), ("portable",)
     ),

@@ -38,9 +38,9 @@ LINNET_INLINE I16 add_products(I16 sums, const int8_t* weights, B16 operand) {
   return add_products(sums, vector_at<B16>(weights), operand);
 }
 
-LINNET_INLINE int32_t four_at(const int8_t* q) {
+LINNET_INLINE int32_t four_at(const int8_t* q) {  // at a multiple of four
   int32_t four;
-  memcpy(&four, q, sizeof four);
+  memcpy(&four, __builtin_assume_aligned(q, 4), sizeof four);
   return four;
 }
 
@@ -76,7 +76,7 @@ LINNET_INLINE void scale_rows4(const Matrix& w, size_t row, I4 sums, float step,
 }
 
 inline void int8_dense(const Matrix& w, const float* x, const float* bias, float* y) {
-  int8_t q[kMostInt8Columns];
+  alignas(16) int8_t q[kMostInt8Columns];
   const float step = quantise(w, x, q);
   const auto* v = static_cast<const int8_t*>(w.values);
   const size_t cols = w.padded_cols();
@@ -98,7 +98,7 @@ inline void int8_dense(const Matrix& w, const float* x, const float* bias, float
 
 template <class Index>
 void int8_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
-  int8_t q[kMostInt8Columns];
+  alignas(16) int8_t q[kMostInt8Columns];
   const float step = quantise(w, x, q);
   const auto* v = static_cast<const int8_t*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
@@ -120,7 +120,7 @@ void int8_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
 // One block row of the quad at a time. One piece of the operand serves thirty-two weights.
 template <class Index>
 void int8_8x4(const Matrix& w, const float* x, const float* bias, float* y) {
-  int8_t q[kMostInt8Columns];
+  alignas(16) int8_t q[kMostInt8Columns];
   const float step = quantise(w, x, q);
   const auto* v = static_cast<const int8_t*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
@@ -144,7 +144,7 @@ void int8_8x4(const Matrix& w, const float* x, const float* bias, float* y) {
 
 template <class Index>
 void int8_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
-  int8_t q[kMostInt8Columns];
+  alignas(16) int8_t q[kMostInt8Columns];
   const float step = quantise(w, x, q);
   const auto* v = static_cast<const int8_t*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
@@ -165,7 +165,7 @@ void int8_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
 
 template <class Index>
 void int8_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
-  int8_t q[kMostInt8Columns];
+  alignas(16) int8_t q[kMostInt8Columns];
   const float step = quantise(w, x, q);
   const auto* v = static_cast<const int8_t*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
@@ -186,7 +186,7 @@ void int8_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
 // One step is a block of each of four rows.
 template <class Index>
 void int8_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
-  int8_t q[kMostInt8Columns];
+  alignas(16) int8_t q[kMostInt8Columns];
   const float step = quantise(w, x, q);
   const auto* v = static_cast<const int8_t*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
