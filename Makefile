@@ -62,10 +62,10 @@ test-cross: $(extension) $(test_packages)  ## RISC-V, POWER, Windows, musl run; 
 	LINNET_TEST_CROSS=others $(python) -m pytest tests/cross
 	@echo "make test-cross: all passed"
 
-test-riscv64: $(extension) $(test_packages)  ## of these RISC-V alone: seconds (apt packages)
+test-riscv64: $(extension) $(test_packages)  ## of these RISC-V alone, its vectors where clang++-19 is (apt packages)
 	$(python) tests/cross/packages.py riscv64-linux-gnu-g++ qemu-aarch64
 	$(python) tests/native.py native riscv64
-	LINNET_TEST_CROSS=others $(python) -m pytest tests/cross/test_hashes.py -k riscv64
+	LINNET_TEST_CROSS=others $(python) -m pytest -n 2 tests/cross/test_hashes.py -k riscv64
 	@echo "make test-riscv64: all passed"
 
 test-arm-python: $(extension) $(test_packages)  ## the Python package in an arm64 Python under QEMU (apt packages, PyPI)

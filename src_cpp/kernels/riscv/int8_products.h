@@ -8,7 +8,7 @@ namespace {
 using B16 = int8_t __attribute__((ext_vector_type(16)));
 
 // q = the operand, up to a whole block; returns the step.
-inline float quantise(const Matrix& w, const float* x, int8_t* q) {
+__attribute__((noinline)) float quantise(const Matrix& w, const float* x, int8_t* q) {
   float range = w.input_range;
   if (range == 0.0f) {
     F16 most = 0.0f;

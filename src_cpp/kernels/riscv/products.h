@@ -144,7 +144,7 @@ constexpr size_t kPrepared = 4096;  // floats: 16 KiB of stack
 // prepared = x W::kOperand, four floats after another, each four kTimes times. False where one is too large for that,
 // or not finite.
 template <class W, size_t kTimes>
-bool prepare(size_t n, const float* x, float* prepared) {
+__attribute__((noinline)) bool prepare(size_t n, const float* x, float* prepared) {
   bool fit = true;
   size_t i = 0;
   I4 fits = -1;
