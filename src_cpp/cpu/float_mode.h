@@ -1,5 +1,5 @@
-// Audio hosts often run with subnormals flushed to zero. The arithmetic contract keeps them, so the engine sets the
-// IEEE default while it computes and puts the caller's mode back.
+// Audio hosts often run with subnormals flushed to zero, and may round otherwise than to nearest. The arithmetic
+// contract asks for the IEEE default, so the engine sets it while it computes and puts the caller's mode back.
 #pragma once
 
 #include <stdint.h>
@@ -38,6 +38,14 @@ class IeeeFloatMode {
     return mode;
   }
   static void write(uint64_t mode) { __asm__ volatile("vmsr fpscr, %0" : : "r"(static_cast<uint32_t>(mode))); }
+#elif defined(__riscv_flen) && defined(__GNUC__)
+  static constexpr uint64_t kDefault = 0;  // frm: to nearest even; subnormals are always kept
+  static uint64_t read() {
+    unsigned long mode;
+    __asm__ volatile("frrm %0" : "=r"(mode));
+    return mode;
+  }
+  static void write(uint64_t mode) { __asm__ volatile("fsrm %0" : : "r"(static_cast<unsigned long>(mode))); }
 #else
   static constexpr uint64_t kDefault = 0;
   static uint64_t read() { return 0; }

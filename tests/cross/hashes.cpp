@@ -169,11 +169,11 @@ void hash_functions(const char* set, const Kernels& kernels, uint32_t widest) {
 }
 
 #if defined(__x86_64__)
-constexpr uint64_t kFlushSubnormals = 0x9fc0;  // MXCSR: FTZ and DAZ
+constexpr uint64_t kHostMode = 0x9fc0;  // MXCSR: FTZ and DAZ
 uint64_t float_mode() { return _mm_getcsr(); }
 void set_float_mode(uint64_t mode) { _mm_setcsr(static_cast<unsigned>(mode)); }
 #elif defined(__aarch64__)
-constexpr uint64_t kFlushSubnormals = 1u << 24;  // FPCR.FZ
+constexpr uint64_t kHostMode = 1u << 24;  // FPCR.FZ
 uint64_t float_mode() {
   uint64_t mode;
   __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
@@ -181,20 +181,28 @@ uint64_t float_mode() {
 }
 void set_float_mode(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
 #elif defined(__arm__)
-constexpr uint64_t kFlushSubnormals = 1u << 24;  // FPSCR.FZ
+constexpr uint64_t kHostMode = 1u << 24;  // FPSCR.FZ
 uint64_t float_mode() {
   uint32_t mode;
   __asm__ volatile("vmrs %0, fpscr" : "=r"(mode));
   return mode & 0x07f70000u;  // without the flags
 }
 void set_float_mode(uint64_t mode) { __asm__ volatile("vmsr fpscr, %0" : : "r"(static_cast<uint32_t>(mode))); }
-#else  // a machine that always keeps them
-constexpr uint64_t kFlushSubnormals = 0;
+#elif defined(__riscv_flen)
+constexpr uint64_t kHostMode = 1;  // frm: towards zero
+uint64_t float_mode() {
+  unsigned long mode;
+  __asm__ volatile("frrm %0" : "=r"(mode));
+  return mode;
+}
+void set_float_mode(uint64_t mode) { __asm__ volatile("fsrm %0" : : "r"(static_cast<unsigned long>(mode))); }
+#else  // a machine that has no other mode here
+constexpr uint64_t kHostMode = 0;
 uint64_t float_mode() { return 0; }
 void set_float_mode(uint64_t) {}
 #endif
 
-void hash_audio(const char* set, const std::string& path, bool host_flushes) {
+void hash_audio(const char* set, const std::string& path, bool other_mode) {
   linnet_model* model;
   linnet_error error;
   linnet_info info;
@@ -212,7 +220,7 @@ void hash_audio(const char* set, const std::string& path, bool host_flushes) {
   if (linnet_stream_create(model, &options, nullptr, 0, &stream) != LINNET_OK) fail("no stream");
   if (strcmp(linnet_stream_kernels(stream), set) != 0) fail("another kernel set runs");
   const uint64_t mode = float_mode();
-  if (host_flushes) set_float_mode(kFlushSubnormals);
+  if (other_mode) set_float_mode(kHostMode);
   const uint64_t host_mode = float_mode();
   Hash hash;
   size_t taken, made;
@@ -231,7 +239,7 @@ void hash_audio(const char* set, const std::string& path, bool host_flushes) {
   }
   if (float_mode() != host_mode) fail("the caller's floating-point mode is lost");
   set_float_mode(mode);
-  hash.print(set, base_name(path) + (host_flushes ? "/host-flushes" : ""));
+  hash.print(set, base_name(path) + (other_mode ? "/host-flushes" : ""));
   linnet_stream_close(stream);
   linnet_model_close(model);
 }
