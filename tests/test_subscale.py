@@ -20,6 +20,7 @@ import linnet  # noqa: E402
 from linnet import FormatError, _core  # noqa: E402
 from linnet.cli import main  # noqa: E402
 from linnet.format import blocks, reading
+from linnet.format.operation_bytes import encode
 from linnet.format.operations import (
     Draw,
     Linear,
@@ -29,7 +30,6 @@ from linnet.format.operations import (
     Source,
     SubBands,
     Subscale,
-    encode,
 )
 from linnet.format.tensor import Tensor
 from linnet.format.voice_file import Header, VoiceFile

@@ -17,7 +17,8 @@ import pytest
 from linnet.format import VoiceFile, read
 from linnet.format.blocks import BLOCKS, DENSE, GROUP, NO_BLOCK_ROW, TABLE, ceil_div, dense_width
 from linnet.format.dtypes import widen
-from linnet.format.operations import N_WORDS, Operation, encode
+from linnet.format.operation_bytes import N_WORDS, encode
+from linnet.format.operations import Operation
 from linnet.format.records import HEADER_SIZE, TENSOR_SIZE
 from linnet.format.tensor import Tensor
 from linnet_export.writing.writer import to_bytes

@@ -8,8 +8,9 @@
 namespace linnet {
 
 #if defined(__MINGW32__) || defined(__wasm__)
-// MinGW's fmaf rounds twice; WebAssembly's is a hundred integer instructions. The product is exact in a double; the sum is rounded to odd (Boldo and Melquiond 2008,
-// "Emulation of FMA and correctly rounded sums"), which leaves the second rounding, to a float, the right one.
+// MinGW's fmaf rounds twice; WebAssembly's is a hundred integer instructions. The product is exact in a double; the
+// sum is rounded to odd (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums"), which leaves the
+// second rounding, to a float, the right one.
 static inline float fused(float a, float b, float c) {
   const double product = static_cast<double>(a) * b;
   double sum = product + c;

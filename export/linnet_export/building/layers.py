@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from linnet.format.blocks import ceil_div
 from linnet.format.operations import (
     ACTIVATIONS,
     Add,
@@ -143,7 +142,7 @@ class Layers(Program):
         first = Subscale(sub_tensors, future, past, conditions.operand, Operand(0), conditions.size)
         out = self.buffer(first.window)
         self.emit(replace(first, out=out.operand))
-        self.lookahead += ceil_div(first.lag * sub_tensors, self.hop_length)
+        self.lookahead += first.frames_ahead(self.hop_length)
         return out
 
     def add(self, a: Buffer, b: Buffer, out: Buffer, activation: str = "none") -> None:

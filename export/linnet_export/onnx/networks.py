@@ -44,13 +44,11 @@ import numpy.typing as npt
 
 from linnet.errors import install
 from linnet.files import require_apart, write_atomic
-from linnet.format.blocks import ceil_div
 from linnet.format.operations import (
     SCALE_ACTIVATIONS,
     History,
     Operand,
     Operation,
-    Subscale,
     Upsample,
 )
 from linnet.format.reading import read
@@ -108,9 +106,8 @@ def networks(file: VoiceFile) -> Networks:
     frame.translate()
     step.translate()
     places = {**step.states, **step.imported, **step.drawn.places()}
-    for op in file.sample_program:
-        if isinstance(op, Subscale):
-            places["window"] = Place(op.out, op.window)
+    if file.subscale is not None:
+        places["window"] = Place(file.subscale.out, file.subscale.window)
     properties = {"linnet": json.dumps(_properties(file, frame.states, step.drawn))}
     return Networks(
         step.graph.model(properties, "One step: see linnet_export.onnx.networks."),
@@ -301,12 +298,10 @@ def _properties(file: VoiceFile, states: dict[str, Place], drawn: Drawn) -> dict
             "spread": SCALE_ACTIVATIONS[mixture.scale_activation],
             "least_scale": mixture.least_scale,
         }
-    for op in file.sample_program:
-        if isinstance(op, Subscale):
-            keys = ("sub_tensors", "future", "past")
-            properties["subscale"] = {key: getattr(op, key) for key in keys}
-            # Without the lag of the last sub-tensor: that is the caller's.
-            properties["lookahead"] -= ceil_div(op.lag * op.sub_tensors, header.hop_length)
+    if file.subscale is not None:
+        keys = ("sub_tensors", "future", "past")
+        properties["subscale"] = {key: getattr(file.subscale, key) for key in keys}
+        properties["lookahead"] -= file.ahead  # that is the caller's
     if header.silence is not None:
         properties["silence"] = file.tensors[header.silence].dense.tolist()
     arena = np.zeros(header.arena_size, np.float32)

@@ -7,7 +7,8 @@ import zlib
 
 from linnet.format.blocks import LAYOUTS
 from linnet.format.dtypes import DTYPES
-from linnet.format.operations import NONE, encode
+from linnet.format.operation_bytes import encode
+from linnet.format.operations import NONE
 from linnet.format.records import (
     CHECKSUM_FROM,
     HEADER,

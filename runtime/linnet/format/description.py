@@ -26,7 +26,7 @@ def describe(file: VoiceFile) -> dict[str, Any]:
         "lookahead_frames": file.lookahead,
         "latency_ms": 1000 * file.lookahead * header.hop_length / header.sample_rate,
         "sub_tensors": subscale.sub_tensors if subscale else 1,
-        "lead_samples": subscale.lag * subscale.sub_tensors if subscale else 0,
+        "lead_samples": subscale.lead if subscale else 0,
         "matching": file.match.iterations if file.match else 0,
         "matching_rounds": max(file.match.rounds, 1) if file.match else 0,
         "hidden_size": recurrent.packed.cols if recurrent else 0,

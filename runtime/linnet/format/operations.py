@@ -1,4 +1,4 @@
-"""The operations of a voice's programs, and their bytes in the file (FORMAT.md, "Programs").
+"""The operations of a voice's programs (FORMAT.md, "Programs").
 
 Each operation is a frozen dataclass that says all that its readers ask: which word holds which
 field, how many floats an operand has, which tensors it reads, what it costs. Offsets, strides and
@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple
 
+from linnet.format.blocks import ceil_div
 from linnet.format.tensor import Tensor
 
 NONE = 0xFFFFFFFF
-N_WORDS = 16
-OPERATION_SIZE = 4 * N_WORDS
 
 ACTIVATIONS = ("none", "relu", "tanh", "sigmoid", "exp")
 COMPANDINGS = ("linear", "mu-law", "excitation")
@@ -474,44 +472,14 @@ class Subscale(Operation):
         """Places of the last sub-tensor behind the first."""
         return (self.sub_tensors - 1) * (self.future + 1)
 
+    @property
+    def lead(self) -> int:
+        """The same in samples."""
+        return self.lag * self.sub_tensors
+
+    def frames_ahead(self, hop_length: int) -> int:
+        """The same in whole frames."""
+        return ceil_div(self.lead, hop_length)
+
     def label(self, tensors: Tensors) -> str:
         return f"{self.sub_tensors}, {self.future} ahead"
-
-
-_KINDS: dict[int, type[Operation]] = {kind.number: kind for kind in Operation.__subclasses__()}
-
-
-def encode(operation: Operation) -> bytes:
-    """The operation's 64 bytes."""
-    words = [0] * N_WORDS
-    words[0] = operation.number
-    for f in fields(operation):
-        at, kind = f.metadata["word"], f.metadata["kind"]
-        value = getattr(operation, f.name)
-        if kind == "f32":
-            words[at] = struct.unpack("<I", struct.pack("<f", value))[0]
-        elif value is None:
-            words[at] = NONE
-        elif kind.endswith("operand"):
-            words[at], words[at + 1] = value
-        else:
-            words[at] = value
-    return struct.pack(f"<{N_WORDS}I", *words)
-
-
-def decode(data: bytes) -> Operation:
-    """The operation in 64 bytes of a valid file."""
-    words = struct.unpack(f"<{N_WORDS}I", data)
-    kind = _KINDS[words[0]]
-    values: dict[str, Any] = {}
-    for f in fields(kind):
-        at, form = f.metadata["word"], f.metadata["kind"]
-        if form.startswith("optional") and words[at] == NONE:
-            values[f.name] = None
-        elif form.endswith("operand"):
-            values[f.name] = Operand(words[at], words[at + 1])
-        elif form == "f32":
-            values[f.name] = struct.unpack_from("<f", data, 4 * at)[0]
-        else:
-            values[f.name] = words[at]
-    return kind(**values)

@@ -22,7 +22,8 @@ from linnet.format.blocks import (
     weights_of,
 )
 from linnet.format.dtypes import numbered_type
-from linnet.format.operations import NONE, OPERATION_SIZE, Match, decode
+from linnet.format.operation_bytes import OPERATION_SIZE, decode
+from linnet.format.operations import NONE, Match
 from linnet.format.records import HEADER, HEADER_SIZE, MAGIC, TENSOR, TENSOR_SIZE
 from linnet.format.tensor import Tensor
 from linnet.format.voice_file import Header, VoiceFile

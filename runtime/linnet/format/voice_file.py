@@ -71,7 +71,7 @@ class VoiceFile:
     @property
     def ahead(self) -> int:
         """Frames, within the look-ahead, that the first sub-tensor is ahead of the last."""
-        return 0 if self.subscale is None else ceil_div(self.subscale.lag, self.header.steps)
+        return 0 if self.subscale is None else self.subscale.frames_ahead(self.header.hop_length)
 
     @property
     def delay(self) -> int:

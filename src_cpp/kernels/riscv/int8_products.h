@@ -96,25 +96,34 @@ inline void int8_dense(const Matrix& w, const float* x, const float* bias, float
   }
 }
 
-template <class Index>
-void int8_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
-  alignas(16) int8_t q[kMostInt8Columns];
-  const float step = quantise(w, x, q);
+// A quad at a time, of blocks of sixteen weights: `piece` is what a block column gives to each of them, and `store`
+// takes the sixteen sums of a block row.
+template <class Index, class PieceOf, class Store>
+LINNET_INLINE void int8_quads(const Matrix& w, PieceOf piece, Store store) {
   const auto* v = static_cast<const int8_t*>(w.values);
   const auto* j = static_cast<const Index*>(w.columns);
   for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
     I16 a = 0, b = 0, c = 0, d = 0;
     for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
-      a = add_products(a, v, four_times(q + 4 * size_t{j[0]}));
-      b = add_products(b, v + 16, four_times(q + 4 * size_t{j[1]}));
-      c = add_products(c, v + 32, four_times(q + 4 * size_t{j[2]}));
-      d = add_products(d, v + 48, four_times(q + 4 * size_t{j[3]}));
+      a = add_products(a, v, piece(j[0]));
+      b = add_products(b, v + 16, piece(j[1]));
+      c = add_products(c, v + 32, piece(j[2]));
+      d = add_products(d, v + 48, piece(j[3]));
     }
-    scale_rows4(w, size_t{4} * quad->block_rows[0], sums_of_4(a), step, bias, y);
-    scale_rows4(w, size_t{4} * quad->block_rows[1], sums_of_4(b), step, bias, y);
-    scale_rows4(w, size_t{4} * quad->block_rows[2], sums_of_4(c), step, bias, y);
-    scale_rows4(w, size_t{4} * quad->block_rows[3], sums_of_4(d), step, bias, y);
+    store(quad->block_rows[0], a);
+    store(quad->block_rows[1], b);
+    store(quad->block_rows[2], c);
+    store(quad->block_rows[3], d);
   }
+}
+
+template <class Index>
+void int8_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
+  alignas(16) int8_t q[kMostInt8Columns];
+  const float step = quantise(w, x, q);
+  int8_quads<Index>(
+      w, [&](size_t j) { return four_times(q + 4 * j); },
+      [&](size_t row, I16 sums) { scale_rows4(w, 4 * row, sums_of_4(sums), step, bias, y); });
 }
 
 // One block row of the quad at a time. One piece of the operand serves thirty-two weights.
@@ -146,41 +155,18 @@ template <class Index>
 void int8_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
   alignas(16) int8_t q[kMostInt8Columns];
   const float step = quantise(w, x, q);
-  const auto* v = static_cast<const int8_t*>(w.values);
-  const auto* j = static_cast<const Index*>(w.columns);
-  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    I16 a = 0, b = 0, c = 0, d = 0;
-    for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
-      a = add_products(a, v, q[j[0]]);
-      b = add_products(b, v + 16, q[j[1]]);
-      c = add_products(c, v + 32, q[j[2]]);
-      d = add_products(d, v + 48, q[j[3]]);
-    }
-    scale_rows16(w, size_t{16} * quad->block_rows[0], a, step, bias, y);
-    scale_rows16(w, size_t{16} * quad->block_rows[1], b, step, bias, y);
-    scale_rows16(w, size_t{16} * quad->block_rows[2], c, step, bias, y);
-    scale_rows16(w, size_t{16} * quad->block_rows[3], d, step, bias, y);
-  }
+  int8_quads<Index>(
+      w, [&](size_t j) { return B16(q[j]); },
+      [&](size_t row, I16 sums) { scale_rows16(w, 16 * row, sums, step, bias, y); });
 }
 
 template <class Index>
 void int8_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
   alignas(16) int8_t q[kMostInt8Columns];
   const float step = quantise(w, x, q);
-  const auto* v = static_cast<const int8_t*>(w.values);
-  const auto* j = static_cast<const Index*>(w.columns);
-  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    I16 a = 0, b = 0, c = 0, d = 0;
-    for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
-      a = add_products(a, v, vector_at<B16>(q + 16 * size_t{j[0]}));
-      b = add_products(b, v + 16, vector_at<B16>(q + 16 * size_t{j[1]}));
-      c = add_products(c, v + 32, vector_at<B16>(q + 16 * size_t{j[2]}));
-      d = add_products(d, v + 48, vector_at<B16>(q + 16 * size_t{j[3]}));
-    }
-    const int32_t sums[4] = {__builtin_reduce_add(a), __builtin_reduce_add(b), __builtin_reduce_add(c),
-                             __builtin_reduce_add(d)};
-    for (size_t k = 0; k < 4; ++k) scale_rest(w, quad->block_rows[k], sums[k], step, bias, y);
-  }
+  int8_quads<Index>(
+      w, [&](size_t j) { return vector_at<B16>(q + 16 * j); },
+      [&](size_t row, I16 sums) { scale_rest(w, row, __builtin_reduce_add(sums), step, bias, y); });
 }
 
 // One step is a block of each of four rows.

@@ -1,143 +1,9 @@
-// Products of matrices of floats with RISC-V's vectors, in the order of sums of portable.cpp, and the overlay of all
-// kernels. To be included after functions.h and int8_products.h.
+// Products of floats with x prepared for them, and the overlay of all kernels. To be included after sixteen_lanes.h and
+// int8_products.h.
 #pragma once
 
 namespace linnet {
 namespace {
-
-// Panels of 16 rows: two sets of sums, even and odd columns.
-template <class W>
-void matvec_dense(const Matrix& w, const float* x, const float* bias, float* y) {
-  const auto* v = static_cast<const typename W::Stored*>(w.values);
-  for (size_t row = 0; row < w.rows; row += 16) {
-    F16 p = 0.0f, q = 0.0f;
-    size_t c = 0;
-    for (; c + 2 <= w.cols; c += 2, v += 32) {
-      p = fma16(W::load16(v), x[c], p);
-      q = fma16(W::load16(v + 16), x[c + 1], q);
-    }
-    if (c < w.cols) {
-      p = fma16(W::load16(v), x[c], p);
-      v += 16;
-    }
-    store_rows16(w, row, p + q, bias, y);
-  }
-}
-
-template <class W, class X, class Index>
-void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
-  const auto* v = static_cast<const typename W::Stored*>(w.values);
-  const auto* j = static_cast<const Index*>(w.columns);
-  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    F16 a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f;
-    for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
-      a = fma16(W::load16(v), X::four_times(x, j[0]), a);
-      b = fma16(W::load16(v + 16), X::four_times(x, j[1]), b);
-      c = fma16(W::load16(v + 32), X::four_times(x, j[2]), c);
-      d = fma16(W::load16(v + 48), X::four_times(x, j[3]), d);
-    }
-    store_rows4(w, size_t{4} * quad->block_rows[0], sums_of_4(a), bias, y);
-    store_rows4(w, size_t{4} * quad->block_rows[1], sums_of_4(b), bias, y);
-    store_rows4(w, size_t{4} * quad->block_rows[2], sums_of_4(c), bias, y);
-    store_rows4(w, size_t{4} * quad->block_rows[3], sums_of_4(d), bias, y);
-  }
-}
-
-// One block row of the quad at a time. One piece of x serves thirty-two weights.
-template <class W, class X, class Index>
-void matvec_8x4(const Matrix& w, const float* x, const float* bias, float* y) {
-  const auto* v = static_cast<const typename W::Stored*>(w.values);
-  const auto* j = static_cast<const Index*>(w.columns);
-  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    for (size_t k = 0; k < 4; ++k) {
-      const auto* u = v + 32 * k;
-      const Index* i = j + k;
-      F16 a = 0.0f, b = 0.0f;
-      for (uint32_t n = quad->depth; n != 0; --n, i += 4, u += 128) {
-        const F16 piece = X::four_times(x, i[0]);
-        a = fma16(W::load16(u), piece, a);
-        b = fma16(W::load16(u + 16), piece, b);
-      }
-      store_rows4(w, size_t{8} * quad->block_rows[k], sums_of_4(a), bias, y);
-      store_rows4(w, size_t{8} * quad->block_rows[k] + 4, sums_of_4(b), bias, y);
-    }
-    v += size_t{128} * quad->depth;
-    j += size_t{4} * quad->depth;
-  }
-}
-
-template <class W, class Index>
-void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
-  const auto* v = static_cast<const typename W::Stored*>(w.values);
-  const auto* j = static_cast<const Index*>(w.columns);
-  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    F16 a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f;
-    for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
-      a = fma16(W::load16(v), x[j[0]], a);
-      b = fma16(W::load16(v + 16), x[j[1]], b);
-      c = fma16(W::load16(v + 32), x[j[2]], c);
-      d = fma16(W::load16(v + 48), x[j[3]], d);
-    }
-    store_rows16(w, size_t{16} * quad->block_rows[0], a, bias, y);
-    store_rows16(w, size_t{16} * quad->block_rows[1], b, bias, y);
-    store_rows16(w, size_t{16} * quad->block_rows[2], c, bias, y);
-    store_rows16(w, size_t{16} * quad->block_rows[3], d, bias, y);
-  }
-}
-
-template <class W, class Index>
-void matvec_1x16(const Matrix& w, const float* x, const float* bias, float* y) {
-  const auto* v = static_cast<const typename W::Stored*>(w.values);
-  const auto* j = static_cast<const Index*>(w.columns);
-  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    F16 a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f;
-    for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
-      a = fma16(W::load16(v), vector_at<F16>(x + 16 * size_t{j[0]}), a);
-      b = fma16(W::load16(v + 16), vector_at<F16>(x + 16 * size_t{j[1]}), b);
-      c = fma16(W::load16(v + 32), vector_at<F16>(x + 16 * size_t{j[2]}), c);
-      d = fma16(W::load16(v + 48), vector_at<F16>(x + 16 * size_t{j[3]}), d);
-    }
-    const float sums[4] = {Rvv::fold({a}), Rvv::fold({b}), Rvv::fold({c}), Rvv::fold({d})};
-    for (size_t k = 0; k < 4; ++k) store_rest(w, quad->block_rows[k], sums[k], bias, y);
-  }
-}
-
-// One step is a block of each of four rows: sixteen weights, and four pieces of x.
-template <class W, class Index>
-void matvec_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
-  const auto* v = static_cast<const typename W::Stored*>(w.values);
-  const auto* j = static_cast<const Index*>(w.columns);
-  const auto step = [&](F16 sums) {
-    const auto at = [&](size_t k) { return vector_at<F4>(x + 4 * size_t{j[k]}); };
-    const F16 pieces = join(join(at(0), at(1)), join(at(2), at(3)));
-    const F16 weights = W::load16(v);
-    j += 4;
-    v += 16;
-    return fma16(weights, pieces, sums);
-  };
-  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    F16 even = 0.0f, odd = 0.0f;
-    uint32_t n = quad->depth;
-    for (; n >= 2; n -= 2) {
-      even = step(even);
-      odd = step(odd);
-    }
-    if (n != 0) even = step(even);
-    const F4 sums = sums_of_4(even + odd);
-    for (size_t k = 0; k < 4; ++k) store_rest(w, quad->block_rows[k], sums[k], bias, y);
-  }
-}
-
-template <class W>
-float stream_limit(size_t n, const void* values) {
-  F16 a = 0.0f, b = 0.0f;
-  const auto* v = static_cast<const typename W::Stored*>(values);
-  for (const auto* end = v + n; v != end; v += 32) {
-    a = fma16(W::load16(v), 0.5f, a);
-    b = fma16(W::load16(v + 16), 0.5f, b);
-  }
-  return Rvv::fold({a + b});
-}
 
 constexpr size_t kPrepared = 4096;  // floats: 16 KiB of stack
 
@@ -172,21 +38,12 @@ void matvec_prepared(const Matrix& w, const float* x, const float* bias, float* 
   }
 }
 
-template <class W, class X>
-struct Products {
-  static constexpr MatvecFn dense = matvec_dense<W>;
-  static constexpr MatvecFn block_4x4 = by_index_width<matvec_4x4<W, X, uint8_t>, matvec_4x4<W, X, uint16_t>>;
-  static constexpr MatvecFn block_8x4 = by_index_width<matvec_8x4<W, X, uint8_t>, matvec_8x4<W, X, uint16_t>>;
-  static constexpr MatvecFn block_16x1 = by_index_width<matvec_16x1<W, uint8_t>, matvec_16x1<W, uint16_t>>;
-  static constexpr MatvecFn block_1x16 = by_index_width<matvec_1x16<W, uint8_t>, matvec_1x16<W, uint16_t>>;
-  static constexpr MatvecFn block_1x4 = by_index_width<matvec_1x4<W, uint8_t>, matvec_1x4<W, uint16_t>>;
-};
-
 // W: weights times W::kOperand's inverse; Whole: weights as they are.
 template <class W, class Whole>
 void overlay(Dtype dtype, Kernels* kernels) {
-  using Prepared = Products<W, Repeated>;
-  using Plain = Products<Whole, Once>;
+  using Prepared = Products<Fused, W, Repeated, uint8_t, uint16_t>;
+  using Plain = Products<Fused, Whole, Once, uint8_t, uint16_t>;
+  overlay_products<Plain>(dtype, kernels);
   auto& matvec = kernels->matvec;
   matvec[Layout::block_4x4][dtype] = matvec_prepared<W, 4, Prepared::block_4x4, Plain::block_4x4>;
   matvec[Layout::block_8x4][dtype] = matvec_prepared<W, 4, Prepared::block_8x4, Plain::block_8x4>;
@@ -195,14 +52,9 @@ void overlay(Dtype dtype, Kernels* kernels) {
     matvec[Layout::block_16x1][dtype] = matvec_prepared<W, 1, Prepared::block_16x1, Plain::block_16x1>;
     matvec[Layout::block_1x16][dtype] = matvec_prepared<W, 1, Prepared::block_1x16, Plain::block_1x16>;
     matvec[Layout::block_1x4][dtype] = matvec_prepared<W, 1, Prepared::block_1x4, Plain::block_1x4>;
-  } else {
-    matvec[Layout::dense][dtype] = Plain::dense;
-    matvec[Layout::block_16x1][dtype] = Plain::block_16x1;
-    matvec[Layout::block_1x16][dtype] = Plain::block_1x16;
-    matvec[Layout::block_1x4][dtype] = Plain::block_1x4;
   }
   kernels->widen[dtype] = widen<Whole>;
-  kernels->stream_limit[dtype] = stream_limit<W>;
+  kernels->stream_limit[dtype] = stream_limit<Rvv, Fused, W>;
 }
 
 inline void overlay_all(Kernels* kernels) {

@@ -14,6 +14,10 @@
 
 #include "kernels/functions.h"
 
+#include "kernels/row_ends.h"
+
+#include "kernels/sixteen_lanes.h"
+
 #include "kernels/riscv/int8_products.h"
 
 #include "kernels/riscv/products.h"

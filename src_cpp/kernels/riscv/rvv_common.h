@@ -30,12 +30,30 @@ LINNET_INLINE void put(T* p, V v) {
   *reinterpret_cast<typename InMemory<V, T>::Type*>(p) = v;
 }
 
+LINNET_INLINE F4 load4(const float* p) { return vector_at<F4>(p); }
+LINNET_INLINE F16 load16(const float* p) { return vector_at<F16>(p); }
+LINNET_INLINE void store4(float* p, F4 v) { put(p, v); }
 LINNET_INLINE void store16(float* p, F16 v) { put(p, v); }
-LINNET_INLINE F16 fma16(F16 x, F16 y, F16 z) { return __builtin_elementwise_fma(x, y, z); }
+LINNET_INLINE F4 add4(F4 a, F4 b) { return a + b; }
+LINNET_INLINE F16 add16(F16 a, F16 b) { return a + b; }
+LINNET_INLINE F16 all16(float v) { return v; }
+LINNET_INLINE F16 zero16() { return 0.0f; }
+
+struct Fused {
+  LINNET_INLINE static F16 fma16(F16 x, F16 y, F16 z) { return __builtin_elementwise_fma(x, y, z); }
+};
 
 LINNET_INLINE F8 join(F4 a, F4 b) { return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7); }
 LINNET_INLINE F16 join(F8 a, F8 b) {
   return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+
+LINNET_INLINE F16 sixteen(F4 a, F4 b, F4 c, F4 d) { return join(join(a, b), join(c, d)); }
+
+// What is left to sum when sixteen are folded to four.
+LINNET_INLINE F4 quarters(F16 v) {
+  const F8 halves = v.lo + v.hi;
+  return halves.lo + halves.hi;
 }
 
 // The sums of lanes 4 r to 4 r + 3: (v0 + v1) + (v2 + v3).
@@ -67,7 +85,7 @@ struct Rvv {
   LINNET_INLINE static F add(F x, F y) { return x + y; }
   LINNET_INLINE static F sub(F x, F y) { return x - y; }
   LINNET_INLINE static F mul(F x, F y) { return x * y; }
-  LINNET_INLINE static F fma(F x, F y, F z) { return fma16(x, y, z); }
+  LINNET_INLINE static F fma(F x, F y, F z) { return Fused::fma16(x, y, z); }
   LINNET_INLINE static F divide(F x, F y) { return x / y; }
   LINNET_INLINE static F negate(F x) { return -x; }
   LINNET_INLINE static F greater(F x, F y) { return x > y ? x : y; }
@@ -82,9 +100,8 @@ struct Rvv {
   }
   LINNET_INLINE static float greatest(F v) { return __builtin_reduce_max(v); }
   LINNET_INLINE static float fold(const F (&v)[1]) {
-    const F8 halves = v[0].lo + v[0].hi;
-    const F4 quarters = halves.lo + halves.hi;
-    return (quarters[0] + quarters[1]) + (quarters[2] + quarters[3]);
+    const F4 q = quarters(v[0]);
+    return (q[0] + q[1]) + (q[2] + q[3]);
   }
 };
 
@@ -135,30 +152,6 @@ struct Once {
 struct Repeated {
   LINNET_INLINE static F16 four_times(const float* x, size_t block) { return vector_at<F16>(x + 16 * block); }
 };
-
-// y[row] = sum + bias, unless it is beyond the last row.
-LINNET_INLINE void store_rest(const Matrix& w, size_t row, float sum, const float* bias, float* y) {
-  if (row < w.rows) y[row] = sum + (bias ? bias[row] : 0.0f);
-}
-
-template <class V, size_t n>
-LINNET_INLINE void store_rows(const Matrix& w, size_t row, V sums, const float* bias, float* y) {
-  if (row + n <= w.rows) {
-    const V zeros = 0.0f;
-    return put(y + row, sums + (bias ? vector_at<V>(bias + row) : zeros));
-  }
-  float t[n];
-  put(t, sums);
-  for (size_t r = 0; r < n; ++r) store_rest(w, row + r, t[r], bias, y);
-}
-
-LINNET_INLINE void store_rows16(const Matrix& w, size_t row, F16 sums, const float* bias, float* y) {
-  store_rows<F16, 16>(w, row, sums, bias, y);
-}
-
-LINNET_INLINE void store_rows4(const Matrix& w, size_t row, F4 sums, const float* bias, float* y) {
-  store_rows<F4, 4>(w, row, sums, bias, y);
-}
 
 }  // namespace
 }  // namespace linnet

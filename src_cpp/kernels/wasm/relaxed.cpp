@@ -8,6 +8,10 @@
 
 #include "kernels/wasm/wasm_common.h"
 
+#include "kernels/row_ends.h"
+
+#include "kernels/sixteen_lanes.h"
+
 #include "kernels/wasm/products.h"
 
 #include "kernels/wasm/int8_products.h"
@@ -25,7 +29,7 @@ struct Relaxed {
 constexpr int kLeast = -149;  // no x is too small
 
 template <class W>
-using RelaxedProducts = Products<Relaxed, W, uint8_t, uint16_t>;
+using RelaxedProducts = Products<Relaxed, W, Once, uint8_t, uint16_t>;
 
 }  // namespace
 
@@ -51,7 +55,7 @@ void overlay_wasm_relaxed(Kernels* kernels) {
   overlay_conversions<Relaxed, Fp16>(Dtype::fp16, kernels);
   overlay_conversions<Relaxed, Bf16>(Dtype::bf16, kernels);
   overlay_conversions<Relaxed, Fp32>(Dtype::fp32, kernels);
-  kernels->stream_limit[Dtype::fp16] = stream_limit<Relaxed, ScaledFp16>;
+  kernels->stream_limit[Dtype::fp16] = stream_limit<Simd128<Relaxed>, Relaxed, ScaledFp16>;
   overlay_functions<Relaxed>(kernels);
   overlay_int8<Relaxed>(kernels);
 }

@@ -7,6 +7,10 @@
 
 #include "kernels/wasm/wasm_common.h"
 
+#include "kernels/row_ends.h"
+
+#include "kernels/sixteen_lanes.h"
+
 #include "kernels/wasm/products.h"
 
 #include "kernels/wasm/int8_products.h"
@@ -131,8 +135,8 @@ struct Split {
 // Below it, what a product leaves might be less than the least float: products are multiples of 2^-24 2^(kLeast - 23).
 constexpr int kLeast = -90;
 
-using SplitProducts = Products<Split, ScaledFp16, AnyIndex, AnyIndex>;
-using ExactProducts = Products<Exact, Fp16, AnyIndex, AnyIndex>;
+using SplitProducts = Products<Split, ScaledFp16, Once, AnyIndex, AnyIndex>;
+using ExactProducts = Products<Exact, Fp16, Once, AnyIndex, AnyIndex>;
 
 }  // namespace
 
@@ -143,7 +147,7 @@ void overlay_wasm_simd128(Kernels* kernels) {
   overlay_conversions<Exact, Fp16>(Dtype::fp16, kernels);
   overlay_conversions<Exact, Bf16>(Dtype::bf16, kernels);
   overlay_conversions<Exact, Fp32>(Dtype::fp32, kernels);
-  kernels->stream_limit[Dtype::fp16] = stream_limit<Split, ScaledFp16>;
+  kernels->stream_limit[Dtype::fp16] = stream_limit<Simd128<Split>, Split, ScaledFp16>;
   overlay_functions<Exact>(kernels);
   overlay_int8<Exact>(kernels);
 }

@@ -1,4 +1,4 @@
-// What the sets for WebAssembly share: wrappers, stored weights, the ends of rows. They differ in how a multiply-add is
+// What the sets for WebAssembly share: wrappers, stored weights. They differ in how a multiply-add is
 // fused, which is a struct A:
 //
 //   fma16(x, y, z), fma4(x, y, z)    x y + z, rounded once
@@ -27,6 +27,7 @@ struct F16 {
   F4 a, b, c, d;
 };
 
+inline F16 sixteen(F4 a, F4 b, F4 c, F4 d) { return {a, b, c, d}; }
 inline F16 load16(const float* p) { return {load4(p), load4(p + 4), load4(p + 8), load4(p + 12)}; }
 inline F16 four_times(F4 v) { return {v, v, v, v}; }
 inline F16 all16(float v) { return four_times(all4(v)); }
@@ -155,33 +156,10 @@ struct Fp32 {
   static F16 load16(const Stored* p) { return linnet::load16(p); }
 };
 
-constexpr float kZeros[16] = {0};
-
-// y[row + r] = sums[r] + bias, r < n, no further than the last row.
-inline void store_rest(const Matrix& w, size_t row, size_t n, const float* sums, const float* bias, float* y) {
-  for (size_t r = 0; r < n && row + r < w.rows; ++r) y[row + r] = sums[r] + (bias ? bias[row + r] : 0.0f);
-}
-
-inline void store_rows16(const Matrix& w, size_t row, F16 sums, const float* bias, float* y) {
-  if (row + 16 <= w.rows) return store16(y + row, add16(sums, load16(bias ? bias + row : kZeros)));
-  float t[16];
-  store16(t, sums);
-  store_rest(w, row, 16, t, bias, y);
-}
-
-inline void store_rows4(const Matrix& w, size_t row, F4 sums, const float* bias, float* y) {
-  if (row + 4 <= w.rows) return store4(y + row, add4(sums, load4(bias ? bias + row : kZeros)));
-  float t[4];
-  store4(t, sums);
-  store_rest(w, row, 4, t, bias, y);
-}
-
-// One sum for each of a quad's four rows.
-inline void store_quad(const Matrix& w, const Quad& quad, F4 sums, const float* bias, float* y) {
-  float t[4];
-  store4(t, sums);
-  for (size_t q = 0; q < 4; ++q) store_rest(w, quad.block_rows[q], 1, t + q, bias, y);
-}
+// Four columns, four times.
+struct Once {
+  static F16 four_times(const float* x, size_t block) { return linnet::four_times(load4(x + 4 * block)); }
+};
 
 }  // namespace
 }  // namespace linnet
