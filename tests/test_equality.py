@@ -17,7 +17,7 @@ pytest.importorskip("numba", reason="the reference needs Numba")
 
 from linnet import SparseMatrix, _hooks, kernels  # noqa: E402
 from linnet.format import blocks, dtypes  # noqa: E402
-from linnet.reference import functions  # noqa: E402
+from linnet.reference import functions, matching  # noqa: E402
 from linnet.reference.engine import matvec  # noqa: E402
 
 Floats = npt.NDArray[np.float32]
@@ -285,6 +285,40 @@ def test_upsampling(name: str, rows: int, window: int, channels: int, seed: int)
     expected = np.empty((rows, channels), np.float32)
     functions.upsample(weights, frames, expected)
     assert_same_bits(_hooks.upsample(name, weights, frames), expected)
+
+
+@each_set
+@every_example
+@given(log_n=st.integers(4, 12), power=st.integers(1, 2), largest=st.integers(-140, 40), seed=seeds)
+def test_spectra_and_back(name: str, log_n: int, power: int, largest: int, seed: int) -> None:
+    n = 1 << log_n
+    rng = np.random.default_rng(seed)
+    twiddles = awkward(rng, (n,), 1.0)  # a file may hold any
+    size = 2 * int(rng.integers(1, n // 2 + 1))
+    signal, window = awkward(rng, (size,), 2.0**largest), awkward(rng, (size,), 1.0)
+    frame = np.zeros(n, np.float32)
+    frame[(n - size) // 2 :][:size] = signal * window
+    re, im = matching.forwards(twiddles, frame)
+    sizes = matching.sizes(re, im, power)
+    for actual, expected in zip(
+        _hooks.spectrum(name, twiddles, power, signal, window), (re, im, sizes), strict=True
+    ):
+        assert_same_bits(actual, expected)
+    gain = awkward(rng, (n // 2 + 1,), 100.0)
+    expected = matching.backwards(twiddles, re * gain, im * gain)
+    assert_same_bits(_hooks.from_spectrum(name, twiddles, re, im, gain), expected)
+
+
+@each_set
+@every_example
+@given(n=st.integers(1, 70), seed=seeds)
+def test_corrections(name: str, n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    features, bands = awkward(rng, (n,), 10.0), awkward(rng, (n,), 2.0**127)
+    bands[rng.random(n) < 0.1] = rng.choice([np.nan, -np.inf, np.inf])
+    numbers = np.array([2.3, -0.5, rng.choice([1e-45, 1e-5]), 1.3, 4.6], np.float32)
+    expected = matching.corrections(bands, features, *numbers)
+    assert_same_bits(_hooks.corrections(name, numbers, features, bands), expected)
 
 
 @each_set

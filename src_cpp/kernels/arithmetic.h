@@ -65,7 +65,7 @@ static inline float exp_scalar(float x) {
 // (relative error of the logarithm 4.7e-9) with the first held at -1/2.
 constexpr float kLogLow = 0x1p-126f;  // the least normal number
 constexpr float kLogHigh = 0x1.fffffep+127f;
-constexpr uint32_t kTwoThirds = 0x2AAAABu;  // the fraction's bits
+constexpr int32_t kTwoThirds = 0x2AAAAB;  // the fraction's bits
 constexpr float kLog8 = -0x1.07e5f4p-3f;
 constexpr float kLog7 = 0x1.1e73ap-3f;
 constexpr float kLog6 = -0x1.f32078p-4f;
@@ -78,7 +78,7 @@ constexpr float kLog1 = 0x1.555506p-2f;
 static inline float log_scalar(float x) {
   x = x > kLogLow ? x : kLogLow;
   x = x < kLogHigh ? x : kLogHigh;
-  const uint32_t power = (bits_of(x) - kTwoThirds) >> 23;
+  const uint32_t power = (bits_of(x) - uint32_t{kTwoThirds}) >> 23;
   const float n = static_cast<float>(static_cast<int32_t>(power) - 126);
   const float f = float_of(bits_of(x) - (power << 23) + (126u << 23)) - 1.0f;
   float p = kLog8;

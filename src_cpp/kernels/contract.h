@@ -194,6 +194,7 @@ struct ByStorage {
 };
 
 struct Correction;  // kernels/arithmetic.h
+struct Fourier;     // kernels/fourier.h
 
 struct Kernels {
   const char* name;
@@ -236,6 +237,18 @@ struct Kernels {
                     const float* parts,   // (2, 2, stride): of each frame, the cosine parts and the sine parts
                     uint32_t stride,      // floats, at least `count`
                     float* out);          // (n)
+
+  // The spectrum of `signal` within a window, which stands in the middle of the frame, and its bins' magnitudes to a
+  // power of 1 or 2.
+  void (*spectrum)(const Fourier& fourier, uint32_t power,
+                   uint32_t size,        // of the window; even, up to the transform's
+                   const float* signal,  // (size)
+                   const float* window,  // (size)
+                   float* sizes);        // (n / 2 + 1)
+
+  // n times the frame whose spectrum this is, every bin with its gain. The spectrum is lost.
+  void (*from_spectrum)(const Fourier& fourier,
+                        const float* gain);  // (n / 2 + 1)
 
   // What is missing of a band, as a logarithm: bands[i] = (scale features[i] + offset - log(bands[i], at least floor))
   // strength, within -limit .. limit.

@@ -6,6 +6,7 @@
 //   add, sub, mul, fma, divide    fma(a, b, c) = a b + c; divide by an exact division
 //   negate, greater, less         greater(a, b) = a > b ? a : b: the second where either is not a number
 //   shift_in(p, t)                the bits of p plus (bits of t - bits of kRound) << 23
+//   split(x, &n)                  f with x = f 2^n and 2/3 <= f < 4/3, by the bits of a normal x above 0
 //   keep(v, n)                    the first n < kWidth lanes, zeros after them
 //   greatest                      of the lanes, none of which is not a number
 //   fold                          of 16 floats in 16 / kWidth registers, in the order of FORMAT.md
@@ -51,6 +52,24 @@ LINNET_INLINE typename V::F exp_of(typename V::F x) {
   p = V::fma(p, r, V::all(1.0f));
   p = V::fma(p, r, V::all(1.0f));
   return V::shift_in(p, t);
+}
+
+template <class V>
+LINNET_INLINE typename V::F log_of(typename V::F x) {
+  using F = typename V::F;
+  F n;
+  const F f = V::sub(V::split(V::less(V::greater(x, V::all(kLogLow)), V::all(kLogHigh)), &n), V::all(1.0f));
+  F p = V::all(kLog8);
+  p = V::fma(p, f, V::all(kLog7));
+  p = V::fma(p, f, V::all(kLog6));
+  p = V::fma(p, f, V::all(kLog5));
+  p = V::fma(p, f, V::all(kLog4));
+  p = V::fma(p, f, V::all(kLog3));
+  p = V::fma(p, f, V::all(kLog2));
+  p = V::fma(p, f, V::all(kLog1));
+  p = V::fma(p, f, V::all(-0.5f));
+  const F r = V::fma(V::mul(f, f), p, f);
+  return V::fma(n, V::all(kLn2High), V::fma(n, V::all(kLn2Low), r));
 }
 
 template <class V>
@@ -243,13 +262,20 @@ void harmonics(uint32_t n, uint32_t count, const float* cosine, const float* sin
   }
 }
 
-// One by one, but with the instructions of the set: a fused multiply-add is a call without them.
-#if defined(__GNUC__)
-__attribute__((flatten))
-#endif
-inline void
-corrections(uint32_t n, const Correction& c, const float* features, float* bands) {
-  for (uint32_t i = 0; i < n; ++i) bands[i] = correction_of(c, features[i], bands[i]);
+template <class V, bool kWhole>
+LINNET_INLINE void correct_some(const Correction& c, const float* features, float* bands, size_t n) {
+  using F = typename V::F;
+  const F own = V::greater(load<V, kWhole>(bands, n), V::all(c.floor));
+  const F wanted = V::fma(V::all(c.scale), load<V, kWhole>(features, n), V::all(c.offset));
+  const F d = V::mul(V::sub(wanted, log_of<V>(own)), V::all(c.strength));
+  store<V, kWhole>(bands, V::less(V::greater(d, V::all(-c.limit)), V::all(c.limit)), n);
+}
+
+template <class V>
+void corrections(uint32_t n, const Correction& c, const float* features, float* bands) {
+  uint32_t i = 0;
+  for (; i + V::kWidth <= n; i += V::kWidth) correct_some<V, true>(c, features + i, bands + i, 0);
+  if (i < n) correct_some<V, false>(c, features + i, bands + i, n - i);
 }
 
 template <class V, bool kWhole>

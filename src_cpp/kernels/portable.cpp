@@ -1,5 +1,6 @@
 // Every kernel in plain C++: the definition of the order of sums that all other sets follow.
 #include "kernels/arithmetic.h"
+#include "kernels/four_lanes.h"
 #include "kernels/sets.h"
 
 namespace linnet {
@@ -288,6 +289,8 @@ void overlay_portable(Kernels* kernels) {
   kernels->exponentials = exponentials;
   kernels->upsample = upsample;
   kernels->harmonics = harmonics;
+  kernels->spectrum = spectrum<FourLanes>;
+  kernels->from_spectrum = from_spectrum<FourLanes>;
   kernels->corrections = corrections;
   kernels->put_piece = put_piece;
 }

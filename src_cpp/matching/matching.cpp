@@ -1,6 +1,5 @@
 #include "matching/matching.h"
 
-#include <math.h>
 #include <new>
 #include <string.h>
 
@@ -26,41 +25,6 @@ size_t made_size(const Model& model) {
 
 size_t signal_size(const Model& model) { return size_t{delay_of(model) + 1} * model.config.hop_length; }
 
-// Fixed widths, which compilers turn into vectors.
-constexpr uint32_t kWidth = 8;
-
-void multiply(uint32_t n, const float* LINNET_RESTRICT a, const float* LINNET_RESTRICT b, float* LINNET_RESTRICT out) {
-  uint32_t i = 0;
-  for (; i + kWidth <= n; i += kWidth) {
-    for (uint32_t k = 0; k < kWidth; ++k) out[i + k] = a[i + k] * b[i + k];
-  }
-  for (; i < n; ++i) out[i] = a[i] * b[i];
-}
-
-void multiply_by(uint32_t n, const float* LINNET_RESTRICT a, float* LINNET_RESTRICT out) {
-  uint32_t i = 0;
-  for (; i + kWidth <= n; i += kWidth) {
-    for (uint32_t k = 0; k < kWidth; ++k) out[i + k] *= a[i + k];
-  }
-  for (; i < n; ++i) out[i] *= a[i];
-}
-
-// Magnitudes to a power of 1 or 2.
-void sizes(uint32_t n, uint32_t power, const float* LINNET_RESTRICT re, const float* LINNET_RESTRICT im,
-           float* LINNET_RESTRICT out) {
-  uint32_t i = 0;
-  for (; i + kWidth <= n; i += kWidth) {
-    for (uint32_t k = i; k < i + kWidth; ++k) out[k] = re[k] * re[k] + im[k] * im[k];
-    if (power == 1) {
-      for (uint32_t k = 0; k < kWidth; ++k) out[i + k] = sqrtf(out[i + k]);
-    }
-  }
-  for (; i < n; ++i) {
-    out[i] = re[i] * re[i] + im[i] * im[i];
-    if (power == 1) out[i] = sqrtf(out[i]);
-  }
-}
-
 // Moves what is kept to the front; returns where the new hop goes.
 float* make_room(float* buffer, size_t size, uint32_t hop) {
   memmove(buffer, buffer + hop, (size - hop) * sizeof *buffer);
@@ -82,6 +46,7 @@ Matching* Matching::make(const Model& model, BumpAllocator* allocator) {
   const bool moves = model.match->momentum != 0.0f;
   float* wanted = moves ? allocator->take<float>(size_t{model.match->iterations} * window_of(model)) : nullptr;
   float* frame = allocator->take<float>(n);
+  float* first_twiddles = allocator->take<float>(3 * n / 2);
   float* rows[6];
   for (float*& row : rows) row = allocator->take<float>(bins);
   float* band_gain = allocator->take<float>(bands);
@@ -93,12 +58,12 @@ Matching* Matching::make(const Model& model, BumpAllocator* allocator) {
   matching->signal_ = signal;
   matching->pieces_ = pieces;
   matching->wanted_ = wanted;
-  matching->frame_ = frame;
-  matching->re_ = rows[0];
-  matching->im_ = rows[1];
-  matching->size_ = rows[2];
-  matching->gain_ = rows[3];
-  matching->fourier_ = Fourier{static_cast<uint32_t>(n), model.floats(model.match->twiddles), rows[4], rows[5]};
+  matching->size_ = rows[0];
+  matching->gain_ = rows[1];
+  const float* twiddles = model.floats(model.match->twiddles);
+  put_first_twiddles(static_cast<uint32_t>(n), twiddles, first_twiddles);
+  matching->fourier_ =
+      Fourier{static_cast<uint32_t>(n), twiddles, first_twiddles, frame, rows[2], rows[3], rows[4], rows[5]};
   matching->band_gain_ = band_gain;
   return matching;
 }
@@ -151,27 +116,23 @@ void Matching::iterate(const Kernels& kernels, const float* target, float* signa
   const MatchWords& op = *model_->match;
   const uint32_t n = transform_of(*model_), size = window_of(*model_), first = (n - size) / 2;
   const float *window = model_->floats(op.window), *synthesis = model_->floats(op.synthesis);
-  memset(frame_, 0, n * sizeof *frame_);
-  multiply(size, signal, window, frame_ + first);
-  fourier_.forwards(frame_, re_, im_);
+  kernels.spectrum(fourier_, op.power, size, signal, window, size_);
   find_gains(kernels, target);
-  multiply_by(n / 2 + 1, gain_, re_);
-  multiply_by(n / 2 + 1, gain_, im_);
-  fourier_.backwards(re_, im_, frame_);
+  kernels.from_spectrum(fourier_, gain_);
+  const float* frame = fourier_.frame + first;
   const float share = 1.0f / static_cast<float>(n);
   // The first time there is no target before: the momentum is that of the next iteration.
   float* before = first_time ? nullptr : wanted;
   if (first_time && wanted != nullptr) {
-    for (uint32_t j = 0; j < size; ++j) wanted[j] = frame_[first + j] * share * synthesis[j];
+    for (uint32_t j = 0; j < size; ++j) wanted[j] = frame[j] * share * synthesis[j];
   }
-  kernels.put_piece(size, share, op.momentum, frame_ + first, synthesis, before, piece, signal);
+  kernels.put_piece(size, share, op.momentum, frame, synthesis, before, piece, signal);
 }
 
 // The gain of every bin, from the spectrum and the features that it should have.
 void Matching::find_gains(const Kernels& kernels, const float* target) {
   const MatchWords& op = *model_->match;
   const uint32_t bins = transform_of(*model_) / 2 + 1, n_bands = model_->config.n_features;
-  sizes(bins, op.power, re_, im_, size_);
   memset(size_ + bins, 0, (kGroup - 1) * sizeof *size_);  // products read up to a multiple of a block's columns
   const Matrix &to_bands = model_->tensors[op.to_bands], &to_bins = model_->tensors[op.to_bins];
   kernels.matvec_for(to_bands)(to_bands, size_, nullptr, band_gain_);

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 #include "run/arena.h"
-#include "matching/fourier.h"
 #include "kernels/contract.h"
+#include "kernels/fourier.h"
 #include "file/model.h"
 
 namespace linnet {
@@ -49,8 +49,8 @@ class Matching {
   float* pieces_;  // (iterations, window): what the frames that are still iterated on add to the signal
   float* wanted_;  // (iterations, window): the same without momentum; null where the match has none
   Fourier fourier_;
-  // Scratch: a frame, its spectrum, sizes and gains of bins, and of bands.
-  float *frame_, *re_, *im_, *size_, *gain_, *band_gain_;
+  // Scratch: sizes and gains of bins, and of bands.
+  float *size_, *gain_, *band_gain_;
   uint64_t hops_;
 };
 

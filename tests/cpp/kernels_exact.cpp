@@ -11,7 +11,9 @@
 #include <new>
 #include <vector>
 
+#include "kernels/arithmetic.h"
 #include "kernels/contract.h"
+#include "kernels/fourier.h"
 
 namespace {
 
@@ -298,6 +300,79 @@ void check_upsample(const char* name, uint32_t rows, uint32_t window, uint32_t c
   if (!out.same_bits(other)) fail("upsample", name);
 }
 
+// A Fourier's arrays.
+struct Transform {
+  explicit Transform(uint32_t n)
+      : twiddles(n),
+        first_twiddles(3 * n / 2),
+        frame(n),
+        re(n / 2 + 1),
+        im(n / 2 + 1),
+        re2(n / 2 + 1),
+        im2(n / 2 + 1) {}
+
+  Fourier with(const Exact<float>& these) const {
+    memcpy(twiddles.data(), these.data(), these.size() * sizeof(float));
+    put_first_twiddles(static_cast<uint32_t>(these.size()), twiddles.data(), first_twiddles.data());
+    return {static_cast<uint32_t>(these.size()),
+            twiddles.data(),
+            first_twiddles.data(),
+            frame.data(),
+            re.data(),
+            im.data(),
+            re2.data(),
+            im2.data()};
+  }
+
+  Exact<float> twiddles, first_twiddles, frame, re, im, re2, im2;
+};
+
+// A frame of n numbers to its spectrum, and back.
+void check_transforms(const char* name, uint32_t n, Random& random) {
+  const uint32_t size = 2 * (1 + random.below(n / 2)), power = 1 + random.below(2);
+  Kernels portable, kernels;
+  select_kernels("portable", &portable);
+  select_kernels(name, &kernels);
+  Exact<float> twiddles(n), signal(size), window(size), gain(n / 2 + 1), sizes(n / 2 + 1), other_sizes(n / 2 + 1);
+  random.fill_moderate(twiddles);
+  random.fill_moderate(signal);
+  random.fill_moderate(window);
+  random.fill_moderate(gain);
+  const Transform transform(n), other(n);
+  const Fourier ours = transform.with(twiddles), theirs = other.with(twiddles);
+  portable.spectrum(ours, power, size, signal.data(), window.data(), sizes.data());
+  kernels.spectrum(theirs, power, size, signal.data(), window.data(), other_sizes.data());
+  if (!sizes.same_bits(other_sizes) || !transform.re.same_bits(other.re) || !transform.im.same_bits(other.im))
+    fail("spectrum", name);
+  portable.from_spectrum(ours, gain.data());
+  kernels.from_spectrum(theirs, gain.data());
+  if (!transform.frame.same_bits(other.frame)) fail("from_spectrum", name);
+}
+
+void check_matching_functions(const char* name, uint32_t n, Random& random) {
+  Kernels portable, kernels;
+  select_kernels("portable", &portable);
+  select_kernels(name, &kernels);
+  Exact<float> features(n), bands(n), other_bands(n), before(n), other_before(n), piece(n), other_piece(n), signal(n),
+      other_signal(n);
+  for (const Exact<float>* array : {&features, &bands, &before, &piece, &signal}) random.fill_moderate(*array);
+  memcpy(other_bands.data(), bands.data(), n * sizeof(float));
+  memcpy(other_before.data(), before.data(), n * sizeof(float));
+  memcpy(other_piece.data(), piece.data(), n * sizeof(float));
+  memcpy(other_signal.data(), signal.data(), n * sizeof(float));
+  const Correction correction = {random.moderate(), random.moderate(), 0x1p-30f, 1.3f, 4.6f};
+  portable.corrections(n, correction, features.data(), bands.data());
+  kernels.corrections(n, correction, features.data(), other_bands.data());
+  if (!bands.same_bits(other_bands)) fail("corrections", name);
+  const bool moves = random.below(2) != 0;
+  portable.put_piece(n, 0.125f, 0.6f, features.data(), bands.data(), moves ? before.data() : nullptr, piece.data(),
+                     signal.data());
+  kernels.put_piece(n, 0.125f, 0.6f, features.data(), bands.data(), moves ? other_before.data() : nullptr,
+                    other_piece.data(), other_signal.data());
+  if (!piece.same_bits(other_piece) || !signal.same_bits(other_signal) || !before.same_bits(other_before))
+    fail("put_piece", name);
+}
+
 // Every entry that a model can ask for is there, in every set: those of `matvecs` alone may be null. The layouts and
 // types are those of the contract, so that a new one without a kernel is found here.
 void check_complete(const char* name) {
@@ -312,7 +387,9 @@ void check_complete(const char* name) {
   for (Dtype dtype : kDtypes) {
     if (kernels.widen[dtype] == nullptr || kernels.stream_limit[dtype] == nullptr) missing(name, "widen");
   }
-  if (!kernels.activate || !kernels.gates || !kernels.exponentials || !kernels.upsample) missing(name, "a function");
+  if (!kernels.activate || !kernels.gates || !kernels.exponentials || !kernels.upsample || !kernels.harmonics ||
+      !kernels.spectrum || !kernels.from_spectrum || !kernels.corrections || !kernels.put_piece)
+    missing(name, "a function");
 }
 
 }  // namespace
@@ -331,8 +408,10 @@ int main(int argc, char** argv) {
   for (size_t s = 0; kernel_name(s); ++s) {
     for (int i = 0; i < 40; ++i) {
       check_vector_functions(kernel_name(s), 1 + random.below(70), random);
+      check_matching_functions(kernel_name(s), 1 + random.below(70), random);
       check_upsample(kernel_name(s), 1 + random.below(9), 1 + random.below(5), 1 + random.below(40), random);
     }
+    for (uint32_t n = 16; n <= 4096; n *= 2) check_transforms(kernel_name(s), n, random);
     printf("%s\n", kernel_name(s));
   }
   return 0;

@@ -8,6 +8,7 @@
 #include "bindings/hooks/hooks.h"
 #include "cpu/float_mode.h"
 #include "kernels/arithmetic.h"
+#include "kernels/fourier.h"
 
 namespace linnet::python {
 namespace {
@@ -109,6 +110,72 @@ Array circle(const py::array& turns) {
   return out;
 }
 
+// A transform of n numbers, with memory of its own.
+class Transform {
+ public:
+  explicit Transform(const py::array& twiddles) {
+    const py::ssize_t length_of_it = length(twiddles, 0, 1, "twiddles");
+    const auto n = static_cast<uint32_t>(length_of_it);
+    if (n < 16 || (n & (n - 1)) != 0) throw py::value_error("not a power of two from 16 on");
+    const float* values = shaped(twiddles, {length_of_it}, "twiddles");
+    first_.resize(3 * n / 2);
+    put_first_twiddles(n, values, first_.data());
+    frame_.resize(n);
+    for (auto& row : rows_) row.resize(n / 2 + kGroup);
+    fourier_ = {
+        n, values, first_.data(), frame_.data(), rows_[0].data(), rows_[1].data(), rows_[2].data(), rows_[3].data()};
+  }
+
+  const Fourier& fourier() const { return fourier_; }
+  py::ssize_t bins() const { return fourier_.n / 2 + 1; }
+
+ private:
+  std::vector<float> first_, frame_, rows_[4];
+  Fourier fourier_;
+};
+
+// Real parts, imaginary parts and sizes of the bins (n / 2 + 1) of a signal within a window.
+py::tuple spectrum(const KernelName& kernels, const py::array& twiddles, uint32_t power, const py::array& signal,
+                   const py::array& window) {
+  const Transform transform(twiddles);
+  const Fourier& fourier = transform.fourier();
+  const py::ssize_t size = length(window, 0, 1, "window");
+  if (size % 2 != 0 || size > fourier.n) throw py::value_error("no such window");
+  Array sizes(transform.bins());
+  const Kernels k = named_kernels(kernels);
+  const IeeeFloatMode mode;
+  k.spectrum(fourier, power, static_cast<uint32_t>(size), shaped(signal, {size}, "signal"),
+             shaped(window, {size}, "window"), sizes.mutable_data());
+  return py::make_tuple(Array(transform.bins(), fourier.re), Array(transform.bins(), fourier.im), sizes);
+}
+
+// n times the frame (n) of bins (n / 2 + 1) with gains.
+Array from_spectrum(const KernelName& kernels, const py::array& twiddles, const py::array& re, const py::array& im,
+                    const py::array& gain) {
+  const Transform transform(twiddles);
+  const Fourier& fourier = transform.fourier();
+  const py::ssize_t bins = transform.bins();
+  std::copy_n(shaped(re, {bins}, "re"), bins, fourier.re);
+  std::copy_n(shaped(im, {bins}, "im"), bins, fourier.im);
+  const Kernels k = named_kernels(kernels);
+  const IeeeFloatMode mode;
+  k.from_spectrum(fourier, shaped(gain, {bins}, "gain"));
+  return Array(fourier.n, fourier.frame);
+}
+
+// What is missing of bands (n); numbers: scale, offset, floor, strength, limit.
+Array corrections(const KernelName& kernels, const py::array& numbers, const py::array& features,
+                  const py::array& bands) {
+  const py::ssize_t n = length(bands, 0, 1, "bands");
+  const float* c = shaped(numbers, {5}, "numbers");
+  Array missing = copy(shaped(bands, {n}, "bands"), n);
+  const Kernels k = named_kernels(kernels);
+  const IeeeFloatMode mode;
+  k.corrections(static_cast<uint32_t>(n), Correction{c[0], c[1], c[2], c[3], c[4]}, shaped(features, {n}, "features"),
+                missing.mutable_data());
+  return missing;
+}
+
 Array widen(const KernelName& kernels, uint32_t dtype, const py::bytes& values) {
   const Dtype type = known(dtype);
   const std::string_view bytes = values;
@@ -150,6 +217,9 @@ void bind_kernels(py::module_& module) {
   module.def("activate", activate, arg("kernels"), arg("activation"), arg("y"), arg("add") = py::none());
   module.def("upsample", upsample, arg("kernels"), arg("weights"), arg("input"));
   module.def("harmonics", harmonics, arg("kernels"), arg("cosine"), arg("sine"), arg("at"), arg("parts"), arg("out"));
+  module.def("spectrum", spectrum, arg("kernels"), arg("twiddles"), arg("power"), arg("signal"), arg("window"));
+  module.def("from_spectrum", from_spectrum, arg("kernels"), arg("twiddles"), arg("re"), arg("im"), arg("gain"));
+  module.def("corrections", corrections, arg("kernels"), arg("numbers"), arg("features"), arg("bands"));
   module.def("circle", circle, arg("turns"));
   module.def("widen", widen, arg("kernels"), arg("dtype"), arg("values"));
   module.def("stream_limit", time_stream_limit, arg("values"), arg("dtype"), arg("repeats"));

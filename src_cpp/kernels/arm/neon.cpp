@@ -199,6 +199,7 @@ void overlay_neon(Kernels* kernels) {
   kernels->exponentials = exponentials<Neon>;
   kernels->upsample = upsample<Neon>;
   kernels->harmonics = harmonics<Neon>;
+  kernels->corrections = corrections<Neon>;
   kernels->put_piece = put_piece<Neon>;
   overlay_neon_matvecs(kernels);
   overlay_neon_int8(kernels);

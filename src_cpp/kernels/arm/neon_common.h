@@ -126,6 +126,14 @@ struct Neon {
     return {shift_in4(p.a, t.a), shift_in4(p.b, t.b), shift_in4(p.c, t.c), shift_in4(p.d, t.d)};
   }
 
+  static F4 split4(F4 x, F4* n) {
+    const int32x4_t bits = vreinterpretq_s32_f32(x), power = vshrq_n_s32(vsubq_s32(bits, vdupq_n_s32(kTwoThirds)), 23);
+    const int32x4_t times = vsubq_s32(power, vdupq_n_s32(126));
+    *n = vcvtq_f32_s32(times);
+    return vreinterpretq_f32_s32(vsubq_s32(bits, vshlq_n_s32(times, 23)));
+  }
+  static F split(F x, F* n) { return {split4(x.a, &n->a), split4(x.b, &n->b), split4(x.c, &n->c), split4(x.d, &n->d)}; }
+
   static F keep(F v, size_t n) {
     float t[16];
     store16(t, v);

@@ -210,6 +210,12 @@ LINNET_APART void try_harmonics(uint32_t n, uint32_t count, const float* cosine,
   harmonics<Neon>(n, count, cosine, sine, at, parts, stride, out);
 }
 
+// One by one, without vectors: nothing is flushed. A fused multiply-add is a call without this set's instructions.
+__attribute__((flatten)) void corrections_one_by_one(uint32_t n, const Correction& c, const float* features,
+                                                     float* bands) {
+  for (uint32_t i = 0; i < n; ++i) bands[i] = correction_of(c, features[i], bands[i]);
+}
+
 void harmonics_or_portable(uint32_t n, uint32_t count, const float* cosine, const float* sine, const float* at,
                            const float* parts, uint32_t stride, float* out) {
   float sums[kMostHarmonicSamples];
@@ -264,7 +270,7 @@ void overlay_neon_vfpv4(Kernels* kernels) {
   kernels->exponentials = exponentials_or_portable;
   kernels->upsample = upsample_or_portable;
   kernels->harmonics = harmonics_or_portable;
-  kernels->corrections = corrections;  // no vectors: nothing is flushed
+  kernels->corrections = corrections_one_by_one;
 }
 
 }  // namespace linnet

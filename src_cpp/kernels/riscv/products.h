@@ -67,6 +67,9 @@ inline void overlay_all(Kernels* kernels) {
   kernels->exponentials = exponentials<Rvv>;
   kernels->upsample = upsample<Rvv>;
   kernels->harmonics = harmonics<Rvv>;
+  kernels->corrections = corrections<Rvv>;
+  kernels->spectrum = spectrum<FourLanes>;
+  kernels->from_spectrum = from_spectrum<FourLanes>;
   kernels->put_piece = put_piece<Rvv>;
 }
 

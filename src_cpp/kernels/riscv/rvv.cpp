@@ -14,6 +14,8 @@
 
 #include "kernels/functions.h"
 
+#include "kernels/four_lanes.h"
+
 #include "kernels/row_ends.h"
 
 #include "kernels/sixteen_lanes.h"

@@ -92,6 +92,11 @@ struct Rvv {
   LINNET_INLINE static F less(F x, F y) { return x < y ? x : y; }
   LINNET_INLINE static I16 power(F t) { return reinterpret_cast<I16>(t) - reinterpret_cast<I16>(all(kRound)); }
   LINNET_INLINE static F shift_in(F p, F t) { return reinterpret_cast<F>(reinterpret_cast<I16>(p) + (power(t) << 23)); }
+  LINNET_INLINE static F split(F x, F* n) {
+    const I16 bits = reinterpret_cast<I16>(x), times = ((bits - kTwoThirds) >> 23) - 126;
+    *n = __builtin_convertvector(times, F);
+    return reinterpret_cast<F>(bits - (times << 23));
+  }
   LINNET_INLINE static F keep(F v, size_t n) {
     float t[16];
     store(t, v);

@@ -81,6 +81,7 @@ void overlay_functions(Kernels* kernels) {
   kernels->exponentials = exponentials<V>;
   kernels->upsample = upsample<V>;
   kernels->harmonics = harmonics<V>;
+  kernels->corrections = corrections<V>;
   kernels->put_piece = put_piece<V>;
 }
 

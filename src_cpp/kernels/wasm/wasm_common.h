@@ -102,6 +102,14 @@ struct Simd128 {
     };
     return map16(shifted, p, t);
   }
+  static F4 times4(F4 x) {  // how often 2 is in x, as integers
+    return wasm_i32x4_sub(wasm_i32x4_shr(wasm_i32x4_sub(x, wasm_i32x4_splat(kTwoThirds)), 23), wasm_i32x4_splat(126));
+  }
+  static F split(F x, F* n) {
+    const F times = map16(times4, x);
+    *n = map16([](F4 v) { return wasm_f32x4_convert_i32x4(v); }, times);
+    return map16([](F4 v, F4 by) { return wasm_i32x4_sub(v, wasm_i32x4_shl(by, 23)); }, x, times);
+  }
   static F keep(F v, size_t n) {
     float t[16];
     store16(t, v);

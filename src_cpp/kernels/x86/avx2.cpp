@@ -17,6 +17,7 @@
 #endif
 
 #include "kernels/functions.h"
+#include "kernels/transforms.h"
 #include "kernels/x86/avx2_8x4.h"
 #include "kernels/x86/avx2_common.h"
 
@@ -266,7 +267,7 @@ void matvec_1x4(const Matrix& w, const float* x, const float* bias, float* y) {
   }
 }
 
-// The wrappers of functions.h.
+// The wrappers of functions.h and transforms.h.
 struct Avx2 {
   using F = F8;
   static constexpr uint32_t kWidth = 8;
@@ -291,12 +292,49 @@ struct Avx2 {
     const __m256i power = _mm256_sub_epi32(_mm256_castps_si256(t), _mm256_castps_si256(all8(kRound)));
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(power, 23)));
   }
+  static F split(F x, F* n) {
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i power = _mm256_srli_epi32(_mm256_sub_epi32(bits, _mm256_set1_epi32(kTwoThirds)), 23);
+    const __m256i times = _mm256_sub_epi32(power, _mm256_set1_epi32(126));
+    *n = _mm256_cvtepi32_ps(times);
+    return _mm256_castsi256_ps(_mm256_sub_epi32(bits, _mm256_slli_epi32(times, 23)));
+  }
   static F keep(F v, size_t n) { return _mm256_and_ps(v, _mm256_castsi256_ps(first_lanes(n))); }
   static float greatest(F v) {
     const F4 half = _mm_max_ps(low4(v), high4(v)), pair = _mm_max_ps(half, _mm_movehl_ps(half, half));
     return _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)));
   }
   static float fold(const F (&v)[2]) { return fold16(v[0], v[1]); }
+
+  static F root(F v) { return _mm256_sqrt_ps(v); }
+  static F reverse(F v) { return _mm256_permutevar8x32_ps(v, _mm256_setr_epi32(7, 6, 5, 4, 3, 2, 1, 0)); }
+  static F low_halves(F a, F b) { return _mm256_permute2f128_ps(a, b, 0x20); }
+  static F high_halves(F a, F b) { return _mm256_permute2f128_ps(a, b, 0x31); }
+  static void load_pairs(const float* p, F* a, F* b) {
+    const F low = two4(p, p + 8), high = two4(p + 4, p + 12);
+    *a = _mm256_shuffle_ps(low, high, 0x88);
+    *b = _mm256_shuffle_ps(low, high, 0xDD);
+  }
+  static void store_pairs(float* p, F a, F b) {
+    const F low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
+    store8(p, low_halves(low, high));
+    store8(p + 8, high_halves(low, high));
+  }
+  template <uint32_t kPiece>
+  static void store_turned(float* p, F a, F b, F c, F d) {
+    if constexpr (kPiece == 1) {
+      const F ab = _mm256_unpacklo_ps(a, b), cd = _mm256_unpacklo_ps(c, d);
+      const F ab2 = _mm256_unpackhi_ps(a, b), cd2 = _mm256_unpackhi_ps(c, d);
+      a = _mm256_shuffle_ps(ab, cd, 0x44);
+      b = _mm256_shuffle_ps(ab, cd, 0xEE);
+      c = _mm256_shuffle_ps(ab2, cd2, 0x44);
+      d = _mm256_shuffle_ps(ab2, cd2, 0xEE);
+    }
+    store8(p, low_halves(a, b));
+    store8(p + 8, low_halves(c, d));
+    store8(p + 16, high_halves(a, b));
+    store8(p + 24, high_halves(c, d));
+  }
 };
 
 // Adds the products of sixteen weights. Those in bf16 come with one load: the upper halves of eight words, and the
@@ -353,7 +391,9 @@ void overlay_avx2(Kernels* kernels) {
   kernels->exponentials = exponentials<Avx2>;
   kernels->upsample = upsample<Avx2>;
   kernels->harmonics = harmonics<Avx2>;
-  kernels->corrections = corrections;
+  kernels->spectrum = spectrum<Avx2>;
+  kernels->from_spectrum = from_spectrum<Avx2>;
+  kernels->corrections = corrections<Avx2>;
   kernels->put_piece = put_piece<Avx2>;
   overlay_avx2_matvecs(kernels);
   overlay_avx2_int8(kernels);
