@@ -1,4 +1,4 @@
-// How fast products and a voice are here, with every kernel set: linnet-bench [VOICE.linnet FEATURES.f32 [SECONDS]]
+// How fast products, transforms and a voice are here, with every kernel set: linnet-bench [VOICE.linnet FEATURES.f32 [SECONDS]]
 //
 // FEATURES.f32 as for examples/vocode.c; it is repeated until SECONDS (5) of audio are made. One thread. Under an
 // emulator the times mean nothing.
@@ -9,6 +9,7 @@
 
 #include "interleaved.h"
 #include "products.h"
+#include "transforms.h"
 
 namespace {
 
@@ -130,5 +131,6 @@ int bench_voice(const char* voice, const char* features, double seconds) {
 int main(int argc, char** argv) {
   if (argc == 2 || argc > 4) return fail("usage", "linnet-bench [VOICE.linnet FEATURES.f32 [SECONDS]]");
   bench::print_products();
+  bench::print_transforms();
   return argc < 3 ? 0 : bench_voice(argv[1], argv[2], argc > 3 ? atof(argv[3]) : 5.0);
 }
