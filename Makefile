@@ -6,6 +6,7 @@ MUTATIONS ?= 20000
 VOICE ?= slt
 PHONE_VOICE ?= voices/$(VOICE).linnet
 PHONE_CLIP ?= voices/$(VOICE)-heldout.wav
+DTYPE ?= int8
 
 bin := .venv/bin
 python := $(bin)/python
@@ -22,10 +23,11 @@ core := .venv/.core
 extension := .venv/.extension
 demo_packages := .venv/.demo-packages
 test_packages := .venv/.test-packages
+sample_packages := .venv/.sample-packages
 web_packages := .venv/.web-packages
 browser_packages := .venv/.browser-packages
 
-.PHONY: all help demo bench docs test lint voice study fuzz coverage native clean android wheels test-arm test-arm-python test-cross test-riscv64 phone mca web test-web bench-web
+.PHONY: all help demo bench docs test lint voice study fuzz coverage native clean android android-sample wheels test-arm test-arm-python test-cross test-riscv64 phone mca web test-web bench-web
 .DELETE_ON_ERROR:
 
 all: $(extension) native  ## build the Python extension, the C library and the C example
@@ -93,9 +95,10 @@ phone: $(extension) $(test_packages)  ## folders for `adb push`: static programs
 	$(python) tests/cross/packages.py aarch64-linux-gnu-g++ arm-linux-gnueabihf-g++
 	PYTHONPATH=tests $(python) bench/phone.py $(PHONE_VOICE) $(PHONE_CLIP)
 
-mca: $(extension) $(test_packages)  ## cycles that llvm-mca predicts for the NEON kernels on Arm cores (apt packages)
+mca: $(extension) $(test_packages)  ## cycles that llvm-mca predicts: NEON on Arm cores, AVX-VNNI (apt packages)
 	$(python) tests/cross/packages.py aarch64-linux-gnu-g++ llvm-mca-19
 	$(python) bench/mca.py -o out/mca.json
+	PYTHONPATH=bench $(python) bench/mca_x86.py
 
 lint: $(extension) $(test_packages)  ## ruff and mypy
 	$(bin)/ruff check .
@@ -139,6 +142,9 @@ coverage: $(extension) $(test_packages)  ## which lines of src_cpp the C++ tests
 android:  ## the Android libraries, with ANDROID_NDK=FOLDER
 	$(PYTHON) android/scripts/build.py
 
+android-sample: $(extension) $(sample_packages)  ## what the sample app packs: VOICE with weights of DTYPE, int8; build/android/assets (PyPI)
+	$(python) android/scripts/sample_assets.py $(VOICE) --dtype $(DTYPE)
+
 clean:  ## remove everything that was built, but not .venv, checkpoints or outputs
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info runtime/linnet/_core*.so $(extension)
 
@@ -166,6 +172,10 @@ $(demo_packages): $(core)
 
 $(test_packages): $(core)
 	$(install) -e '.[dev]'
+	@touch $@
+
+$(sample_packages): $(core)
+	$(install) -e '.[reference]'
 	@touch $@
 
 $(web_packages): $(core)

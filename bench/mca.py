@@ -2,7 +2,7 @@
 
 The kernels are compiled as linnet compiles them, by Debian's cross compiler; the innermost loops
 that come out are given to llvm-mca, with everything in the L1 cache and every branch predicted.
-The first table is cycles per 16 weights (products; of four together, for each vector), per unit
+The first table is cycles per 16 weights (products; of several together, for each vector), per unit
 (gates) and per class (exponentials); the second adds them up over one sample of the real 1024-unit
 model: loops only, without what surrounds them (starts and ends of rows, the draws, the calls). The
 third is the same of the network of `linnet bench subscale`, without sub-tensors and in sixteen,
@@ -18,7 +18,8 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from linnet.format.operations import Draw, Gates, Linear
@@ -26,14 +27,17 @@ from linnet.format.reading import read
 from linnet.format.voice_file import VoiceFile
 from linnet.table import table
 from linnet_bench.subscale import Network, random_voice
-from linnet_export import export
+from linnet_export import export, restore
+from linnet_export.families.workload import SAMPLE_RATE
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("LINNET_TEST_DATA", ROOT.parent / "shared" / "data"))
+SLT = ROOT / "voices" / "slt.linnet"
 MODEL = DATA / "lyra-sparse-wavernn-1024" / "wavernn_1024_95_4x4.npz"
 COMPILER = "aarch64-linux-gnu-g++"
 FLAGS = "-std=c++17 -O2 -DNDEBUG -fPIC -ffp-contract=off -fno-math-errno".split()
 
+FILES = "neon neon_matvecs neon_int8 neon_dotprod neon_dotprod_matvecs neon_i8mm".split()
 # Neoverse N1 stands for Cortex-A76 to X1. Models that llvm borrows from another core are left out.
 CPUS = ["cortex-a55", "cortex-a510", "neoverse-n1", "neoverse-n2", "neoverse-v1", "neoverse-v2"]
 ITERATIONS = 200
@@ -43,12 +47,17 @@ PRODUCT = re.compile(
     r"void [\w:() ]*::(matvec|multiply(?=_\d))_(\w+)"
     r"<[\w:() ]*::(\w+)(?:, unsigned (\w+)(?:, (\d)ul)?)?>\("
 )
-# Products of int8 by dot products, or by a struct of instructions; those of four together.
+# Products of int8 by dot products, or by a struct of instructions; those of four together, by dot
+# products; and of eight, by neon_i8mm.
 INT8 = re.compile(
     r"void [\w:() ]*::(?:int8|matvec)_(\w+)<(?:[\w:() ]*::(Sdot|Mull))?"
     r"(?:, )?(?:unsigned (\w+))?>\("
 )
-INT8_TOGETHER = re.compile(r"[\w:() ]*::multiply_(\w+?)(?:<unsigned (\w+), (\d)ul>)?\(")
+INT8_TOGETHER = re.compile(
+    r"[\w:() ]*::(?:multiply_(\dx\d)<unsigned (\w+)>\(|"
+    r"in_groups<4ul, &[\w:() ]*::multiply_(dense),)"
+)
+INT8_EIGHT = re.compile(r"[\w:() ]*::add_(\w+?)(?:<unsigned (\w+)>)?\(")
 # Holds the dense loop.
 DENSE_FP16 = re.compile(
     r"void [\w:() ]*::matvec_fp16<&\(void [\w:() ]*::matvec_dense<[\w:() ]*::ScaledFp16>"
@@ -63,8 +72,8 @@ Cycles = dict[str, float]  # CPU -> cycles
 def assembly() -> str:
     """The assembly of the NEON kernels, with readable names."""
     compiled = b""
-    for name in ("neon.cpp", "neon_matvecs.cpp", "neon_int8.cpp", "neon_dotprod.cpp"):
-        source = ROOT / "src_cpp" / "kernels" / "arm" / name
+    for name in FILES:
+        source = ROOT / "src_cpp" / "kernels" / "arm" / f"{name}.cpp"
         command = [COMPILER, *FLAGS, f"-I{ROOT / 'src_cpp'}", "-S", str(source), "-o", "-"]
         compiled += subprocess.run(command, check=True, capture_output=True).stdout
     demangled = subprocess.run(
@@ -76,7 +85,7 @@ def assembly() -> str:
 def functions(text: str) -> Iterator[tuple[str, list[str]]]:
     """Name and lines of every function."""
     for match in re.finditer(
-        r"^\t\.type\t([^\n]+), %function\n(.*?)^\t\.size\t", text, re.M | re.S
+        r"^\t\.type\t([^\n]+), [%@]function\n(.*?)^\t\.size\t", text, re.M | re.S
     ):
         yield match[1], match[2].splitlines()
 
@@ -87,7 +96,7 @@ def innermost_loops(lines: list[str]) -> Iterator[list[str]]:
     for i, line in enumerate(lines):
         if found := re.match(r"\s*(\.L\w+|\d):", line):
             label, start = found[1], i + 1
-        elif label and re.match(rf"\s*(b\.?\w*|cbn?z|tbn?z)\s.*{re.escape(label)}b?$", line):
+        elif label and re.match(rf"\s*(b\.?\w*|cbn?z|tbn?z|j\w+)\s.*{re.escape(label)}b?$", line):
             loop = [text for text in lines[start:i] if not text.lstrip().startswith((".", "#"))]
             yield [*loop, re.sub(r"\db$", ".Lloop", line)]
 
@@ -96,9 +105,11 @@ def count(instruction: str, loop: list[str]) -> int:
     return sum(re.match(rf"\s*{instruction}\b", line) is not None for line in loop)
 
 
-def predict(loop: list[str], cpu: str) -> float:
+def predict(loop: list[str], cpu: str, machine: str = "aarch64") -> float:
     """Cycles of one iteration."""
-    options = ["-mtriple=aarch64", f"-mcpu={cpu}", "-mattr=+dotprod", f"-iterations={ITERATIONS}"]
+    options = [f"-mtriple={machine}", f"-mcpu={cpu}", f"-iterations={ITERATIONS}"]
+    if machine == "aarch64":
+        options.append("-mattr=+dotprod,+i8mm")
     done = subprocess.run(
         ["llvm-mca-19", *options], input="\n".join(loop), check=True, capture_output=True, text=True
     )
@@ -109,7 +120,7 @@ def predict(loop: list[str], cpu: str) -> float:
 
 def multiplied(loop: list[str]) -> float:
     """Sixteens of int8 weights that a loop multiplies."""
-    return count("sdot", loop) + count(r"sm(ul|la)l2?", loop) / 2
+    return 2 * count("smmla", loop) + count("sdot", loop) + count(r"sm(ul|la)l2?", loop) / 2
 
 
 def int8_kernel(name: str) -> str | None:
@@ -117,7 +128,9 @@ def int8_kernel(name: str) -> str | None:
     if (product := INT8.match(name)) and product[3] != "short":
         return f"{product[1]} int8" + (" neon" if product[2] == "Mull" else "")
     if (product := INT8_TOGETHER.match(name)) and product[2] != "short":
-        return f"{'8x4' if product[3] == '2' else product[1]} int8 together"
+        return f"{product[1] or product[3]} int8 together"
+    if (product := INT8_EIGHT.match(name)) and product[2] != "short":
+        return f"{product[1]} int8 together, neon_i8mm"
     return None
 
 
@@ -180,6 +193,19 @@ def sample_cycles(
     return total
 
 
+def of_each_type(store: Callable[..., object], cycles: dict[str, Cycles]) -> dict[str, Cycles]:
+    """Cycles of one sample of a voice by its type; store(out, dtype=...) writes it."""
+    files = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for dtype in ("float16", "int8"):
+            store(Path(folder) / "voice.linnet", dtype=dtype)
+            files[dtype] = read(Path(folder) / "voice.linnet")
+    return {
+        dtype: sample_cycles(files["int8" if "int8" in dtype else "float16"], cycles, dtype)
+        for dtype in ("fp16", "fp16 neon_little", "bf16", "int8", "int8 neon")
+    }
+
+
 def show(title: str, rows: dict[str, Cycles], digits: int) -> None:
     print(title)
     body = [[name, *(f"{row[cpu]:.{digits}f}" for cpu in CPUS)] for name, row in rows.items()]
@@ -195,18 +221,9 @@ def main() -> None:
     show("Predicted cycles per 16 weights, per unit (gates), per class (exponentials)", kernels, 2)
     report: dict[str, dict[str, Cycles]] = {"kernels": kernels}
     if MODEL.exists():
-        with tempfile.TemporaryDirectory() as folder:
-            files = {}
-            for dtype in ("float16", "int8"):
-                export(MODEL, Path(folder) / "model.linnet", dtype=dtype)
-                files[dtype] = read(Path(folder) / "model.linnet")
-        file = files["float16"]
-        report["sample"] = {
-            dtype: sample_cycles(files["int8" if "int8" in dtype else "float16"], kernels, dtype)
-            for dtype in ("fp16", "fp16 neon_little", "bf16", "int8", "int8 neon")
-        }
+        report["sample"] = of_each_type(partial(export, MODEL), kernels)
         show("Predicted cycles per sample of the real model", report["sample"], 0)
-        rate = file.header.sample_rate
+        rate = SAMPLE_RATE
         megahertz = {
             name: {cpu: value * rate / 1e6 for cpu, value in row.items()}
             for name, row in report["sample"].items()
@@ -214,6 +231,8 @@ def main() -> None:
         show(f"The clock in MHz that this takes for real time at {rate} Hz", megahertz, 0)
     else:
         print(f"no {MODEL.name}: cycles per sample are left out")
+    report["slt"] = of_each_type(partial(restore, SLT), kernels)
+    show("Predicted cycles per sample of the bundled voice slt", report["slt"], 0)
     report["subscale"] = {
         name: sample_cycles(read(random_voice(Network(), b)), kernels, "fp16", b > 1)
         for name, b in (("without sub-tensors", 1), ("16 sub-tensors", 16))

@@ -8,11 +8,17 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import linnet
+import sample_assets
 from elf import Library, complaints
+from linnet.format.reading import read
+from linnet_export import restore
 from native import ROOT, build
 
 ANDROID = ROOT / "android"
@@ -114,8 +120,11 @@ needs_aapt2 = pytest.mark.skipif(
 )
 
 
-def package(resources: Path, manifest: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """A package of resources and manifest, as Gradle would call aapt2; its contents if it works."""
+def package(
+    resources: Path, manifest: Path, folder: Path, assets: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """sample.apk of resources, manifest and assets, as Gradle would call aapt2; what its manifest
+    holds if it works."""
     compiled, apk = folder / "resources.zip", folder / "sample.apk"
     text = manifest.read_text(encoding="utf-8")
     named = folder / "AndroidManifest.xml"  # Gradle adds the package, the namespace of its file
@@ -123,7 +132,8 @@ def package(resources: Path, manifest: Path, folder: Path) -> subprocess.Complet
     commands = [
         ["aapt2", "compile", "--dir", resources, "-o", compiled],
         ["aapt2", "link", "-I", FRAMEWORK, "--manifest", named, "-o", apk, compiled]
-        + ["--min-sdk-version", "24", "--target-sdk-version", "29"],
+        + ["--min-sdk-version", "24", "--target-sdk-version", "29"]
+        + ([] if assets is None else ["-A", assets]),
         ["aapt2", "dump", "xmltree", "--file", "AndroidManifest.xml", apk],
     ]
     for command in commands:
@@ -152,3 +162,47 @@ def test_aapt2_refuses_what_names_nothing(fault: str, tmp_path: Path) -> None:
     manifest.write_text(re.sub(r'android:(label|theme)="@[^"]+"', rf'android:\1="{fault}"', text))
     done = package(main / "res", manifest, tmp_path)
     assert done.returncode != 0 and "nowhere" in done.stderr.lower()
+
+
+@needs_aapt2
+def test_the_package_has_the_voice_in_int8_and_frames_for_it(tmp_path: Path) -> None:
+    main = ANDROID / "sample" / "src" / "main"
+    sample_assets.main(["tiny", "--output", str(tmp_path / "assets")])
+    done = package(main / "res", main / "AndroidManifest.xml", tmp_path, tmp_path / "assets")
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(tmp_path / "sample.apk") as apk:
+        packed = {name: apk.read(f"assets/{name}") for name in needed_assets()}
+    assert sample_assets.dtype_of(read(packed["voice.linnet"])) == "int8"
+    voice = linnet.load(packed["voice.linnet"])
+    frames = np.frombuffer(packed["mel.f32"], "<f4").reshape(-1, voice.n_mels)
+    assert voice.synthesize(frames[:20].T.copy()).size == 20 * voice.hop_length
+    assert packed["sentences.txt"].decode() == f"mel.f32\t{sample_assets.TEXT}\n"
+
+
+def needed_assets() -> list[str]:
+    """What the app's build asks for."""
+    found = re.search(r"needed = listOf\((.+)\)", (ANDROID / "sample/build.gradle.kts").read_text())
+    assert found is not None
+    return re.findall(r'"([\w.]+)"', found[1])
+
+
+def test_the_sample_packs_int8_calibrated_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = []
+
+    def note(voice: Path, out: Path, dtype: str, calibrate: Path | None) -> None:
+        calls.append((voice.name, dtype, calibrate))
+        restore(voice, out, dtype)  # calibrating takes a minute
+
+    monkeypatch.setattr(sample_assets, "restore", note)
+    sample_assets.main(["--output", str(tmp_path)])
+    assert calls == [("slt.linnet", "int8", ROOT / "voices" / "slt-heldout.wav")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(needed_assets())
+    layers = linnet.load(tmp_path / "voice.linnet").info()["layers"]
+    assert {layer["dtype"] for layer in layers if layer["block"] == "4x4"} == {"int8"}
+    sample_assets.main(["tiny", "--output", str(tmp_path)])  # has no likelihood to calibrate by
+    assert calls[1:] == [("tiny.linnet", "int8", None)]
+    sample_assets.main(["slt", "--dtype", "fp16", "--output", str(tmp_path)])
+    assert (tmp_path / "voice.linnet").read_bytes() == (ROOT / "voices/slt.linnet").read_bytes()
+    assert len(calls) == 2

@@ -53,3 +53,12 @@ def test_only_the_kernel_sets_hold_vector_extensions() -> None:
         if extension.search(output("objdump", "-d", "--no-show-raw-insn", path))
     }
     assert holding == set(WIDE)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="x86 only")
+def test_avx_vnni_has_the_encoding_of_cpus_without_avx512() -> None:
+    code = output("objdump", "-d", objects()["avx_vnni"])
+    found = re.findall(r"^\s+[0-9a-f]+:\t([0-9a-f]{2}) [0-9a-f ]*\t(?:\{vex\} )?(\w+)", code, re.M)
+    # C4 begins a VEX prefix of three bytes; 62 an EVEX one, which is AVX-512's.
+    assert {first for first, name in found if name == "vpdpbusd"} == {"c4"}
+    assert "62" not in {first for first, _ in found}

@@ -44,6 +44,20 @@ def test_kernels_touch_exactly_what_they_promise_and_agree(preset: str) -> None:
     assert ran == list(linnet.kernels())
 
 
+@pytest.mark.parametrize("preset", ["native", "sanitize"])
+def test_the_kernels_of_avx_vnni_agree_in_the_encoding_of_avx512(preset: str) -> None:
+    if "avx512_vnni" not in linnet.kernels():
+        pytest.skip("needs a CPU with AVX-512 VNNI")
+    program = build(preset) / "tests" / "avx_vnni_exact"
+    if not program.exists():
+        pytest.skip("clang does not assemble it: gcc only")
+    assert run(program).split() == ["avx_vnni", "avx2", "portable"]
+
+
+def test_threads_share_products_by_what_their_types_cost() -> None:
+    assert run(build("native") / "tests" / "division") == "divided\n"
+
+
 def test_processing_neither_allocates_nor_locks_nor_calls_the_system(voice_path: Path) -> None:
     program = build("native") / "tests" / "process_is_quiet"
     if not program.exists():

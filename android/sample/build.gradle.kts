@@ -5,7 +5,7 @@ plugins {
     id("org.jetbrains.kotlin.android")
 }
 
-// android/scripts/sample_assets.py makes voice.linnet, mel.f32 and sentences.txt.
+// `make android-sample` makes voice.linnet, mel.f32 and sentences.txt.
 val sampleAssets = rootDir.resolve("../build/android/assets")
 
 android {
@@ -50,7 +50,7 @@ tasks.named("preBuild") {
     val needed = listOf("voice.linnet", "mel.f32", "sentences.txt").map(sampleAssets::resolve)
     doFirst {
         for (file in needed) {
-            require(file.exists()) { "$file is missing: python android/scripts/sample_assets.py makes it" }
+            require(file.exists()) { "$file is missing: `make android-sample` in linnet's folder makes it" }
         }
     }
 }

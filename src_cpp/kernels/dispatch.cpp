@@ -38,6 +38,19 @@ bool has_dotprod() {
 
 #endif
 
+#if defined(LINNET_I8MM)
+
+bool has_i8mm() {
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+  return has_dotprod();
+#else
+  constexpr unsigned long kI8mm = 1ul << 13;  // AT_HWCAP2 of 64-bit Arm
+  return has_dotprod() && (getauxval(AT_HWCAP2) & kI8mm) != 0;
+#endif
+}
+
+#endif
+
 #if defined(LINNET_RVV)
 
 bool has_rvv() {
@@ -68,6 +81,9 @@ constexpr KernelSet kSets[] = {
     {"avx512", [] { return x86_features().avx512(); }, overlay_avx512},
     {"avx_vnni", [] { return x86_features().avx_vnni(); }, overlay_avx_vnni},
     {"avx2", [] { return x86_features().avx2(); }, overlay_avx2},
+#endif
+#if defined(LINNET_I8MM)
+    {"neon_i8mm", has_i8mm, overlay_neon_i8mm},
 #endif
 #if defined(LINNET_DOTPROD)
     {"neon_dotprod", has_dotprod, overlay_neon_dotprod},

@@ -29,6 +29,12 @@ void overlay_neon_int8(Kernels* kernels);
 #if defined(__aarch64__) && defined(__GNUC__) && (defined(__linux__) || defined(__ARM_FEATURE_DOTPROD))
 #define LINNET_DOTPROD
 void overlay_neon_dotprod(Kernels* kernels);  // NEON with Armv8.2's dot products
+void overlay_neon_dotprod_matvecs(Kernels* kernels);
+#endif
+
+#if defined(LINNET_DOTPROD) && (defined(__linux__) || defined(__ARM_FEATURE_MATMUL_INT8))
+#define LINNET_I8MM
+void overlay_neon_i8mm(Kernels* kernels);  // beside these Armv8.6's products of integer matrices
 #endif
 
 // Clang has NEON's intrinsics only where its baseline has NEON, as Android's has.

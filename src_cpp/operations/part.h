@@ -6,7 +6,7 @@
 
 namespace linnet {
 
-// Costs are in the time that 16 weights take, measured with AVX2 on a Zen 4 core; only their ratios matter.
+// Costs are in the time that 16 weights of fp16 take, measured with AVX2 on a Zen 4 core; only their ratios matter.
 constexpr uint64_t kAloneCost = 50;  // of an operation that is not dealt out; of a draw, beyond its classes
 constexpr uint32_t kLine = 16;       // floats of a cache line, which two threads had better not both write
 

@@ -18,7 +18,7 @@ import zig
 from native import build
 
 X86_SETS = {"avx512_vnni", "avx512", "avx_vnni", "avx2"}
-ARM_SETS = {"neon_dotprod", "neon", "neon_little", "neon_vfpv4"}
+ARM_SETS = {"neon_i8mm", "neon_dotprod", "neon", "neon_little", "neon_vfpv4"}
 WASM_SETS = {name for names in webassembly.KERNELS.values() for name in names}
 KERNEL_SETS = {*X86_SETS, *ARM_SETS, *WASM_SETS, "rvv256", "rvv", "portable"}
 
@@ -78,8 +78,8 @@ NEHALEM = Level("nehalem", "native", ("qemu-x86_64", "-cpu", "Nehalem"), ("porta
 ARM64 = (
     _arm64("cortex-a53", "cortex-a53", "neon_little"),  # little cores, old phones
     _arm64("cortex-a76", "cortex-a76", "neon_dotprod"),  # most phones since 2019
-    _arm64("armv9-without-sve", "max,sve=off", "neon_dotprod"),
-    _arm64("armv9-sve2", "max,sve128=on,sve256=off,sve512=off", "neon_dotprod"),
+    _arm64("armv9-without-sve", "max,sve=off", "neon_i8mm", "neon_dotprod"),
+    _arm64("armv9-sve2", "max,sve128=on,sve256=off,sve512=off", "neon_i8mm", "neon_dotprod"),
 )
 ARMV7 = (
     _armv7("cortex-a7", "neon_vfpv4", "portable"),

@@ -19,7 +19,7 @@ from native import ROOT, build, run
 CPUS = [
     "cortex-a53=neon_little,neon,portable",
     "cortex-a76=neon_dotprod,neon,portable",
-    "max,sve=off=neon_dotprod,neon,portable",
+    "max,sve=off=neon_i8mm,neon_dotprod,neon,portable",
 ]
 PACKAGES = [
     f"{name}:arm64"

@@ -1,6 +1,5 @@
-// NEON with Armv8.2's dot products (FEAT_DotProd, most phones since 2019): products of int8 matrices, alone and four
-// together. sdot adds the products of four rows' four columns with four bytes of the operand, which stand in one
-// element of a register.
+// NEON with Armv8.2's dot products (FEAT_DotProd, most phones since 2019): products of int8 matrices. sdot adds the
+// products of four rows' four columns with four bytes of the operand, which stand in one element of a register.
 //
 // The loops over quads are written out, because compilers order them badly for cores that issue in order: four columns
 // or eight are loaded at once, and each load stands some instructions before what needs it. By llvm-mca's models,
@@ -28,13 +27,8 @@
 namespace linnet {
 namespace {
 
-// The instructions themselves: clang before 16 has the intrinsics only where its baseline has them.
+// The instruction itself: clang before 16 has the intrinsic only where its baseline has it.
 inline void dot(B16 w, B16 x, S4* sums) { __asm__("sdot %0.4s, %1.16b, %2.16b" : "+w"(*sums) : "w"(w), "w"(x)); }
-
-template <int lane>
-inline void dot_lane(B16 w, B16 x, S4* sums) {
-  __asm__("sdot %0.4s, %1.16b, %2.4b[%c3]" : "+w"(*sums) : "w"(w), "w"(x), "i"(lane));
-}
 
 struct Sdot {
   using Sums = S4;
@@ -156,91 +150,6 @@ void matvec_8x4(const Matrix& w, const float* x, const float* bias, float* y) {
   }
 }
 
-// Four products together: an element of the same register holds what meets a block in each of them.
-constexpr size_t kLanes = 4;
-
-// Rounds each operand; packed[j / 4][lane][j % 4] is column j.
-struct Operands {
-  const int8_t* q;
-  float steps[kLanes];
-
-  Operands(const Matrix& w, const float* const* x, float* packed) : q(reinterpret_cast<int8_t*>(packed)) {
-    int8_t one[kMostInt8Columns];
-    auto* bytes = reinterpret_cast<int8_t*>(packed);
-    for (size_t l = 0; l < kLanes; ++l) {
-      steps[l] = quantise(w, x[l], one);
-      for (size_t c = 0; c < w.padded_cols(); c += 4) memcpy(bytes + kLanes * c + 4 * l, one + c, 4);
-    }
-  }
-};
-
-struct GroupSums {
-  S4 a, b, c, d;
-
-  GroupSums() : a(vdupq_n_s32(0)), b(a), c(a), d(a) {}
-  void add(B16 w, B16 x) {
-    dot_lane<0>(w, x, &a);
-    dot_lane<1>(w, x, &b);
-    dot_lane<2>(w, x, &c);
-    dot_lane<3>(w, x, &d);
-  }
-  void store(const Matrix& w, size_t row, const Operands& in, const float* bias, float* const* y) const {
-    scale_rows4(w, row, a, in.steps[0], bias, y[0]);
-    scale_rows4(w, row, b, in.steps[1], bias, y[1]);
-    scale_rows4(w, row, c, in.steps[2], bias, y[2]);
-    scale_rows4(w, row, d, in.steps[3], bias, y[3]);
-  }
-};
-
-// Blocks of kHalves registers of 4 x 4 weights.
-template <class Index, size_t kHalves>
-void multiply_4x4(const Matrix& w, const float* const* x, const float* bias, float* packed, float* const* y) {
-  const Operands in(w, x, packed);
-  const auto* values = static_cast<const int8_t*>(w.values);
-  const auto* columns = static_cast<const Index*>(w.columns);
-  for (const Quad* quad = w.quads; quad != w.quads + w.n_quads; ++quad) {
-    for (size_t k = 0; k < 4; ++k) {
-      const int8_t* v = values + 16 * kHalves * k;
-      const Index* j = columns + k;
-      GroupSums s[kHalves];
-      for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64 * kHalves) {
-        const B16 piece = vld1q_s8(in.q + 4 * kLanes * size_t{*j});
-        for (size_t half = 0; half < kHalves; ++half) s[half].add(vld1q_s8(v + 16 * half), piece);
-      }
-      for (size_t half = 0; half < kHalves; ++half)
-        s[half].store(w, 4 * (kHalves * quad->block_rows[k] + half), in, bias, y);
-    }
-    values += size_t{64} * kHalves * quad->depth;
-    columns += size_t{4} * quad->depth;
-  }
-}
-
-// Eight rows at a time.
-void multiply_dense(const Matrix& w, const float* const* x, const float* bias, float* packed, float* const* y) {
-  const Operands in(w, x, packed);
-  const auto* panel = static_cast<const int8_t*>(w.values);
-  const size_t cols = w.padded_cols();
-  for (size_t row = 0; row < w.rows; row += 8) {
-    const int8_t* v = panel + (row % 16 == 0 ? 0 : 32);
-    GroupSums s, t;
-    for (size_t c = 0; c < cols; c += 4, v += 64) {
-      const B16 piece = vld1q_s8(in.q + kLanes * c);
-      s.add(vld1q_s8(v), piece);
-      t.add(vld1q_s8(v + 16), piece);
-    }
-    s.store(w, row, in, bias, y);
-    t.store(w, row + 4, in, bias, y);
-    if (row % 16 != 0) panel += 16 * cols;
-  }
-}
-
-using Multiply = void (*)(const Matrix& w, const float* const* x, const float* bias, float* packed, float* const* y);
-
-template <Multiply narrow, Multiply wide>
-void matvecs(const Matrix& w, uint32_t n, const float* const* x, const float* bias, float* packed, float* const* y) {
-  for (uint32_t l = 0; l < n; l += kLanes) (w.index_width == 2 ? wide : narrow)(w, x + l, bias, packed, y + l);
-}
-
 }  // namespace
 
 void overlay_neon_dotprod(Kernels* kernels) {
@@ -249,11 +158,8 @@ void overlay_neon_dotprod(Kernels* kernels) {
   matvec[Layout::block_4x4][Dtype::int8] = by_index_width<matvec_4x4<uint8_t>, matvec_4x4<uint16_t>>;
   matvec[Layout::block_8x4][Dtype::int8] = by_index_width<matvec_8x4<uint8_t>, matvec_8x4<uint16_t>>;
   matvec[Layout::block_1x16][Dtype::int8] = by_index_width<int8_1x16<Sdot, uint8_t>, int8_1x16<Sdot, uint16_t>>;
-  auto& together = kernels->matvecs;
-  together[Layout::dense][Dtype::int8] = matvecs<multiply_dense, multiply_dense>;
-  together[Layout::block_4x4][Dtype::int8] = matvecs<multiply_4x4<uint8_t, 1>, multiply_4x4<uint16_t, 1>>;
-  together[Layout::block_8x4][Dtype::int8] = matvecs<multiply_4x4<uint8_t, 2>, multiply_4x4<uint16_t, 2>>;
   kernels->stream_limit[Dtype::int8] = int8_stream_limit<Sdot>;
+  overlay_neon_dotprod_matvecs(kernels);
 }
 
 }  // namespace linnet

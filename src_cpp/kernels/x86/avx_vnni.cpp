@@ -17,7 +17,9 @@
 #endif
 
 #include "kernels/functions.h"
+#if !defined(LINNET_VPDPBUSD)  // tests/cpp/avx_vnni_as_evex.cpp has its own
 #define LINNET_VPDPBUSD "%{vex%} vpdpbusd"
+#endif
 #define LINNET_VPDPBUSD_INTRINSIC _mm256_dpbusd_avx_epi32
 #include "kernels/x86/int8_vnni.h"
 

@@ -11,6 +11,7 @@ import java.nio.Buffer
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.util.concurrent.Executors
+import org.json.JSONObject
 
 /** A button that vocodes the packed mel frames and plays the samples while they are made. */
 class MainActivity : Activity() {
@@ -51,8 +52,17 @@ class MainActivity : Activity() {
         return frames
     }
 
+    /** The types that the voice's layers are stored in, that of the most weights first. Older files do not say fp16. */
+    private fun weights(voice: Voice): String {
+        val layers = JSONObject(voice.metadata()).getJSONArray("layers")
+        val stored = (0 until layers.length()).map(layers::getJSONObject).groupBy { it.optString("dtype", "float16") }
+        return stored.entries.sortedByDescending { (_, those) -> those.sumOf { it.getLong("stored_weights") } }
+            .joinToString { it.key }
+    }
+
     private fun ready(voice: Voice, frames: ByteBuffer) {
-        show(getString(R.string.ready, voice.sampleRate(), voice.fileSize(), Linnet.kernels.joinToString()))
+        val kernels = Linnet.kernels.joinToString()
+        show(getString(R.string.ready, voice.sampleRate(), voice.fileSize(), weights(voice), kernels))
         val button = findViewById<Button>(R.id.play)
         button.isEnabled = true
         button.setOnClickListener {
