@@ -118,6 +118,8 @@ void matvec_dense(const Matrix& w, const float* x, const float* bias, float* y) 
     F8 q0 = zero8(), q1 = zero8(), q2 = zero8(), q3 = zero8();
     size_t c = 0;
     for (; c + 2 <= w.cols; c += 2, v += 32, u += 32) {
+      prefetch<32>(v);
+      prefetch<32>(u);
       const F8 xa = all8(x[c]), xb = all8(x[c + 1]);
       const F8x2 va = Weights<D>::load_pair(v), ua = Weights<D>::load_pair(u);
       p0 = fma8(va.low, xa, p0);
@@ -158,6 +160,7 @@ void matvec_4x4(const Matrix& w, const float* x, const float* bias, float* y) {
     F8 a0 = zero8(), a1 = zero8(), b0 = zero8(), b1 = zero8();
     F8 c0 = zero8(), c1 = zero8(), d0 = zero8(), d1 = zero8();
     for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
+      prefetch<64>(v);
       const Columns at = load_columns(j);
       const F8 xa = twice4(x + 4 * at.a), xb = twice4(x + 4 * at.b);
       const F8x2 a = Weights<D>::load_pair(v), b = Weights<D>::load_pair(v + 16);
@@ -187,6 +190,7 @@ void matvec_16x1(const Matrix& w, const float* x, const float* bias, float* y) {
     F8 a0 = zero8(), a1 = zero8(), b0 = zero8(), b1 = zero8();
     F8 c0 = zero8(), c1 = zero8(), d0 = zero8(), d1 = zero8();
     for (uint32_t n = quad->depth; n != 0; --n, j += 4, v += 64) {
+      prefetch<64>(v);
       const Columns at = load_columns(j);
       const F8 xa = all8(x[at.a]), xb = all8(x[at.b]);
       const F8x2 a = Weights<D>::load_pair(v), b = Weights<D>::load_pair(v + 16);

@@ -181,6 +181,16 @@ inline void store_quad(const Quad& quad, size_t rows, const int (&order)[4], F8 
 // The four quarters' sums B[0 .. 4) of two rows, side by side.
 inline F8 quarters(F8 a, F8 b) { return add8(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31)); }
 
+// Asks for the n weights 512 bytes after these. Those of a matrix in L2 come too late otherwise, though they are read
+// in order. On an Ice Lake server 4x4, 16x1 and 8x4 of 16-bit weights take 11 to 15 % less time with it (256 bytes to 4
+// kB ahead alike), dense ones 8 % less; on Zen 4, 4x4 takes as much as without.
+template <int n, class Stored>
+inline void prefetch(const Stored* weights) {
+  const char* p = reinterpret_cast<const char*>(weights) + 512;
+  LINNET_UNROLL
+  for (size_t line = 0; line < n * sizeof(Stored); line += 64) _mm_prefetch(p + line, _MM_HINT_T0);
+}
+
 // The block columns of one step, by one load: the load ports bound these loops.
 struct Columns {
   size_t a, b, c, d;

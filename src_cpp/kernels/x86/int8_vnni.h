@@ -12,9 +12,10 @@ namespace {
 // the file no sums.
 struct Vnni {
   static constexpr int kOffset = 128;
-  static constexpr bool kMagnitudes = false;
-  static void add(Piece x, I8 w, I8* sums) { dot(x.q, w, sums); }
-  static void add_offsets(I8 w, I8* offsets) { dot(_mm256_set1_epi8(static_cast<char>(kOffset)), w, offsets); }
+  static I8 keep(I8 bytes) { return _mm256_xor_si256(bytes, all_offsets()); }
+  static void add(I8 x, I8 w, I8* sums) { dot(x, w, sums); }
+  static void add_offsets(I8 w, I8* offsets) { dot(all_offsets(), w, offsets); }
+  static I8 all_offsets() { return _mm256_set1_epi8(static_cast<char>(kOffset)); }
 
   // gcc 12 copies the sums around its intrinsic, and loads w for each of them.
   static void dot(I8 x, I8 w, I8* sums) {
