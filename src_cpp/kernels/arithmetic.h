@@ -30,6 +30,11 @@ static inline float float_of(uint32_t bits) {
   return x;
 }
 
+static inline float clamped(float x, float low, float high) {
+  x = x > low ? x : low;
+  return x < high ? x : high;
+}
+
 // exp by n ln 2 + r, |r| <= ln 2 / 2. The coefficients are a minimax fit to exp(r) (relative error 3.2e-9) with the
 // first two held at 1.
 constexpr float kExpLow = -86.0f;     // keeps results normal

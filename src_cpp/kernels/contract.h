@@ -238,6 +238,12 @@ struct Kernels {
                     uint32_t stride,      // floats, at least `count`
                     float* out);          // (n)
 
+  // An all-pole filter: samples[-1 - i] is the one that excitation[i] gives, those before it stand behind it.
+  void (*all_pole)(uint32_t n, uint32_t order, float gain,
+                   const float* coefficients,  // (order)
+                   const float* excitation,    // (n)
+                   float* samples);            // (order), the newest first, with room for n before them
+
   // The spectrum of `signal` within a window, which stands in the middle of the frame, and its bins' magnitudes to a
   // power of 1 or 2.
   void (*spectrum)(const Fourier& fourier, uint32_t power,

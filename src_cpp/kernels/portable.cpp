@@ -1,4 +1,5 @@
 // Every kernel in plain C++: the definition of the order of sums that all other sets follow.
+#include "kernels/all_pole.h"
 #include "kernels/arithmetic.h"
 #include "kernels/four_lanes.h"
 #include "kernels/sets.h"
@@ -289,6 +290,7 @@ void overlay_portable(Kernels* kernels) {
   kernels->exponentials = exponentials;
   kernels->upsample = upsample;
   kernels->harmonics = harmonics;
+  kernels->all_pole = all_pole;
   kernels->spectrum = spectrum<FourLanes>;
   kernels->from_spectrum = from_spectrum<FourLanes>;
   kernels->corrections = corrections;

@@ -11,8 +11,6 @@ namespace {
 
 constexpr uint32_t kMostOrder = 64;
 constexpr float kMostGain = 256.0f;
-constexpr float kMostSignal = 2.0f;  // pre-emphasised samples lie within it
-constexpr float kMostExcitation = 65536.0f;
 constexpr uint32_t kMostSamples = 64;
 
 struct LevinsonWords {
@@ -90,16 +88,11 @@ void run_all_pole(Step& step, const Operation& operation, const Part&) {
   const float *e = step.at(op.input), *a = step.at(op.coefficients);
   float *past = step.at(op.past), *state = step.at(op.state);
   const float gain = clamped(*step.at(op.gain), 0.0f, kMostGain);
-  float samples[kMostSamples + kMostOrder];  // the newest first; each is put before those that stand there
+  float samples[kMostSamples + kMostOrder];  // the newest first
   memcpy(samples + n, past, op.order * sizeof *past);
+  step.kernels->all_pole(n, op.order, gain, a, e, samples + n);
   for (uint32_t i = 0; i < n; ++i) {
-    float* before = samples + n - i;
-    float p[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-    for (uint32_t k = op.order; k-- > 0;) p[k % 4] = fused(a[k], before[k], p[k % 4]);
-    const float prediction = -((p[0] + p[1]) + (p[2] + p[3]));
-    const float excitation = clamped(e[i], -kMostExcitation, kMostExcitation);
-    before[-1] = clamped(fused(excitation, gain, prediction), -kMostSignal, kMostSignal);
-    const int16_t sample = to_pcm(before[-1], op.pre_emphasis, state);
+    const int16_t sample = to_pcm(samples[n - 1 - i], op.pre_emphasis, state);
     if (step.samples != nullptr) step.samples[i] = sample;
   }
   memcpy(past, samples, op.order * sizeof *past);

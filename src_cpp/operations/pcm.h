@@ -7,11 +7,6 @@
 
 namespace linnet {
 
-static inline float clamped(float x, float low, float high) {
-  x = x > low ? x : low;
-  return x < high ? x : high;
-}
-
 // The integer nearest to z, which is less than 2^22 in size; ties to even.
 static inline int32_t nearest(float z) { return static_cast<int32_t>(bits_of(z + kRound) - bits_of(kRound)); }
 

@@ -373,6 +373,19 @@ void check_matching_functions(const char* name, uint32_t n, Random& random) {
     fail("put_piece", name);
 }
 
+void check_all_pole(const char* name, uint32_t n, uint32_t order, Random& random) {
+  Kernels portable, kernels;
+  select_kernels("portable", &portable);
+  select_kernels(name, &kernels);
+  Exact<float> coefficients(order), excitation(n), samples(n + order), others(n + order);
+  for (const Exact<float>* array : {&coefficients, &excitation, &samples}) random.fill_moderate(*array);
+  memcpy(others.data(), samples.data(), (n + order) * sizeof(float));
+  const float gain = random.moderate();
+  portable.all_pole(n, order, gain, coefficients.data(), excitation.data(), samples.data() + n);
+  kernels.all_pole(n, order, gain, coefficients.data(), excitation.data(), others.data() + n);
+  if (!samples.same_bits(others)) fail("all_pole", name);
+}
+
 // Every entry that a model can ask for is there, in every set: those of `matvecs` alone may be null. The layouts and
 // types are those of the contract, so that a new one without a kernel is found here.
 void check_complete(const char* name) {
@@ -388,7 +401,7 @@ void check_complete(const char* name) {
     if (kernels.widen[dtype] == nullptr || kernels.stream_limit[dtype] == nullptr) missing(name, "widen");
   }
   if (!kernels.activate || !kernels.gates || !kernels.exponentials || !kernels.upsample || !kernels.harmonics ||
-      !kernels.spectrum || !kernels.from_spectrum || !kernels.corrections || !kernels.put_piece)
+      !kernels.all_pole || !kernels.spectrum || !kernels.from_spectrum || !kernels.corrections || !kernels.put_piece)
     missing(name, "a function");
 }
 
@@ -409,6 +422,7 @@ int main(int argc, char** argv) {
     for (int i = 0; i < 40; ++i) {
       check_vector_functions(kernel_name(s), 1 + random.below(70), random);
       check_matching_functions(kernel_name(s), 1 + random.below(70), random);
+      check_all_pole(kernel_name(s), 1 + random.below(64), 1 + random.below(64), random);
       check_upsample(kernel_name(s), 1 + random.below(9), 1 + random.below(5), 1 + random.below(40), random);
     }
     for (uint32_t n = 16; n <= 4096; n *= 2) check_transforms(kernel_name(s), n, random);

@@ -16,6 +16,7 @@
 #pragma GCC target("avx2,fma,f16c")
 #endif
 
+#include "kernels/all_pole.h"
 #include "kernels/functions.h"
 #include "kernels/transforms.h"
 #include "kernels/x86/avx2_8x4.h"
@@ -395,6 +396,7 @@ void overlay_avx2(Kernels* kernels) {
   kernels->exponentials = exponentials<Avx2>;
   kernels->upsample = upsample<Avx2>;
   kernels->harmonics = harmonics<Avx2>;
+  kernels->all_pole = all_pole;
   kernels->spectrum = spectrum<Avx2>;
   kernels->from_spectrum = from_spectrum<Avx2>;
   kernels->corrections = corrections<Avx2>;
