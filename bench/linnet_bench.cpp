@@ -1,4 +1,5 @@
-// How fast products, transforms and a voice are here, with every kernel set: linnet-bench [VOICE.linnet FEATURES.f32 [SECONDS]]
+// How fast products, transforms and a voice are here, with every kernel set:
+// linnet-bench [VOICE.linnet FEATURES.f32 [SECONDS]]
 //
 // FEATURES.f32 as for examples/vocode.c; it is repeated until SECONDS (5) of audio are made. One thread. Under an
 // emulator the times mean nothing.

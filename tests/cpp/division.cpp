@@ -41,7 +41,7 @@ Matrix matrix(Layout layout, Dtype dtype, uint32_t rows, uint32_t cols, const st
           sparse ? quads.data() : nullptr};
 }
 
-// The items of the parts follow each other and are all; none costs more than a fair share and half of an item beyond.
+// The items of the parts follow each other and are all; none costs more than a fair share and the largest item.
 void check_deal(const Matrix& w, uint32_t n_threads) {
   const Items items = items_of_product(w);
   std::vector<Part> parts(n_threads);

@@ -183,7 +183,8 @@ inline F8 quarters(F8 a, F8 b) { return add8(_mm256_permute2f128_ps(a, b, 0x20),
 
 // Asks for the n weights 512 bytes after these. Those of a matrix in L2 come too late otherwise, though they are read
 // in order. On an Ice Lake server 4x4, 16x1 and 8x4 of 16-bit weights take 11 to 15 % less time with it (256 bytes to 4
-// kB ahead alike), dense ones 8 % less; on Zen 4, 4x4 takes as much as without.
+// kB ahead alike), dense ones 8 % less, in the faster of its two speeds; by medians 8x4 takes 8 to 12 % less, 4x4 and
+// 16x1 2 to 6 % more (docs/benchmarks.md). On Zen 4, 4x4 takes as much as without.
 template <int n, class Stored>
 inline void prefetch(const Stored* weights) {
   const char* p = reinterpret_cast<const char*>(weights) + 512;
